@@ -1,0 +1,45 @@
+"""What every test shares: the real small model, imported once and reused."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from sovereign.weights.store import Store
+
+REPO = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("SOVEREIGN_CACHE", REPO / ".cache"))
+GGUF = CACHE / "SmolLM2-135M-Instruct.Q4_1.gguf"
+SHARED = REPO.parent / "shared"
+
+# Set before anything imports torch: two threads under contention collapse on two cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The project's shared folder. It is not part of a clone: tests that use it say so."""
+    if not SHARED.is_dir():
+        pytest.skip("../shared is not here: measured sets and others' vectors are not run")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def model_store() -> Store:
+    """A verified store that holds ``smollm2-135m-instruct``, converted once from its GGUF."""
+    from sovereign.weights.store import Store
+
+    if not GGUF.exists():
+        pytest.fail("no small model here; scripts/fetch-model fetches it (98 MB), scripts/test does")
+    store = Store(CACHE / "test-store", CACHE / "test-store" / "sovereign.lock")
+    with (CACHE / "test-store.lock").open("w") as guard:  # several pytest workers, one import
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        if "smollm2-135m-instruct" not in {e.name for e in store.entries()}:
+            store.add_gguf(GGUF, name="smollm2-135m-instruct", licence="Apache-2.0")
+    return store
