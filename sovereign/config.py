@@ -155,7 +155,7 @@ class WeightsConfig(StrictModel):
 
 
 class Config(StrictModel):
-    """A whole sovereign.toml. ``path`` is where it was read from, if it was."""
+    """A whole sovereign.toml."""
 
     policy: PolicyConfig = Field(description='[policy] with preset = "hipaa", for example')
     guard: GuardConfig = GuardConfig()
@@ -180,6 +180,11 @@ class Config(StrictModel):
                 f"gateway.local_model {fallback!r} is not a local model; there are: {there}"
             )
         return self
+
+    @property
+    def file(self) -> Path:
+        """The file this was read from."""
+        return self._path
 
     def resolve(self, path: Path) -> Path:
         """``path`` as the file means it: relative to the file's own folder."""

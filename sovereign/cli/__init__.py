@@ -28,8 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gateway": ("gateway", "Open the door: one base URL for hosted and local models."),
     "audit": ("audit", "Verify, show and follow the audit log."),
 }
-"""Verb to (module of this package, one-line help). The help stands here so that ``sovereign --help``
-imports none of them; a test holds it equal to each command's own."""
+"""Verb to (module of this package, one-line help). The help stands here so that
+``sovereign --help`` imports none of them; a test holds it equal to each command's own."""
 
 
 class LazyGroup(click.Group):

@@ -1,0 +1,274 @@
+"""`sovereign init` and `sovereign check`: write a configuration, and say what it means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from sovereign.config import Config
+    from sovereign.policy import Policy
+    from sovereign.types import Action, Destination
+
+__all__ = ["check_command", "init_command"]
+
+TEMPLATE = """\
+# sovereign.toml: the only configuration. Unknown keys are errors; `sovereign check` explains it.
+# Relative paths are relative to this file. Secrets are named here, never written here.
+
+[policy]
+# Which kinds of data may go where. Shipped: {presets}.
+# Or a file of your own that says  extends = "{preset}"  and only what differs:
+# file = "policy.toml"
+preset = "{preset}"
+
+[gateway]
+# Applications use http://HOST:PORT/v1 (OpenAI) or http://HOST:PORT (Anthropic) as their base URL.
+host = "127.0.0.1"
+port = 8080
+# The model that answers what the policy keeps inside. Name one of [models] below.
+# local_model = "inside"
+
+[upstream.openai]
+side = "hosted"
+wire = "openai"
+base_url = "https://api.openai.com/v1"
+api_key_env = "OPENAI_API_KEY"
+models = ["gpt-*", "o3*", "o4*", "text-embedding-*"]
+
+[upstream.anthropic]
+side = "hosted"
+wire = "anthropic"
+base_url = "https://api.anthropic.com"
+api_key_env = "ANTHROPIC_API_KEY"
+models = ["claude-*"]
+
+# A model that you run. `sovereign weights import` brings it in, `sovereign tune run` adapts it.
+# [models.inside]
+# base = "smollm2-135m-instruct"
+# adapter = "runs/healthcare/adapter"
+
+[guard]
+key_file = ".sovereign/surrogate.key"
+
+[keys]
+file = ".sovereign/keys.json"
+
+[audit]
+path = ".sovereign/audit"
+key_file = ".sovereign/audit.key"
+# The log's name in its signed checkpoints: a host name of yours, and a path.
+origin = "sovereign.local/audit"
+
+[weights]
+store = ".sovereign/weights"
+lock = "sovereign.lock"
+"""
+
+
+@click.command("init")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path())
+@click.option("--preset", default="hipaa", show_default=True, help="The policy to start from.")
+def init_command(folder: Path, preset: str) -> None:
+    """Write a commented sovereign.toml and the keys it names."""
+    from sovereign import policy, toml
+    from sovereign.config import Config
+    from sovereign.errors import ConfigError
+
+    policy.load_policy(preset=preset)  # an unknown preset is refused before anything is written
+    config = folder / "sovereign.toml"
+    if config.exists():
+        raise ConfigError(f"{config} is already there", hint="`sovereign check` explains it")
+    text = TEMPLATE.format(preset=preset, presets=", ".join(policy.presets()))
+    import tomllib
+
+    toml.parse(tomllib.loads(text), Config, str(config))
+    folder.mkdir(parents=True, exist_ok=True)
+    _make_keys(folder / ".sovereign")
+    _write(config, text.encode(), 0o644)
+    click.echo(f"wrote {config} (policy: {preset}) and the keys in {folder / '.sovereign'}")
+    click.echo(
+        "keep .sovereign/*.key out of backups that others read; without them stand-ins cannot"
+    )
+    click.echo("be restored and the log cannot be continued")
+    click.echo()
+    click.echo("next:  sovereign check                    what happens to each kind of data")
+    click.echo("       sovereign keys create --team NAME  a key for an application")
+    click.echo("       sovereign gateway                  open the door")
+
+
+def _make_keys(folder: Path) -> None:
+    """Two keys of 32 random bytes each. A key that is already there is never replaced."""
+    import secrets
+
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    _write(folder / ".gitignore", b"*\n", 0o600)
+    for name in ("audit.key", "surrogate.key"):
+        if not (folder / name).exists():
+            _write(folder / name, secrets.token_bytes(32), 0o600)
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    """Write whole or not at all."""
+    import os
+
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        staged.replace(path)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+
+
+@click.command("check")
+@click.option(
+    "--config", type=click.Path(path_type=Path), default=Path("sovereign.toml"), show_default=True
+)
+@click.option("--json", "as_json", is_flag=True, help="The same for machines.")
+def check_command(config: Path, as_json: bool) -> None:
+    """Say what happens to each kind of data at each destination."""
+    import json
+
+    from sovereign.config import load_config
+    from sovereign.policy import load_policy
+
+    loaded = load_config(config)
+    file = loaded.policy.file
+    policy = load_policy(
+        preset=loaded.policy.preset, file=loaded.resolve(file) if file is not None else None
+    )
+    _unknown_destinations(loaded, policy)
+    places = [_place(loaded, policy, d) for d in loaded.destinations()]
+    warnings = _warnings(loaded, policy)
+    if as_json:
+        report = {
+            "policy": policy.name,
+            "digest": policy.digest(),
+            "destinations": places,
+            "warnings": warnings,
+        }
+        click.echo(json.dumps(report, indent=2))
+        return
+    click.echo(f"policy {policy.name}: {policy.summary}")
+    click.echo(f"digest {policy.digest()}")
+    for place in places:
+        click.echo(f"\n{place['name']} ({place['side']}; {place['where']})")
+        for line in place["says"]:
+            click.echo(click.wrap_text(line, 96, "  ", "    "))
+    if not places:
+        click.echo("\nno destination is configured: nothing can leave, and nothing can be answered")
+    for warning in warnings:
+        click.echo(f"\nwarning: {warning}")
+
+
+def _unknown_destinations(config: Config, policy: Policy) -> None:
+    """A verb for a destination that does not exist protects nothing: that is an error."""
+    from sovereign.errors import ConfigError
+
+    known = [d.name for d in config.destinations()]
+    for name in policy.destination:
+        if name not in known:
+            raise ConfigError(
+                f"policy {policy.name}: [destination.{name}] is no destination of {config.file}",
+                hint=f"there are: {', '.join(known) or 'none'}",
+            )
+
+
+def _place(config: Config, policy: Policy, to: Destination) -> dict[str, Any]:
+
+    if to.name in config.upstream:
+        upstream = config.upstream[to.name]
+        where = f"{upstream.base_url}; models {', '.join(upstream.models)}"
+    else:
+        model = config.models[to.name]
+        adapter = f" + {model.adapter}" if model.adapter else ""
+        where = f"{model.base}{adapter}, run here"
+    groups: dict[Action, list[str]] = {}
+    for entity in sorted(_entities(policy)):
+        groups.setdefault(policy.action(entity, to), []).append(entity)
+    other = policy.action("", to)
+    return {
+        "name": to.name,
+        "side": to.side,
+        "where": where,
+        "entities": {a.verb: names for a, names in sorted(groups.items())},
+        "other": other.verb,
+        "unreadable": policy.unreadable if to.side == "hosted" else "block",
+        "says": _sentences(config, policy, to, groups, other),
+    }
+
+
+def _entities(policy: Policy) -> set[str]:
+    from sovereign.entities import DESCRIPTIONS
+    from sovereign.policy import EVERYTHING_ELSE
+
+    named = set(DESCRIPTIONS).union(policy.hosted, policy.local, *policy.destination.values())
+    return named - {EVERYTHING_ELSE}
+
+
+def _sentences(
+    config: Config,
+    policy: Policy,
+    to: Destination,
+    groups: dict[Action, list[str]],
+    other: Action,
+) -> list[str]:
+    from sovereign.entities import describe
+    from sovereign.types import Action
+
+    inside = config.gateway.local_model
+    answered = f"answered by {inside} inside" if inside else "refused: no local_model answers it"
+    meaning = {
+        Action.BLOCK: "refuses the request",
+        Action.LOCAL: f"keeps the whole conversation inside ({answered})",
+        Action.PSEUDONYMIZE: "replaced by a stand-in, restored in the reply",
+        Action.MASK: "replaced by its kind, not restored",
+        Action.ALLOW: "passes as it is",
+    }
+    lines = []
+    if to.side == "local" and set(groups) == {Action.ALLOW} and other is Action.ALLOW:
+        lines.append("everything passes as it is: the data stays on your machines")
+    else:
+        for action in sorted({*groups, other}, reverse=True):
+            kinds = [describe(e) for e in groups.get(action, [])]
+            if action is other:
+                kinds.append("every kind not named here")
+            lines.append(f"{meaning[action]}: {', '.join(kinds)}")
+    unread = policy.unreadable if to.side == "hosted" else "block"
+    lines.append(
+        "what cannot be read (images, audio, files, token ids, unknown fields of binary data): "
+        + ("refused" if unread == "block" else f"kept inside ({answered})")
+    )
+    return lines
+
+
+def _warnings(config: Config, policy: Policy) -> list[str]:
+    import os
+
+    from sovereign.types import Action
+
+    found = []
+    for name, upstream in config.upstream.items():
+        if upstream.api_key_env and not os.environ.get(upstream.api_key_env):
+            found.append(f"{upstream.api_key_env} is not set: requests to {name} will be refused")
+        if upstream.side == "hosted" and upstream.base_url.startswith("http://"):
+            found.append(f"upstream {name} is reached without TLS")
+    verbs = {*policy.hosted.values(), *(v for d in policy.destination.values() for v in d.values())}
+    keeps = Action.LOCAL.verb in verbs or policy.unreadable == "local"
+    if keeps and config.gateway.local_model is None:
+        found.append("the policy keeps data inside, but gateway.local_model names nobody: refused")
+    for key in (config.guard.key_file, config.audit.key_file):
+        path = config.resolve(key)
+        if not path.exists():
+            found.append(f"{path} is not there: `sovereign init` in a new folder makes one")
+        elif path.stat().st_mode & 0o077:
+            found.append(f"{path} can be read by others: chmod 600 {path}")
+    return found

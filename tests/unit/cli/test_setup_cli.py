@@ -1,0 +1,86 @@
+"""`init` writes a configuration that `check` understands, and never overwrites a key."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from sovereign.cli import main
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    main(list(args))
+    return capsys.readouterr().out
+
+
+def test_init_writes_a_file_that_check_explains(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newcomer's first two commands."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    run(capsys, "init", str(tmp_path))
+    said = run(capsys, "check", "--config", str(tmp_path / "sovereign.toml"))
+    assert "policy hipaa" in said
+    assert "openai (hosted; https://api.openai.com/v1" in said
+    assert "OPENAI_API_KEY is not set" in said
+
+
+def test_keys_are_private_random_and_never_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A replaced surrogate key orphans every stand-in; a replaced audit key ends the log."""
+    run(capsys, "init", str(tmp_path))
+    keys = [tmp_path / ".sovereign" / n for n in ("audit.key", "surrogate.key")]
+    before = [k.read_bytes() for k in keys]
+    assert len(set(before)) == 2
+    assert all(len(b) == 32 for b in before)
+    assert all(stat.S_IMODE(k.stat().st_mode) == 0o600 for k in keys)
+    with pytest.raises(SystemExit):
+        main(["init", str(tmp_path)])
+    (tmp_path / "sovereign.toml").unlink()
+    run(capsys, "init", str(tmp_path))
+    assert [k.read_bytes() for k in keys] == before
+    assert (tmp_path / ".sovereign" / ".gitignore").read_text() == "*\n"
+
+
+def test_an_unknown_preset_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing half made."""
+    with pytest.raises(SystemExit):
+        main(["init", str(tmp_path / "new"), "--preset", "hippa"])
+    assert not (tmp_path / "new").exists()
+    assert "there are: " in capsys.readouterr().err
+
+
+def test_check_says_for_machines_what_it_says_for_people(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pipeline can hold the configuration to a rule."""
+    run(capsys, "init", str(tmp_path), "--preset", "strict")
+    report = json.loads(
+        run(capsys, "check", "--json", "--config", str(tmp_path / "sovereign.toml"))
+    )
+    openai = next(d for d in report["destinations"] if d["name"] == "openai")
+    assert "PERSON" in openai["entities"]["local"]
+    assert openai["unreadable"] == "local"
+    assert any("local_model names nobody" in w for w in report["warnings"])
+
+
+def test_a_verb_for_a_destination_that_is_not_there_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A misspelt destination would protect nothing, silently."""
+    run(capsys, "init", str(tmp_path))
+    (tmp_path / "policy.toml").write_text(
+        'name = "ours"\nextends = "hipaa"\n[destination.opnai]\nPERSON = "block"\n'
+    )
+    file = tmp_path / "sovereign.toml"
+    file.write_text(file.read_text().replace('preset = "hipaa"', 'file = "policy.toml"', 1))
+    file.write_text(file.read_text().replace('# file = "policy.toml"\n', ""))
+    with pytest.raises(SystemExit):
+        main(["check", "--config", str(file)])
+    assert "[destination.opnai] is no destination" in capsys.readouterr().err
