@@ -1,0 +1,1 @@
+"""Open weights with papers: pinned, admitted, verified before every use. Imports no torch."""
