@@ -1,0 +1,162 @@
+"""The leaf of the log: canonical bytes of an allow-listed record, never any text.
+
+These constructors are the only way to make one. A field that :data:`SCHEMA` does not list, or a
+value outside its field's closed set, is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sovereign.audit.schema import COUNT, ID, SCHEMA, validate
+from sovereign.errors import RecordRejected
+from sovereign.types import JSON, Destination, Verdict
+
+__all__ = [
+    "MAX_BYTES",
+    "SCHEMA",
+    "VERSION",
+    "encode",
+    "event",
+    "intent",
+    "refusal",
+    "result",
+    "validate",
+]
+
+VERSION = 1
+MAX_BYTES = 2**16 - 1
+"""C2SP tlog-tiles: an entry in an entry bundle has a length of 16 bits."""
+
+
+def intent(
+    *,
+    request: str,
+    team: str,
+    key_id: str,
+    endpoint: str,
+    model: str,
+    destination: Destination,
+    verdict: Verdict,
+    guard_build: str,
+    body_sha256: str,
+    bytes_out: int,
+    stream: bool,
+    rerouted: bool = False,
+) -> dict[str, JSON]:
+    """What is about to leave: these exact bytes, to this destination, under this verdict."""
+    return event(
+        "request.intent",
+        request=request,
+        team=team,
+        key_id=key_id,
+        endpoint=endpoint,
+        model=model,
+        destination=destination.name,
+        side=destination.side,
+        verdict=verdict.action.verb,
+        policy=verdict.policy,
+        entities=_entities(verdict),
+        guard_build=guard_build,
+        body_sha256=body_sha256,
+        bytes_out=bytes_out,
+        stream=stream,
+        rerouted=rerouted,
+    )
+
+
+def result(
+    *, request: str, status: int, outcome: str, bytes_in: int, duration_ms: int
+) -> dict[str, JSON]:
+    """How a request that was recorded by :func:`intent` ended. ``status`` 0 is no answer at all.
+
+    ``outcome`` is ``ok``, ``upstream_failed``, ``client_gone`` or ``error``.
+    """
+    return event(
+        "request.result",
+        request=request,
+        status=status,
+        outcome=outcome,
+        bytes_in=bytes_in,
+        duration_ms=duration_ms,
+    )
+
+
+def refusal(
+    *,
+    request: str,
+    team: str | None,
+    key_id: str | None,
+    endpoint: str,
+    model: str | None,
+    code: str,
+    status: int,
+    verdict: Verdict | None = None,
+) -> dict[str, JSON]:
+    """A request that did not leave. ``code`` is the :class:`SovereignError`'s own."""
+    decided: dict[str, JSON] = {}
+    if verdict is not None:
+        decided = {
+            "destination": verdict.destination.name,
+            "side": verdict.destination.side,
+            "verdict": verdict.action.verb,
+            "policy": verdict.policy,
+            "entities": _entities(verdict),
+        }
+    return event(
+        "request.refusal",
+        request=request,
+        team=team,
+        key_id=key_id,
+        endpoint=endpoint,
+        model=model,
+        code=code,
+        status=status,
+        **decided,
+    )
+
+
+def event(type: str, **fields: JSON) -> dict[str, JSON]:
+    """A record of ``type``. A field that is None is left out. Raises :class:`RecordRejected`."""
+    record = {"type": type} | {name: v for name, v in fields.items() if v is not None}
+    validate(record)
+    return record
+
+
+# For what SCHEMA admits (ASCII words, integers below 2**53, booleans, no floats) this is RFC 8785,
+# five times as fast as the package `rfc8785`; a property test holds the two equal.
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
+
+
+def encode(record: Mapping[str, JSON], *, time: float, source: str, seq: int) -> bytes:
+    """The canonical bytes of a valid ``record`` in its envelope. Raises :class:`RecordRejected`.
+
+    ``source`` names the process that wrote it and ``seq`` is that process's own count, without
+    gaps: a tree proves what is in it, sequence numbers show what is missing.
+    """
+    validate(record)
+    whole: dict[str, Any] = {
+        **record,
+        "v": VERSION,
+        "time": _rfc3339(time),
+        "source": source,
+        "seq": seq,
+    }
+    if not (ID.fits(source) and COUNT.fits(seq)):
+        raise RecordRejected("source or seq does not fit the envelope")
+    data = _canonical(whole).encode("ascii")
+    if len(data) > MAX_BYTES:
+        raise RecordRejected(f"record is larger than {MAX_BYTES} bytes")
+    return data
+
+
+def _rfc3339(time: float) -> str:
+    moment = datetime.fromtimestamp(time, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _entities(verdict: Verdict) -> dict[str, dict[str, int]]:
+    return {name: dict(counts) for name, counts in verdict.entities.items()}

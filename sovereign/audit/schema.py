@@ -1,0 +1,216 @@
+"""What a record may hold: types, their fields, and for each field a closed set of values.
+
+There is no field for text, so nothing that a user wrote can get into the log by mistake.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from sovereign.errors import RecordRejected
+from sovereign.types import JSON, Action
+
+__all__ = ["COUNT", "ID", "MAX_INT", "SCHEMA", "Field", "validate"]
+
+MAX_INT = 2**53 - 1
+"""RFC 8785 section 3.2.2.3: numbers are IEEE 754 doubles; beyond this they are not exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field: which values fit, in a predicate and in words."""
+
+    fits: Callable[[JSON], bool]
+    says: str
+    optional: bool = False
+
+    @property
+    def maybe(self) -> Field:
+        """The same field, which may be absent."""
+        return replace(self, optional=True)
+
+
+def _pattern(pattern: str, says: str) -> Field:
+    match = re.compile(pattern, re.ASCII).fullmatch
+    return Field(lambda v: type(v) is str and match(v) is not None, says)
+
+
+def _one_of(*words: str) -> Field:
+    return Field(lambda v: type(v) is str and v in words, f"one of {', '.join(words)}")
+
+
+def _integer(most: int = MAX_INT) -> Field:
+    return Field(lambda v: type(v) is int and 0 <= v <= most, f"an integer from 0 to {most}")
+
+
+VERBS = tuple(action.verb for action in Action)
+_ENTITY = re.compile(r"[A-Z0-9_]{1,64}", re.ASCII).fullmatch
+
+
+def _is_entities(value: JSON) -> bool:
+    """``{"PERSON": {"mask": 2}}``: what the policy did to how many findings of which kind."""
+    return type(value) is dict and all(
+        type(name) is str
+        and _ENTITY(name) is not None
+        and type(counts) is dict
+        and all(verb in VERBS and type(n) is int and 0 < n <= MAX_INT for verb, n in counts.items())
+        for name, counts in value.items()
+    )
+
+
+ID = _pattern(r"[A-Za-z0-9._:/@-]{1,128}", "an identifier of 1 to 128 of A-Z a-z 0-9 . _ : / @ -")
+GLOB = _pattern(r"[A-Za-z0-9._:/@*-]{1,128}", "an identifier that may hold *")
+WORD = _pattern(r"[a-z0-9_]{1,64}", "a word of a-z 0-9 _")
+LICENCE = _pattern(r"[A-Za-z0-9.+-]{1,64}", "an SPDX licence identifier")
+SHA256 = _pattern(r"[0-9a-f]{64}", "64 hex digits")
+COMMIT = _pattern(r"[0-9a-f]{40}", "40 hex digits")
+COUNT = _integer()
+STATUS = _integer(599)
+BOOL = Field(lambda v: type(v) is bool, "true or false")
+ENTITIES = Field(_is_entities, "counts by entity and verb")
+VERDICT = _one_of(*VERBS)
+SIDE = _one_of("hosted", "local")
+OUTCOME = _one_of("ok", "upstream_failed", "client_gone", "error")
+GLOBS = Field(
+    lambda v: type(v) is list and len(v) <= 256 and all(map(GLOB.fits, v)), "a list of identifiers"
+)
+
+SCHEMA: dict[str, dict[str, Field]] = {
+    # What may leave: durable before the first byte is sent.
+    "request.intent": {
+        "request": ID,
+        "team": ID,
+        "key_id": ID,
+        "endpoint": ID,
+        "model": ID,
+        "destination": ID,
+        "side": SIDE,
+        "verdict": VERDICT,
+        "policy": SHA256,
+        "entities": ENTITIES,
+        "guard_build": SHA256,
+        "body_sha256": SHA256,
+        "bytes_out": COUNT,
+        "stream": BOOL,
+        "rerouted": BOOL,
+    },
+    "request.result": {
+        "request": ID,
+        "status": STATUS,
+        "outcome": OUTCOME,
+        "bytes_in": COUNT,
+        "duration_ms": COUNT,
+    },
+    "request.refusal": {
+        "request": ID,
+        "team": ID.maybe,
+        "key_id": ID.maybe,
+        "endpoint": ID,
+        "model": ID.maybe,
+        "code": WORD,
+        "status": STATUS,
+        "destination": ID.maybe,
+        "side": SIDE.maybe,
+        "verdict": VERDICT.maybe,
+        "policy": SHA256.maybe,
+        "entities": ENTITIES.maybe,
+    },
+    "gateway.start": {
+        "version": ID,
+        "policy": SHA256,
+        "guard_build": SHA256,
+        "policy_name": ID.maybe,
+        "config_sha256": SHA256.maybe,
+    },
+    "gateway.stop": {"reason": WORD.maybe, "requests": COUNT.maybe},
+    "policy.load": {"name": ID, "policy": SHA256, "previous": SHA256.maybe},
+    "key.create": {"key_id": ID, "team": ID, "models": GLOBS.maybe},
+    "key.revoke": {"key_id": ID, "team": ID.maybe},
+    "weights.import": {
+        "name": ID,
+        "kind": _one_of("folder", "gguf", "hub"),
+        "digest": SHA256,
+        "licence": LICENCE.maybe,
+        "repo": ID.maybe,
+        "commit": COMMIT.maybe,
+        "files": COUNT.maybe,
+        "bytes": COUNT.maybe,
+    },
+    "weights.verify": {
+        "name": ID,
+        "digest": SHA256,
+        "files": COUNT.maybe,
+        "bytes": COUNT.maybe,
+    },
+    "weights.refuse": {
+        "name": ID.maybe,
+        "code": WORD,
+        "kind": _one_of("folder", "gguf", "hub").maybe,
+        "digest": SHA256.maybe,
+        "repo": ID.maybe,
+        "commit": COMMIT.maybe,
+    },
+    "tune.run": {
+        "outcome": _one_of("ok", "error"),
+        "base": ID,
+        "base_digest": SHA256,
+        "data_sha256": SHA256,
+        "rows": COUNT,
+        "recipe": ID.maybe,
+        "method": WORD.maybe,
+        "seed": COUNT.maybe,
+        "steps": COUNT.maybe,
+        "adapter_digest": SHA256.maybe,
+        "run_sha256": SHA256.maybe,
+        "duration_ms": COUNT.maybe,
+    },
+    "model.serve": {
+        "model": ID,
+        "base": ID.maybe,
+        "base_digest": SHA256.maybe,
+        "adapter_digest": SHA256.maybe,
+        "engine": ID.maybe,
+        "restarts": COUNT.maybe,
+    },
+    "model.stop": {"model": ID, "reason": WORD.maybe, "restarts": COUNT.maybe},
+    # What the log found when it was opened; `covered` is the size of the last checkpoint then.
+    "log.open": {"size": COUNT, "root": SHA256, "covered": COUNT, "version": ID},
+    # A source that ends without it was killed, or still runs.
+    "log.close": {},
+    "log.read": {
+        "command": WORD,
+        "records": COUNT.maybe,
+        "by_type": ID.maybe,
+        "by_request": ID.maybe,
+    },
+}
+"""Record type to its fields. :func:`sovereign.audit.record.encode` adds the envelope (v, time,
+source, seq)."""
+
+_SPEAKABLE = re.compile(r"[a-z0-9_.]{1,32}", re.ASCII).fullmatch
+
+
+def validate(record: Mapping[str, JSON]) -> None:
+    """Raises :class:`RecordRejected`, which names the field and what would fit, never the value."""
+    kind = record.get("type")
+    fields = SCHEMA.get(kind) if type(kind) is str else None
+    if fields is None:
+        raise RecordRejected(
+            "record type is not in the schema", hint=f"there are: {', '.join(SCHEMA)}"
+        )
+    for name, value in record.items():
+        field = fields.get(name)
+        if field is None:
+            if name == "type":
+                continue
+            spoken = name if type(name) is str and _SPEAKABLE(name) else "one that is not a word"
+            raise RecordRejected(
+                f"{kind}: unknown field: {spoken}", hint=f"fields: {', '.join(fields)}"
+            )
+        if not field.fits(value):
+            raise RecordRejected(f"{kind}: field {name} must be {field.says}")
+    missing = [n for n, field in fields.items() if not field.optional and n not in record]
+    if missing:
+        raise RecordRejected(f"{kind}: field {missing[0]} is missing")
