@@ -23,8 +23,14 @@ DTYPES = ("bfloat16", "float32")
 CONVERTERS = ("gguf", "torch", "transformers")
 PAD_TOKENS = ("<|endoftext|>", "<|finetune_right_pad_id|>", "<pad>", "<unk>")
 """Tokens that other parts of training and serving never wait for, best first."""
-LOCAL_KEYS = ("_model_name_or_path", "_name_or_path", "name_or_path", "is_local")
-LOCAL_KEYS += ("local_files_only", "transformers_weights")
+LOCAL_KEYS: tuple[str, ...] = ("_model_name_or_path", "_name_or_path", "name_or_path")
+LOCAL_KEYS += ("is_local", "local_files_only")
+    "_model_name_or_path",
+    "_name_or_path",
+    "name_or_path",
+    "is_local",
+    "local_files_only",
+)
 """What save_pretrained writes about this machine; it would change the digest."""
 
 
@@ -96,7 +102,7 @@ def _drop_local(file: Path) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """transformers and gguf draw bars of their own and print paths. Errors are raised, not printed."""
+    """transformers and gguf draw bars of their own; errors are raised, not printed."""
     from transformers.utils import logging
 
     bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()

@@ -60,7 +60,7 @@ class Store:
         return known[name]
 
     def get(self, name: str, *, progress: Progress | None = None) -> Path:
-        """The folder of ``name``, after every file of it was hashed. Raises :class:`NotVerified`."""
+        """The folder of ``name``, verified just now. Raises :class:`NotVerified`."""
         self.verify(name, progress=progress)
         return self.folder(self.entry(name))
 
