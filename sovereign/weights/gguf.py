@@ -23,8 +23,7 @@ DTYPES = ("bfloat16", "float32")
 CONVERTERS = ("gguf", "torch", "transformers")
 PAD_TOKENS = ("<|endoftext|>", "<|finetune_right_pad_id|>", "<pad>", "<unk>")
 """Tokens that other parts of training and serving never wait for, best first."""
-LOCAL_KEYS: tuple[str, ...] = ("_model_name_or_path", "_name_or_path", "name_or_path")
-LOCAL_KEYS += ("is_local", "local_files_only")
+LOCAL_KEYS = (
     "_model_name_or_path",
     "_name_or_path",
     "name_or_path",
