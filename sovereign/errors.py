@@ -25,6 +25,7 @@
         ├── NotPermitted       the key may not use this model
         ├── UnknownModel       no destination serves it
         ├── UnknownEndpoint    a path, method or content type that nobody inspects
+        ├── Unsupported        the destination's wire cannot carry what the request asks for
         ├── TooLarge           over a configured bound
         ├── Overloaded         a queue is full; try again
         └── UpstreamFailed     the destination did not answer as it should
@@ -57,6 +58,7 @@ __all__ = [
     "UnknownEndpoint",
     "UnknownModel",
     "Unreadable",
+    "Unsupported",
     "UpstreamFailed",
     "WeightsError",
 ]
@@ -231,6 +233,12 @@ class UnknownEndpoint(GatewayError):
 
     code = "unknown_endpoint"
     status = 404
+
+
+class Unsupported(GatewayError):
+    """The destination's wire cannot carry what the request asks for; nothing is dropped silently."""
+
+    code = "unsupported"
 
 
 class TooLarge(GatewayError):
