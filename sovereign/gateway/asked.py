@@ -1,0 +1,186 @@
+"""One request at the door: what is known of it so far, its caller's end, and how it is answered.
+
+Nothing here decides; :mod:`sovereign.gateway.road` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from sovereign.errors import GatewayError, SovereignError, TooLarge
+from sovereign.gateway.keys import Key
+from sovereign.gateway.wires import Wire, dumps, error_body, should_retry, wire_of
+from sovereign.types import JSON, Destination, Receipt, Verdict
+
+__all__ = ["Asked", "ClientGone", "Hangup", "Receive", "Send", "read_body", "respond"]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+BODY_S = 60.0
+RETRY_AFTER_S = 1
+
+
+class ClientGone(GatewayError):
+    """The caller hung up. Nobody reads this error's body; the log has its code."""
+
+    code = "client_gone"
+    status = 499
+
+
+@dataclass(slots=True)
+class Asked:
+    """Filled in along the road, so that a refusal at any step can say all that is known."""
+
+    method: str
+    path: str
+    query: bytes
+    headers: Mapping[bytes, bytes]
+    wire: Wire
+    id: str = field(default_factory=lambda: f"req_{secrets.token_hex(12)}")
+    started: float = field(default_factory=time.perf_counter)
+    endpoint: str = "unknown"
+    key: Key | None = None
+    model: str | None = None
+    verdict: Verdict | None = None
+    destination: Destination | None = None
+    receipt: Receipt | None = None
+    intended: bool = False
+    ended: bool = False
+    answering: bool = False
+    status: int = 0
+    bytes_in: int = 0
+
+    @classmethod
+    def from_scope(cls, scope: Scope) -> Asked:
+        headers = dict(scope["headers"])
+        wire = wire_of(scope["path"], headers)
+        return cls(scope["method"], scope["path"], scope["query_string"], headers, wire)
+
+    def __repr__(self) -> str:
+        return f"Asked({self.id!r}, {self.endpoint!r})"
+
+    def header(self, name: str) -> str | None:
+        """The caller's header, if it was sent."""
+        value = self.headers.get(name.encode())
+        return None if value is None else value.decode("latin-1")
+
+    def seconds(self) -> float:
+        """Since the request came in."""
+        return time.perf_counter() - self.started
+
+    def answer_headers(self, content_type: str) -> list[tuple[bytes, bytes]]:
+        """What every answer carries: who it was, what was decided, where it went, which record."""
+        own = b"request-id" if self.wire == "anthropic" else b"x-request-id"
+        headers = [
+            (b"content-type", content_type.encode()),
+            (b"cache-control", b"no-store"),
+            (own, self.id.encode()),
+            (b"x-sovereign-request", self.id.encode()),
+        ]
+        if self.verdict is not None:
+            headers.append((b"x-sovereign-verdict", self.verdict.action.verb.encode()))
+        if self.destination is not None:
+            headers.append((b"x-sovereign-destination", self.destination.name.encode()))
+        if self.receipt is not None:
+            headers.append((b"x-sovereign-record", str(self.receipt.index).encode()))
+        return headers
+
+
+class Hangup:
+    """``async with Hangup(receive)``: the block is cancelled, and :class:`ClientGone` raised, when
+    the caller closes the connection. Enter it after the body was read."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.gone = False
+
+    async def __aenter__(self) -> Hangup:
+        self._task = asyncio.current_task()
+        self._watch = asyncio.create_task(self._until_gone())
+        return self
+
+    async def _until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        assert self._task is not None
+        self._task.cancel()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._watch.cancel()
+        if not self.gone:
+            return
+        # Somebody else's cancel, a shutdown, must go on as one.
+        assert self._task is not None
+        if self._task.uncancel() == 0 and kind is asyncio.CancelledError:
+            raise ClientGone("the caller hung up") from None
+
+
+async def read_body(asked: Asked, receive: Receive, limit: int) -> bytes:
+    """The body, as long as it stays within ``limit`` bytes and comes in time."""
+    over = TooLarge(
+        f"the body is larger than {limit} bytes", hint="guard.max_body_bytes in sovereign.toml"
+    )
+    declared = asked.header("content-length") or ""
+    if declared.isdecimal() and len(declared) < 19 and int(declared) > limit:
+        raise over
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone("the caller hung up")
+                piece = message.get("body", b"")
+                size += len(piece)
+                if size > limit:
+                    raise over
+                pieces.append(piece)
+                if not message.get("more_body", False):
+                    return b"".join(pieces)
+    except TimeoutError:
+        slow = GatewayError(f"the body did not arrive within {BODY_S:g} seconds", hint="try again")
+        slow.status = 408
+        raise slow from None
+
+
+async def respond(
+    asked: Asked,
+    send: Send,
+    answer: SovereignError | JSON,
+    *,
+    status: int = 200,
+    retry_after: str | None = None,
+) -> None:
+    """One whole JSON answer: a body, or an error in the shape of the caller's wire."""
+    headers = asked.answer_headers("application/json")
+    if isinstance(answer, SovereignError):
+        status = answer.status
+        body = dumps(error_body(asked.wire, answer))
+        if status == 503:
+            retry_after = str(RETRY_AFTER_S)
+        if not should_retry(answer):
+            headers.append((b"x-should-retry", b"false"))
+    else:
+        body = dumps(answer)
+    if retry_after is not None:
+        headers.append((b"retry-after", retry_after.encode()))
+    headers.append((b"content-length", str(len(body)).encode()))
+    asked.answering = True
+    asked.status = status
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,183 @@
+"""From the bytes that came in to the bytes that may leave: the blocking middle of the road.
+
+Runs in a worker thread. It returns what may be sent, or raises; it sends nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from sovereign.errors import Refused, UnknownModel, Unreadable, Unsupported
+from sovereign.gateway import translate
+from sovereign.gateway.asked import Asked
+from sovereign.gateway.upstreams import Route, Upstream, Upstreams
+from sovereign.guard import Guard, Inspection, Restorer
+from sovereign.guard.shapes import SHAPES, Shape
+from sovereign.types import JSON, Action, Verdict
+
+__all__ = ["Clearance", "Cleared"]
+
+CHAT = SHAPES["openai.chat"]
+CHAT_PATH = "/v1/chat/completions"
+
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
+_OWN_HEADERS = frozenset({"X-Request-Id", "Authorization", "X-Api-Key"})
+"""Made before the body was read, from chance or the environment: they can carry nothing out, and
+their random letters could look like a short value that was held back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What may be sent, exactly, and how to read the answer."""
+
+    upstream: Upstream
+    shape: Shape
+    url: str
+    headers: dict[str, str]
+    raw: bytes
+    sha256: str
+    stream: bool
+    translated: bool
+    rerouted: bool
+    verdict: Verdict
+    restorer: Restorer
+
+    def __repr__(self) -> str:
+        return f"Cleared({self.upstream!r}, {len(self.raw)} bytes)"
+
+
+class Clearance:
+    """Guard and destinations together. Safe to use from several threads."""
+
+    def __init__(self, guard: Guard, upstreams: Upstreams, local_model: str | None) -> None:
+        self._guard = guard
+        self._upstreams = upstreams
+        self._local_model = local_model
+        self._names: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def clear(self, asked: Asked, shape: Shape, raw: bytes) -> Cleared:
+        """Read, route, inspect, decide, transform, and check what is left, in this order.
+
+        Notes in ``asked`` what becomes known, so that a refusal can say it. Raises a
+        :class:`sovereign.errors.GuardError` or :class:`sovereign.errors.GatewayError`.
+        """
+        assert asked.key is not None
+        body = self._guard.read(
+            raw,
+            content_encoding=asked.header("content-encoding"),
+            content_type=asked.header("content-type"),
+        )
+        model, stream = _envelope(body)
+        route = self._upstreams.route(model)
+        asked.model, asked.destination = route.recorded, route.upstream.destination
+        asked.key.require(model)
+        self._clear_name(route, asked.key.team)
+
+        form, sent_as = _fit(asked.path, shape, route.upstream, body)
+        inspection = self._inspect(form, sent_as, route, asked)
+        asked.verdict = verdict = inspection.verdict
+        rerouted = verdict.action is Action.LOCAL and verdict.destination.side == "hosted"
+        if rerouted:
+            route = self._fallback()
+            asked.destination = route.upstream.destination
+            form, sent_as = _fit(asked.path, shape, route.upstream, {**body, "model": route.model})
+            inspection = self._inspect(form, sent_as, route, asked)
+        if inspection.verdict.action is Action.BLOCK:
+            asked.verdict = inspection.verdict
+            raise Refused(
+                f"the policy lets nothing of this kind go to {route.upstream.destination.name!r}",
+                hint=f"found: {_kinds(inspection.verdict)}; `sovereign check` shows the policy",
+            )
+
+        out = inspection.encode()
+        path = CHAT_PATH if sent_as is not shape else asked.path
+        url = route.upstream.url(path)
+        headers = route.upstream.headers(asked.id, stream=stream)
+        checked = {k: v for k, v in headers.items() if k not in _OWN_HEADERS}
+        inspection.check_residual(raw=out, url=url, headers=checked)
+        return Cleared(
+            upstream=route.upstream,
+            shape=sent_as,
+            url=url,
+            headers=headers,
+            raw=out,
+            sha256=hashlib.sha256(out).hexdigest(),
+            stream=stream,
+            translated=sent_as is not shape,
+            rerouted=rerouted,
+            verdict=verdict,
+            restorer=inspection.restorer,
+        )
+
+    def _inspect(self, form: JSON, shape: Shape, route: Route, asked: Asked) -> Inspection:
+        assert asked.key is not None
+        return self._guard.inspect(
+            form, to=route.upstream.destination, shape=shape.name, tenant=asked.key.team
+        )
+
+    def _fallback(self) -> Route:
+        if self._local_model is None:
+            raise Refused(
+                "the policy keeps this request inside, and no local model is there to answer it",
+                hint="set local_model under [gateway] in sovereign.toml",
+            )
+        return self._upstreams.route(self._local_model)
+
+    def _clear_name(self, route: Route, team: str) -> None:
+        """A name that only a pattern took is the caller's own text: it is read like any other."""
+        known = (route.upstream.destination.name, route.model)
+        if route.exact or known in self._names:
+            return
+        refused = UnknownModel(
+            "the model's name fits a pattern, but cannot be told from personal data",
+            hint=f"list it in full under upstream.{known[0]}.models in sovereign.toml",
+        )
+        if not _MODEL.fullmatch(route.model):
+            raise refused
+        inspection = self._guard.inspect(
+            {"input": route.model}, to=route.upstream.destination, tenant=team
+        )
+        if inspection.verdict.action is not Action.ALLOW:
+            raise refused
+        self._names[known] = None
+        while len(self._names) > 1024:
+            self._names.popitem(last=False)
+
+
+def _envelope(body: JSON) -> tuple[str, bool]:
+    """The two fields that the gateway itself acts on."""
+    if not isinstance(body, dict):
+        raise Unreadable("the body is not a JSON object")
+    model, stream = body.get("model"), body.get("stream")
+    if not isinstance(model, str):
+        raise UnknownModel("the request names no model", hint='"model" is a text in the body')
+    if stream is not None and not isinstance(stream, bool):
+        raise Unreadable('"stream" is neither true nor false')
+    return model, bool(stream)
+
+
+def _fit(path: str, shape: Shape, upstream: Upstream, body: JSON) -> tuple[JSON, Shape]:
+    """``body`` as ``upstream`` can be asked with it. Raises :class:`Unsupported`."""
+    if shape.name.partition(".")[0] == upstream.wire:
+        if upstream.socket is not None and path not in (CHAT_PATH, "/v1/completions"):
+            raise Unsupported(
+                f"the local model {upstream.destination.name!r} has no such endpoint",
+                hint=f"it answers {CHAT_PATH} and /v1/completions",
+            )
+        return body, shape
+    if shape.name == "anthropic.messages" and upstream.destination.side == "local":
+        return translate.request_out(body), CHAT
+    raise Unsupported(
+        f"destination {upstream.destination.name!r} speaks the {upstream.wire} wire, "
+        "and the request came on another",
+        hint=f"use an SDK of the {upstream.wire} wire for this model",
+    )
+
+
+def _kinds(verdict: Verdict) -> str:
+    """The entities that the verdict blocks."""
+    names = [e for e, verbs in verdict.entities.items() if Action.BLOCK.verb in verbs]
+    return ", ".join(names) or "something that cannot be read"

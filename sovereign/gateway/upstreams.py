@@ -1,0 +1,240 @@
+"""Destinations as things that can be sent to: one POST of bytes that were cleared, no more.
+
+Headers are built here and nowhere else, from a closed list; nothing of the caller's passes. No
+redirects, cookies, proxies from the environment, or second tries.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import aiohttp
+
+from sovereign import __version__
+from sovereign.config import Config, secret
+from sovereign.errors import ConfigError, UnknownModel, UpstreamFailed
+from sovereign.gateway.wires import Wire
+from sovereign.types import Destination
+
+__all__ = ["Answer", "Pool", "Route", "Upstream", "Upstreams"]
+
+_NAME = re.compile(r"[A-Za-z0-9._:/@*-]{1,100}", re.ASCII)
+CONNECT_S = 10.0
+ENGINE_S = 600.0
+ANTHROPIC_VERSION = "2023-06-01"
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """One destination. ``socket`` is set for engines that this toolkit runs."""
+
+    destination: Destination
+    wire: Wire
+    base_url: str
+    models: tuple[str, ...]
+    timeout_s: float
+    key: str | None = None
+    socket: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"Upstream({self.destination.name!r})"
+
+    def url(self, path: str) -> str:
+        """Where ``path``, one of the gateway's own such as ``/v1/messages``, is at this upstream.
+
+        ``base_url`` is what an SDK of that wire would be given: with ``/v1`` for OpenAI's, without
+        for Anthropic's.
+        """
+        if self.wire == "anthropic":
+            return self.base_url.removesuffix("/v1") + path
+        return self.base_url + path.removeprefix("/v1")
+
+    def headers(self, request: str, *, stream: bool) -> dict[str, str]:
+        """Every header that leaves, but for Host and Content-Length."""
+        headers = {
+            "Content-Type": "application/json",
+            "Accept": "text/event-stream" if stream else "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": f"sovereign/{__version__}",
+            "X-Request-Id": request,
+        }
+        if self.wire == "anthropic":
+            headers["Anthropic-Version"] = ANTHROPIC_VERSION
+        if self.key is not None:
+            if self.wire == "anthropic":
+                headers["X-Api-Key"] = self.key
+            else:
+                headers["Authorization"] = f"Bearer {self.key}"
+        return headers
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request for a model goes. ``listed`` is the configuration's own word for the model:
+    its name, or the pattern that took it. ``exact`` says which."""
+
+    upstream: Upstream
+    model: str
+    listed: str
+    exact: bool
+
+    @property
+    def recorded(self) -> str:
+        """The word for the log: never a caller's own spelling, and no ``*``."""
+        return self.listed.replace("*", "@any")
+
+
+class Upstreams:
+    """Every destination of one configuration, and which model each of them answers."""
+
+    def __init__(self, upstreams: tuple[Upstream, ...]) -> None:
+        self._all = upstreams
+
+    @classmethod
+    def from_config(cls, config: Config, sockets: Mapping[str, Path]) -> Upstreams:
+        """``sockets`` says where the engine of each ``[models.NAME]`` listens.
+
+        Raises :class:`sovereign.errors.ConfigError` for a key that the environment lacks, and for
+        a name that a record could not hold.
+        """
+        for name, upstream in config.upstream.items():
+            for word in (name, *upstream.models):
+                if not _NAME.fullmatch(word):
+                    raise ConfigError(
+                        f"upstream.{name}: a name is 1 to 100 of A-Z a-z 0-9 . _ : / @ - and *"
+                    )
+        engines = tuple(
+            Upstream(
+                destination=Destination(name, "local"),
+                wire="openai",
+                base_url="http://engine/v1",
+                models=(name,),
+                timeout_s=ENGINE_S,
+                socket=socket,
+            )
+            for name, socket in sockets.items()
+        )
+        remote = tuple(
+            Upstream(
+                destination=Destination(name, u.side),
+                wire=u.wire,
+                base_url=u.base_url,
+                models=u.models,
+                timeout_s=u.timeout_s,
+                key=secret(u.api_key_env, f"upstream.{name}") if u.api_key_env else None,
+            )
+            for name, u in config.upstream.items()
+        )
+        return cls(engines + remote)
+
+    @property
+    def all(self) -> tuple[Upstream, ...]:
+        """In the order of the file, engines first."""
+        return self._all
+
+    def route(self, model: str) -> Route:
+        """Who answers ``model``: who lists its name, else the first whose pattern takes it.
+
+        Raises :class:`UnknownModel`.
+        """
+        for upstream in self._all:
+            if model in upstream.models:
+                return Route(upstream, model, model, True)
+        for upstream in self._all:
+            for pattern in upstream.models:
+                if "*" in pattern and fnmatchcase(model, pattern):
+                    return Route(upstream, model, pattern, False)
+        raise UnknownModel(
+            "no destination serves the model that was asked for",
+            hint="GET /v1/models lists what there is; sovereign.toml says who serves it",
+        )
+
+    def names(self) -> dict[str, str]:
+        """Every model that is named in full, and the destination that serves it."""
+        named: dict[str, str] = {}
+        for upstream in self._all:
+            for model in upstream.models:
+                if "*" not in model:
+                    named.setdefault(model, upstream.destination.name)
+        return named
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A destination's answer, before its body was read."""
+
+    status: int
+    content_type: str
+    retry_after: str | None
+    body: aiohttp.StreamReader
+
+
+class Pool:
+    """Connections to all upstreams; belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[Path | None, aiohttp.ClientSession] = {}
+
+    def _session(self, socket: Path | None) -> aiohttp.ClientSession:
+        session = self._sessions.get(socket)
+        if session is None:
+            connector: aiohttp.BaseConnector
+            if socket is None:
+                connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60)
+            else:
+                connector = aiohttp.UnixConnector(str(socket), limit=0)
+            session = self._sessions[socket] = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+            )
+        return session
+
+    @contextlib.asynccontextmanager
+    async def post(
+        self, upstream: Upstream, url: str, raw: bytes, headers: Mapping[str, str]
+    ) -> AsyncIterator[Answer]:
+        """Send ``raw`` and give the answer; leaving the block early drops the connection.
+
+        Raises :class:`UpstreamFailed`, also for what goes wrong inside the block on the
+        connection. Its message names the destination, never what it said.
+        """
+        name = upstream.destination.name
+        timeout = aiohttp.ClientTimeout(total=upstream.timeout_s, sock_connect=CONNECT_S)
+        try:
+            async with self._session(upstream.socket).post(
+                url, data=raw, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                yield Answer(
+                    response.status,
+                    response.content_type,
+                    response.headers.get("Retry-After"),
+                    response.content,
+                )
+        except TimeoutError:
+            late = UpstreamFailed(
+                f"destination {name!r} did not answer in time",
+                hint=f"it had {upstream.timeout_s:g} seconds: timeout_s in sovereign.toml",
+            )
+            late.status = 504
+            raise late from None
+        except aiohttp.ClientConnectorError:
+            raise UpstreamFailed(
+                f"destination {name!r} cannot be reached", hint="is it running? see /readyz"
+            ) from None
+        except aiohttp.ClientError:
+            raise UpstreamFailed(
+                f"destination {name!r} broke off or answered with something else than HTTP",
+                hint="try again",
+            ) from None
+
+    async def close(self) -> None:
+        """Drop every connection."""
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions.clear()
