@@ -1,0 +1,222 @@
+"""Reads a body strictly, takes it apart into leaves (strings, numbers, keys), and puts it back.
+
+What is sent is written again from the tree that was read here, so nothing unread can leave.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from sovereign.errors import TooLarge, Unreadable
+from sovereign.types import JSON, Path
+
+__all__ = ["KEY", "Leaf", "Limits", "encode", "leaves", "read", "rebuild"]
+
+KEY: Final = -1
+"""Ends the path of a leaf that is itself a key: ``("metadata", "Maria Keller", KEY)``. No index is
+negative, so no body can fake it."""
+
+Kind = Literal["text", "number", "key"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on one request. ``deadline_s`` is for all its recognisers together."""
+
+    max_body_bytes: int = 10_000_000
+    max_depth: int = 64
+    max_leaves: int = 200_000
+    deadline_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One string, number or key. ``label`` is the nearest key above it, or ``""``."""
+
+    path: Path
+    text: str
+    kind: Kind
+    label: str = ""
+
+    def __repr__(self) -> str:
+        return f"Leaf({self.kind}, {len(self.text)} characters)"
+
+
+def read(
+    raw: bytes,
+    limits: Limits,
+    *,
+    content_encoding: str | None = None,
+    content_type: str | None = None,
+) -> JSON:
+    """One JSON value (RFC 8259) in UTF-8. Raises :class:`Unreadable` or :class:`TooLarge`.
+
+    Refused as well: a byte-order mark, duplicate keys, NaN and infinities, lone surrogates, any
+    content-encoding, any content type but JSON, a charset other than UTF-8.
+    """
+    if len(raw) > limits.max_body_bytes:
+        raise TooLarge(f"the body is over {limits.max_body_bytes} bytes")
+    if (content_encoding or "identity").strip().lower() != "identity":
+        raise Unreadable("the body is compressed", hint="send it without content-encoding")
+    if content_type is not None:
+        kind, _, parameters = content_type.partition(";")
+        charset = parameters.strip().lower().replace(" ", "").replace('"', "")
+        if kind.strip().lower() != "application/json" or charset not in ("", "charset=utf-8"):
+            raise Unreadable("the content type is not application/json in UTF-8")
+    if raw.startswith(b"\xef\xbb\xbf"):
+        raise Unreadable("the body starts with a byte-order mark")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as e:
+        raise Unreadable(f"the body is not UTF-8 at byte {e.start}") from None
+    _check_depth(text, limits.max_depth)
+    try:
+        value = strict_json(text)
+    except RecursionError:
+        raise TooLarge(f"the body is deeper than {limits.max_depth} levels") from None
+    except json.JSONDecodeError as e:
+        raise Unreadable(f"the body is not one JSON value at character {e.pos}") from None
+    except ValueError as e:
+        raise Unreadable(f"the body is not strict JSON: {e}") from None
+    if "\\ud" in text.lower():  # only an escape can make a lone surrogate out of valid UTF-8
+        for leaf in leaves(value, limits):
+            if not encodable(leaf.text):
+                raise Unreadable("the body holds half of a surrogate pair")
+    return value
+
+
+def strict_json(text: str) -> JSON:
+    """``text`` as one JSON value without duplicate keys, NaN or infinities. Raises
+    :class:`ValueError`, whose message never quotes the text."""
+    return _STRICT.decode(text)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _no_constant(_: str) -> Any:
+    raise ValueError("NaN and infinities are not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("a number is out of range")
+    return value
+
+
+def _integer(text: str) -> int:
+    if len(text) > 1000:
+        raise ValueError("a number has more than 1000 digits")
+    return int(text)
+
+
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite, parse_int=_integer
+)
+
+
+_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+
+
+def _check_depth(text: str, limit: int) -> None:
+    """Counts brackets outside strings, so that the parser never meets a deeper value."""
+    if text.count("[") + text.count("{") <= limit:
+        return
+    depth = 0
+    for match in _STRUCTURE.finditer(text):
+        mark = match.group()
+        if mark in "[{":
+            depth += 1
+            if depth > limit:
+                raise TooLarge(f"the body is deeper than {limit} levels")
+        elif mark in "]}":
+            depth -= 1
+
+
+def encodable(text: str) -> bool:
+    """Whether ``text`` can be UTF-8 at all: it holds no lone surrogate."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def leaves(body: JSON, limits: Limits) -> list[Leaf]:
+    """Every string, number and key of ``body`` in document order. Raises :class:`Unreadable` for
+    a value that is not JSON, :class:`TooLarge` over the bounds."""
+    found: list[Leaf] = []
+    for leaf in _walk(body, (), "", limits.max_depth):
+        found.append(leaf)
+        if len(found) > limits.max_leaves:
+            raise TooLarge(f"the body has more than {limits.max_leaves} leaves")
+    return found
+
+
+def _walk(value: JSON, path: Path, label: str, depth: int) -> Iterator[Leaf]:
+    if depth < 0:
+        raise TooLarge("the body is nested too deep")
+    if isinstance(value, str):
+        yield Leaf(path, value, "text", label)
+    elif value is None or isinstance(value, bool):
+        return
+    elif isinstance(value, int | float):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Unreadable("the body holds NaN or an infinity")
+        yield Leaf(path, json.dumps(value), "number", label)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise Unreadable("the body has a key that is not a string")
+            yield Leaf((*path, key, KEY), key, "key", label)
+            yield from _walk(item, (*path, key), key, depth - 1)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _walk(item, (*path, index), label, depth - 1)
+    else:
+        raise Unreadable(f"the body holds a {type(value).__name__}, which is not JSON")
+
+
+def rebuild(body: JSON, replaced: Mapping[Path, str]) -> JSON:
+    """A copy of ``body`` with the leaves at these paths replaced; a number becomes a string.
+
+    Two keys of one object that become the same are told apart by a number.
+    """
+    return _rebuild(body, (), replaced.get)
+
+
+def _rebuild(value: JSON, path: Path, get: Callable[[Path], str | None]) -> JSON:
+    if isinstance(value, Mapping):
+        built: dict[str, JSON] = {}
+        for key, item in value.items():
+            name = get((*path, key, KEY))
+            name = key if name is None else name
+            unique, count = name, 1
+            while unique in built or (unique != key and unique in value):
+                count += 1
+                unique = f"{name} {count}"
+            built[unique] = _rebuild(item, (*path, key), get)
+        return built
+    if isinstance(value, list | tuple):
+        return [_rebuild(item, (*path, i), get) for i, item in enumerate(value)]
+    new = get(path)
+    return value if new is None else new
+
+
+def encode(body: JSON) -> bytes:
+    """``body`` as compact UTF-8 JSON. Raises :class:`Unreadable` if it cannot be written."""
+    try:
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return text.encode("utf-8")
+    except (UnicodeEncodeError, ValueError, TypeError, RecursionError):
+        raise Unreadable("the body cannot be written as UTF-8 JSON") from None

@@ -1,0 +1,56 @@
+"""Findings by keyed hash of the text, so that turn 50 of a chat costs as much as turn 1.
+
+Holds hashes and offsets, never a text; bounded; gone with the process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+
+from sovereign.types import Finding
+
+__all__ = ["Cache"]
+
+ENTRIES = 20_000
+FINDINGS = 200_000
+
+
+class Cache:
+    """Least recently used first out. One cache serves one list of recognisers. Thread-safe."""
+
+    def __init__(self, key: bytes, *, entries: int = ENTRIES, findings: int = FINDINGS) -> None:
+        self._key = key[:64]
+        self._entries, self._findings = entries, findings
+        self._held = 0
+        self._map: OrderedDict[bytes, tuple[Finding, ...]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Cache({len(self._map)} texts)"
+
+    def get(self, text: str) -> tuple[Finding, ...] | None:
+        """What was found in ``text``, if it was seen before."""
+        name = self._name(text)
+        with self._lock:
+            found = self._map.get(name)
+            if found is not None:
+                self._map.move_to_end(name)
+            return found
+
+    def put(self, text: str, found: tuple[Finding, ...]) -> None:
+        """Remember what was found in ``text``."""
+        if len(found) > self._findings:
+            return
+        name = self._name(text)
+        with self._lock:
+            self._held += len(found) - len(self._map.pop(name, ()))
+            self._map[name] = found
+            while len(self._map) > self._entries or self._held > self._findings:
+                _, old = self._map.popitem(last=False)
+                self._held -= len(old)
+
+    def _name(self, text: str) -> bytes:
+        data = text.encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(data, key=self._key, digest_size=16).digest()

@@ -1,0 +1,291 @@
+"""Finds stretches that spell a text some other way, and decodes them: percent, entities, escapes,
+base64, base32, hex, spelled and spaced digits, e-mail addresses in disguise."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+__all__ = ["Segment", "segments", "unbase64", "unhex"]
+
+_words = str.split  # a list of words is easier to read as one string
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """``text`` stands for the outer text's ``[start, end)``; each of its characters has a place."""
+
+    start: int
+    end: int
+    kind: str
+    text: str
+    starts: Sequence[int]
+    ends: Sequence[int]
+
+    def __repr__(self) -> str:
+        return f"Segment({self.kind}, {self.start}, {self.end})"
+
+
+def segments(text: str) -> list[Segment]:
+    """Disjoint decoded stretches in order. Nothing encoded, and it costs one search per kind."""
+    found: list[Segment] = []
+    for wanted, pattern, make in _KINDS:
+        if wanted is None or wanted in text:
+            for match in pattern.finditer(text):
+                segment = make(match)
+                if segment is not None:
+                    found.append(segment)
+    if len(found) < 2:
+        return found
+    found.sort(key=lambda s: (s.start, -s.end))
+    disjoint: list[Segment] = []
+    for segment in found:
+        if not disjoint or segment.start >= disjoint[-1].end:
+            disjoint.append(segment)
+    return disjoint
+
+
+def _whole(match: re.Match[str], kind: str, text: str) -> Segment:
+    """A segment whose every character is carried by the whole stretch."""
+    start, end = match.span()
+    return Segment(start, end, kind, text, [start] * len(text), [end] * len(text))
+
+
+_PRINTABLE = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f�\ue000-\uf8ff]*", re.ASCII)
+
+
+def _as_text(data: bytes) -> str | None:
+    """``data`` if it is text: UTF-8 or UTF-16 without control characters."""
+    if len(data) < 4:
+        return None
+    wide = "utf-16-le" if data[1::2].count(0) > len(data) // 3 else None
+    wide = "utf-16-be" if data[::2].count(0) > len(data) // 3 else wide
+    try:
+        text = data.decode(wide or "utf-8")
+    except UnicodeDecodeError:
+        return None
+    return text if _PRINTABLE.fullmatch(text) else None
+
+
+def unhex(run: str) -> str | None:
+    """The text that hex digits spell, or ``None``."""
+    digits = re.sub(r"0x|\\x|[\s:,-]", "", run, flags=re.IGNORECASE)
+    try:
+        return _as_text(bytes.fromhex(digits))
+    except ValueError:
+        return None
+
+
+def unbase64(run: str) -> str | None:
+    """The text that base64 letters spell, in either alphabet, with or without padding."""
+    letters = run.rstrip("=").replace("-", "+").replace("_", "/")
+    cut = len(letters) - (len(letters) % 4 == 1)
+    padded = letters[:cut] + "=" * (-cut % 4)
+    try:
+        text = _as_text(base64.b64decode(padded, validate=True))
+    except (binascii.Error, ValueError):
+        return None
+    # Plain words decode to rare letters by chance; text worth finding has ordinary ones.
+    return text if text and _ordinary(text) else None
+
+
+def _ordinary(text: str) -> bool:
+    return text.isascii() or sum(c.isascii() or c.isalpha() for c in text) == len(text) > 8
+
+
+def _percent(match: re.Match[str]) -> Segment | None:
+    data = bytes.fromhex(match.group().replace("%", ""))
+    try:
+        text = data.decode("utf-8")
+        widths = [len(c.encode()) for c in text]
+    except UnicodeDecodeError:
+        text, widths = data.decode("latin-1"), [1] * len(data)
+    starts, at = [], match.start()
+    for width in widths:
+        starts.append(at)
+        at += 3 * width
+    return Segment(match.start(), match.end(), "percent", text, starts, [*starts[1:], at])
+
+
+def _entity(match: re.Match[str]) -> Segment | None:
+    text = html.unescape(match.group())
+    return _whole(match, "entity", text) if text != match.group() else None
+
+
+_SHORT = {"n": "\n", "r": "\n", "t": "\t", '"': '"', "/": "/", "\\": "\\"}
+
+
+def _escape(match: re.Match[str]) -> Segment | None:
+    escape = match.group()
+    digits = escape[2:].strip("{}")
+    if escape[1] not in "uUx":
+        return _whole(match, "escape", _SHORT[escape[1]])
+    if "\\" in escape[1:]:
+        high, low = int(escape[2:6], 16), int(escape[8:], 16)
+        return _whole(match, "escape", chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)))
+    code = int(digits, 16)
+    if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
+        return None
+    return _whole(match, "escape", chr(code))
+
+
+def _hex(match: re.Match[str]) -> Segment | None:
+    text = unhex(match.group())
+    return _whole(match, "hex", text) if text else None
+
+
+def _base64(match: re.Match[str]) -> Segment | None:
+    run = re.sub(r"\s", "", match.group())
+    if run.isdigit() or (run.isalpha() and (run.islower() or run.isupper()) and len(run) < 24):
+        return None
+    for skip in range(4 if len(run) >= 20 else 1):  # a run may begin with what is not part of it
+        text = unbase64(run[skip:])
+        if text:
+            return _whole(match, "base64", text)
+    return None
+
+
+def _base32(match: re.Match[str]) -> Segment | None:
+    run = match.group().rstrip("=")
+    try:
+        text = _as_text(base64.b32decode(run + "=" * (-len(run) % 8)))
+    except (binascii.Error, ValueError):
+        return None
+    return _whole(match, "base32", text) if text and text.isascii() else None
+
+
+def _at(match: re.Match[str]) -> Segment:
+    return _whole(match, "email", "@")
+
+
+def _dot(match: re.Match[str]) -> Segment:
+    return _whole(match, "email", ".")
+
+
+def _concat(match: re.Match[str]) -> Segment:
+    """``"a" + "b"``: each character of nothing has no place, so the joint stays as a mark."""
+    return Segment(match.start(), match.end(), "concat", "", [], [])
+
+
+_NUMBERS = {
+    word: str(value)
+    for value, word in enumerate(
+        _words(
+            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+            "fifteen sixteen seventeen eighteen nineteen"
+        )
+    )
+} | {"oh": "0", "null": "0"}
+_TENS = {
+    word: value
+    for value, word in enumerate(
+        _words("twenty thirty forty fifty sixty seventy eighty ninety"), start=2
+    )
+}
+_NUMBER_WORD = "(?:" + "|".join(sorted([*_NUMBERS, *_TENS], key=len, reverse=True)) + ")"
+
+
+def _spelled(match: re.Match[str]) -> Segment | None:
+    words = re.findall(r"[a-z]+|,", match.group().lower())
+    digits, i = "", 0
+    while i < len(words):
+        word = words[i]
+        following = _NUMBERS.get(words[i + 1], "") if i + 1 < len(words) else ""
+        if word in _TENS:
+            unit = len(following) == 1 and following != "0"
+            digits += f"{_TENS[word]}{following if unit else '0'}"
+            i += unit
+        elif word == ",":
+            digits += "-"
+        else:
+            digits += _NUMBERS[word]
+        i += 1
+    bare = digits.replace("-", "")
+    if len(bare) == 9:
+        digits = f"{bare[:3]}-{bare[3:5]}-{bare[5:]}"
+    elif len(bare) >= 10:
+        digits = bare
+    return _whole(match, "spelled", digits)
+
+
+def _spaced(match: re.Match[str]) -> Segment | None:
+    """Digits with odd separators, as the plain number; each digit keeps its place."""
+    run = match.group()
+    digits = [i for i, c in enumerate(run) if c.isdigit()]
+    groups = [len(g) for g in re.split(r"\D+", run)]
+    if len(digits) == 9:
+        if groups != [3, 2, 4] and max(groups) > 1:
+            return None
+        cuts = {3, 5}
+    elif len(digits) < 13 and max(groups) > 2:
+        return None  # dates, versions, addresses of machines
+    else:
+        cuts = set()
+    text, starts, ends = "", [], []
+    for count, i in enumerate(digits):
+        if count in cuts:
+            text += "-"
+            starts.append(match.start() + i)
+            ends.append(match.start() + i)
+        text += run[i]
+        starts.append(match.start() + i)
+        ends.append(match.start() + i + 1)
+    return Segment(match.start(), match.end(), "digits", text, starts, ends)
+
+
+_I = re.IGNORECASE
+_KINDS: tuple[
+    tuple[str | None, re.Pattern[str], Callable[[re.Match[str]], Segment | None]], ...
+] = (
+    ("%", re.compile(r"(?:%[0-9A-Fa-f]{2})+"), _percent),
+    ("&", re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"), _entity),
+    (
+        "\\",
+        re.compile(
+            r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}"
+            r"|\\u\{[0-9a-fA-F]{1,6}\}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}|\\[nrt\"/\\]"
+        ),
+        _escape,
+    ),
+    (
+        None,
+        re.compile(
+            r"(?<![0-9A-Za-z])(?:0x)?(?:[0-9A-Fa-f]{2}){6,}(?![0-9A-Za-z])"
+            r"|(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{2}[ :,-]){5,}[0-9A-Fa-f]{2}(?![0-9A-Za-z])"
+        ),
+        _hex,
+    ),
+    (
+        None,
+        re.compile(
+            r"(?:[A-Za-z0-9+/]{60,76}\r?\n)+[A-Za-z0-9+/]{2,76}={0,2}"
+            r"|(?<![A-Za-z0-9+/])[A-Za-z0-9+/_-]{12,}={0,2}"
+        ),
+        _base64,
+    ),
+    (None, re.compile(r"(?<![A-Za-z0-9])[A-Z2-7]{16,}={0,6}(?![A-Za-z0-9])"), _base32),
+    (None, re.compile(r"(?<=\w)\s?[\[({<]\s?(?:at|@|arroba)\s?[\])}>]\s?(?=\w)", _I), _at),
+    (None, re.compile(r"(?<=\w)\s?[\[({<]\s?(?:dot|punkt|point|\.)\s?[\])}>]\s?(?=\w)", _I), _dot),
+    (
+        " at ",
+        re.compile(r"(?<=\w) at (?=[\w-]+(?: dot |\.)(?:com|org|net|edu|gov|io|de|fr|uk)\b)", _I),
+        _at,
+    ),
+    (" dot ", re.compile(r"(?<=\w) dot (?=[a-z]{2,6}\b)", _I), _dot),
+    ('"', re.compile(r"\"\s*\+\s*\""), _concat),
+    ("'", re.compile(r"'\s*\+\s*'"), _concat),
+    (
+        None,
+        re.compile(rf"(?<![\w-]){_NUMBER_WORD}(?:[\s,-]+{_NUMBER_WORD}){{6,24}}(?![\w-])", _I),
+        _spelled,
+    ),
+    (
+        None,
+        re.compile(r"(?<![\w.])\d{1,6}(?:([._/ ·\\])\d{1,6})(?:\1\d{1,6}){1,19}(?![\w])"),
+        _spaced,
+    ),
+)

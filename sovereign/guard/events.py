@@ -1,0 +1,227 @@
+"""Restores the server-sent events of one reply: events in, restored events out, in order.
+
+The text of one choice, tool call or content block is one stream. Held-back text goes out as a copy
+of that stream's last delta event, before whatever ends the stream.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sovereign.guard.shapes import Shape
+from sovereign.types import JSON
+
+if TYPE_CHECKING:
+    from sovereign.guard.restore import Restorer, Stream
+
+__all__ = ["Event", "EventRestorer"]
+
+Event = tuple[str | None, JSON]
+Key = tuple[Any, ...]
+
+_FRAGMENTS = frozenset({"arguments", "partial_json", "input"})
+_RESPONSES_ID = ("item_id", "output_index", "content_index", "summary_index")
+
+
+@dataclass(slots=True)
+class _Open:
+    """A stream that has begun: how to say more of it, and what it holds back."""
+
+    stream: Stream
+    name: str | None
+    template: dict[str, Any]
+    steps: tuple[str | int, ...]
+
+
+class EventRestorer:
+    """One reply's events, restored. Not thread-safe; one per reply."""
+
+    __slots__ = ("_open", "_restorer", "_shape")
+
+    def __init__(self, restorer: Restorer, shape: Shape) -> None:
+        self._restorer = restorer
+        self._shape = shape
+        self._open: dict[Key, _Open] = {}
+
+    def __repr__(self) -> str:
+        return f"EventRestorer({self._shape.name}, {len(self._open)} streams)"
+
+    def feed(self, event_name: str | None, data: JSON) -> list[Event]:
+        """The events that may go out now that this one has come."""
+        if not isinstance(data, dict):
+            return [(event_name, self._restorer.tree(data, self._shape.name))]
+        out: list[Event] = []
+        deltas = list(self._deltas(data))
+        keys = {key for key, _, _ in deltas}
+        for key in [k for k in self._open if k not in keys and self._ends(k, data)]:
+            out += self._close(key)
+        new = copy.deepcopy(data)
+        kept: list[tuple[tuple[str | int, ...], str]] = []
+        for key, steps, template in deltas:
+            text = _at(data, steps)
+            stream = self._stream(key, event_name, steps, template)
+            shown = stream.feed(text)
+            if self._ends(key, data):
+                shown += stream.flush()
+                del self._open[key]
+            kept.append((steps, shown))
+            _put(new, steps, "")  # so that what surrounds it is restored as whole text
+        new = self._restorer.tree(new, self._shape.name)
+        for steps, shown in kept:
+            _put(new, steps, shown)
+        return [*out, (event_name, new)]
+
+    def flush(self) -> list[Event]:
+        """What is still held back; the stream of events is over."""
+        return [event for key in list(self._open) for event in self._close(key)]
+
+    def _close(self, key: Key) -> list[Event]:
+        ended = self._open.pop(key)
+        rest = ended.stream.flush()
+        if not rest:
+            return []
+        event = copy.deepcopy(ended.template)
+        _put(event, _in_template(self._shape, ended.steps), rest)
+        return [(ended.name, event)]
+
+    def _stream(
+        self, key: Key, name: str | None, steps: tuple[str | int, ...], template: dict[str, Any]
+    ) -> Stream:
+        known = self._open.get(key)
+        if known is None:
+            fragment = steps[-1] in _FRAGMENTS or (
+                self._shape.wire == "openai.responses"
+                and "arguments" in str(template.get("type", ""))
+            )
+            known = _Open(self._restorer.stream(fragment=fragment), name, template, steps)
+            self._open[key] = known
+        known.name, known.template, known.steps = name, template, steps
+        return known.stream
+
+    def _deltas(
+        self, data: dict[str, Any]
+    ) -> Iterator[tuple[Key, tuple[str | int, ...], dict[str, Any]]]:
+        """Each delta leaf: the stream it belongs to, its path, and an event that holds only it."""
+        wire = self._shape.wire
+        if wire == "anthropic":
+            delta = data.get("delta")
+            if data.get("type") == "content_block_delta" and isinstance(delta, dict):
+                for field in ("text", "partial_json", "thinking"):
+                    if isinstance(delta.get(field), str):
+                        yield (data.get("index"), field), ("delta", field), data
+        elif wire == "openai.responses":
+            kind = str(data.get("type", ""))
+            if kind.endswith(".delta") and isinstance(data.get("delta"), str):
+                yield (kind, *(data.get(k) for k in _RESPONSES_ID)), ("delta",), data
+        else:
+            yield from self._choices(data)
+
+    def _choices(
+        self, data: dict[str, Any]
+    ) -> Iterator[tuple[Key, tuple[str | int, ...], dict[str, Any]]]:
+        choices = data.get("choices")
+        for at, choice in enumerate(choices if isinstance(choices, list) else ()):
+            if not isinstance(choice, dict):
+                continue
+            index = choice.get("index", at)
+            if self._shape.wire == "openai.completions":
+                if isinstance(choice.get("text"), str):
+                    one = {"index": index, "text": "", "finish_reason": None, "logprobs": None}
+                    yield (index, "text"), ("choices", at, "text"), _only(data, one)
+                continue
+            delta = choice.get("delta")
+            if not isinstance(delta, dict):
+                continue
+            for steps in _delta_paths(self._shape.deltas, delta):
+                # A copy for later must not repeat the role, nor a tool call's id and name.
+                slim, key_steps = _slim(delta, steps)
+                one = {"index": index, "delta": slim, "finish_reason": None}
+                yield (index, *key_steps), ("choices", at, "delta", *steps), _only(data, one)
+
+    def _ends(self, key: Key, data: dict[str, Any]) -> bool:
+        """Whether ``data`` ends the stream ``key``."""
+        if self._shape.wire == "anthropic":
+            return (
+                data.get("type") not in ("content_block_delta", "ping")
+                and data.get("index", key[0]) == key[0]
+            )
+        if self._shape.wire == "openai.responses":
+            return (
+                not str(data.get("type", "")).endswith(".delta")
+                and data.get("item_id", key[1]) == key[1]
+            )
+        choices = data.get("choices")
+        if not choices:
+            return True
+        return any(
+            isinstance(c, dict) and c.get("index", i) == key[0] and c.get("finish_reason")
+            for i, c in enumerate(choices)
+        )
+
+
+def _only(data: dict[str, Any], choice: dict[str, Any]) -> dict[str, Any]:
+    kept = {k: v for k, v in data.items() if k not in ("choices", "usage")}
+    return {**kept, "choices": [choice]}
+
+
+def _delta_paths(
+    patterns: tuple[str, ...], delta: dict[str, Any]
+) -> Iterator[tuple[str | int, ...]]:
+    for pattern in patterns:
+        steps = pattern.split(".")
+        if steps[0] == "tool_calls":
+            calls = delta.get("tool_calls")
+            for at, _ in enumerate(calls if isinstance(calls, list) else ()):
+                path: tuple[str | int, ...] = ("tool_calls", at, *steps[2:])
+                if isinstance(_at_or_none(delta, path), str):
+                    yield path
+        elif isinstance(_at_or_none(delta, tuple(steps)), str):
+            yield tuple(steps)
+
+
+def _slim(
+    delta: dict[str, Any], steps: tuple[str | int, ...]
+) -> tuple[dict[str, Any], tuple[str | int, ...]]:
+    """A delta with this one leaf, emptied; and the leaf's path with the call's own index."""
+    if steps[0] != "tool_calls":
+        slim: Any = ""
+        for step in reversed(steps):
+            slim = {step: slim}
+        return slim, steps
+    call = delta["tool_calls"][steps[1]]
+    index = call.get("index", steps[1])
+    slim = {"index": index, str(steps[2]): {str(steps[3]): ""}}
+    return {"tool_calls": [slim]}, ("tool_calls", index, *steps[2:])
+
+
+def _in_template(shape: Shape, steps: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Where the leaf is in the event that holds only it: its lists have one item."""
+    if shape.wire in ("openai.chat", "openai.completions"):
+        return tuple(0 if isinstance(step, int) else step for step in steps)
+    return steps
+
+
+def _at_or_none(value: Any, steps: tuple[str | int, ...]) -> Any:
+    for step in steps:
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int):
+            value = value[step]
+        else:
+            return None
+    return value
+
+
+def _at(value: Any, steps: tuple[str | int, ...]) -> str:
+    found = _at_or_none(value, steps)
+    assert isinstance(found, str)
+    return found
+
+
+def _put(value: Any, steps: tuple[str | int, ...], text: str) -> None:
+    for step in steps[:-1]:
+        value = value[step]
+    value[steps[-1]] = text

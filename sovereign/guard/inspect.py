@@ -1,0 +1,181 @@
+"""The one road from a body to what may leave of it: leaves, views, recognize, resolve, decide,
+transform. It sends nothing; whoever sends checks the outgoing bytes with the inspection in hand."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sovereign.config import Config
+from sovereign.errors import ConfigError, RecognizerFailed
+from sovereign.guard import body as bodies
+from sovereign.guard import opaque, residual, resolve, shapes, views
+from sovereign.guard.body import Limits
+from sovereign.guard.restore import Restorer
+from sovereign.guard.scan import Deadline, Scanner
+from sovereign.guard.surrogates import Surrogates
+from sovereign.guard.transform import Transformed, transform
+from sovereign.policy import Policy, decide, load_policy
+from sovereign.types import JSON, Action, Destination, Finding, Recognizer, Verdict
+
+if TYPE_CHECKING:
+    from sovereign.guard.client import AsyncClient, Client
+
+__all__ = ["Guard", "Inspection"]
+
+PIPELINE = "1"
+"""Raised when the same recognisers may find something else, so that records tell builds apart."""
+
+CANARY = "Canary: mail canary.bird@example.com or use card 4111 1111 1111 1111."
+_CANARY_FINDS = frozenset({"EMAIL_ADDRESS", "CREDIT_CARD"})
+MIN_KEY = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What the guard made of one request at one destination.
+
+    ``findings`` runs parallel to ``verdict.actions``. ``body`` may be sent only if the verdict is
+    below LOCAL for this destination. ``repr`` shows counts.
+    """
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    restorer: Restorer
+    body: JSON
+    _held: residual.Held = field(compare=False)
+
+    def __repr__(self) -> str:
+        action, count = self.verdict.action.verb, len(self.findings)
+        return f"Inspection({action} at {self.verdict.destination.name}, {count} findings)"
+
+    def encode(self) -> bytes:
+        """The bytes to send: compact UTF-8 JSON of the transformed body."""
+        return bodies.encode(self.body)
+
+    def check_residual(
+        self, *, raw: bytes, url: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Raises :class:`ResidualFound` if a held-back value is in what is about to leave."""
+        self._held.check(raw=raw, url=url, headers=headers or {})
+
+
+class Guard:
+    """Inspects bodies under one policy with one list of recognisers. Thread-safe."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        recognizers: Sequence[Recognizer],
+        *,
+        key: bytes,
+        limits: Limits | None = None,
+    ) -> None:
+        """``key``: at least 16 random bytes, for the surrogates."""
+        if len(key) < MIN_KEY:
+            raise ConfigError(f"the surrogate key is shorter than {MIN_KEY} bytes")
+        self.policy = policy
+        self.limits = limits or Limits()
+        self.build = build_digest(recognizers)
+        self._key = key
+        self._scanner = Scanner(recognizers, cache_key=hashlib.sha256(key).digest())
+
+    def __repr__(self) -> str:
+        return f"Guard(policy={self.policy.name}, build={self.build[:12]})"
+
+    @classmethod
+    def from_config(cls, config: Config) -> Guard:
+        """As sovereign.toml says. Raises :class:`ConfigError` or :class:`MissingExtra`."""
+        from sovereign.guard.recognizers import from_config as recognizers
+
+        file = config.policy.file
+        policy = load_policy(
+            preset=config.policy.preset, file=None if file is None else config.resolve(file)
+        )
+        path = config.resolve(config.guard.key_file)
+        try:
+            key = path.read_bytes()
+        except OSError as e:
+            raise ConfigError(f"{path}: {e.strerror}", hint="`sovereign init` makes it") from None
+        settings = config.guard
+        limits = Limits(
+            max_body_bytes=settings.max_body_bytes,
+            max_depth=settings.max_depth,
+            max_leaves=settings.max_leaves,
+            deadline_s=settings.deadline_s,
+        )
+        return cls(policy, recognizers(settings), key=key, limits=limits)
+
+    def read(
+        self, raw: bytes, *, content_encoding: str | None = None, content_type: str | None = None
+    ) -> JSON:
+        """``raw`` as one strict JSON value. Raises :class:`Unreadable` or :class:`TooLarge`."""
+        return bodies.read(
+            raw, self.limits, content_encoding=content_encoding, content_type=content_type
+        )
+
+    def inspect(
+        self, body: JSON, *, to: Destination, shape: str | None = None, tenant: str = "default"
+    ) -> Inspection:
+        """The one road. Blocking and CPU-bound: call it in a thread.
+
+        Raises :class:`Unreadable`, :class:`TooLarge` or :class:`RecognizerFailed`; then nothing may
+        leave. ``shape`` names the endpoint, and with it what is structure.
+        """
+        known = shapes.SHAPES[shape] if shape is not None else None
+        deadline = Deadline(self.limits.deadline_s)
+        leaves = bodies.leaves(body, self.limits)
+        free = [leaf for leaf in leaves if known is None or not known.structural(leaf)]
+        unread = opaque.found(body, free, known)
+        reads = [views.of_leaf(leaf) for leaf in free]
+        hits = self._scanner.scan(free, reads, deadline)
+        chosen = resolve.resolve(free, reads, hits, partial(self._acts, to=to), self.policy.counts)
+        unread += opaque.blobs(free, chosen)
+        verdict = decide(self.policy, [hit.finding for hit in chosen], to)
+        verdict = opaque.judge(verdict, unread, self.policy, to)
+        surrogates = Surrogates(self._key, tenant, (leaf.text for leaf in leaves))
+        done: Transformed = transform(body, free, chosen, verdict.actions, surrogates)
+        return Inspection(
+            verdict=verdict,
+            findings=tuple(hit.finding for hit in chosen),
+            restorer=Restorer(surrogates.issued),
+            body=done.body,
+            _held=residual.Held(done.values, done.placeholders, known, self.limits),
+        )
+
+    def canary(self) -> None:
+        """Raises :class:`RecognizerFailed` unless the recognisers find what they must."""
+        leaf = bodies.Leaf((), CANARY, "text")
+        hits = self._scanner.scan(
+            [leaf], [views.of_leaf(leaf)], Deadline(self.limits.deadline_s), fresh=True
+        )
+        found = {h.finding.entity for h in hits if self.policy.counts(h.finding)}
+        if not found >= _CANARY_FINDS:
+            lost = min(_CANARY_FINDS - found)
+            raise RecognizerFailed(f"the recognisers no longer find a known {lost}")
+
+    def http_client(self, to: Destination, **options: Any) -> Client:
+        """An ``httpx2.Client`` for any SDK: ``OpenAI(http_client=guard.http_client(to))``."""
+        from sovereign.guard.client import sync_client
+
+        return sync_client(self, to, **options)
+
+    def async_http_client(self, to: Destination, **options: Any) -> AsyncClient:
+        """As :meth:`http_client`, an ``httpx2.AsyncClient``."""
+        from sovereign.guard.client import async_client
+
+        return async_client(self, to, **options)
+
+    def _acts(self, entity: str, *, to: Destination) -> Action:
+        return self.policy.action(entity, to)
+
+
+def build_digest(recognizers: Sequence[Recognizer]) -> str:
+    """SHA-256, in hex, over the recognisers' names and builds and this pipeline's version."""
+    digest = hashlib.sha256(f"pipeline {PIPELINE}\n".encode())
+    for recognizer in recognizers:
+        digest.update(f"{recognizer.name} {recognizer.build}\n".encode())
+    return digest.hexdigest()

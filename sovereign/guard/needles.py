@@ -1,0 +1,165 @@
+"""Finds values that were held back, wherever they stand again. The road uses it to hold back every
+recurrence, and the residual check to prove that none is left: one rule, so they never disagree.
+
+The rule. A value is looked for
+
+- as a number, if it has six digits or more, and they are most of it: by its digits alone, whatever
+  separates them; inside a longer number only from nine digits on;
+- in any case, between word boundaries, if it has eight letters and digits or more, or letters and
+  digits, or several words;
+- as written and in the same case, between word boundaries, if it is one shorter word: "Will" is not
+  "will";
+- not at all, if it has fewer than three letters, or is a shorter number, or is a word of the wire
+  such as "user": finding it would prove nothing, and refuse half of all requests.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sovereign.guard.normalise import fold, normalise
+from sovereign.guard.shapes import CONSTANTS
+from sovereign.guard.views import Mapped
+
+__all__ = ["Needles", "name_parts"]
+
+_words = str.split  # a list of words is easier to read as one string
+
+_WORD = re.compile(r"\w+")
+_DIGITS = re.compile(r"\d(?:[\s./_()+-]{0,2}\d){5,}")
+_EDGES = re.compile(r"^\W+|\W+$")
+_PART = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+
+# Parts of names that are words of their own: alone, they point at nobody.
+_COMMON = frozenset(
+    _words(
+        "the and von van der den del dos das los las bin ibn ben san saint santa dr mr mrs ms prof "
+        "sir herr frau will may mark grace hope faith joy rose art bill guy chase dean earl king "
+        "young long best good day week june april august summer autumn winter north south east west "
+        "patient doctor nurse jun sen inc ltd llc gmbh"
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Needle:
+    text: str
+    entity: str
+    exact: bool
+
+    def __repr__(self) -> str:
+        return f"_Needle({self.entity})"
+
+
+class Needles:
+    """Values to look for. ``repr`` shows how many."""
+
+    __slots__ = ("_by_word", "_inner", "_known", "_long_numbers", "_numbers")
+
+    def __init__(self) -> None:
+        self._by_word: dict[str, list[_Needle]] = {}
+        self._inner: list[_Needle] = []
+        self._numbers: dict[str, str] = {}
+        self._long_numbers: list[tuple[str, str]] = []
+        self._known: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"Needles({len(self._known)})"
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
+    def add(self, value: str, entity: str) -> None:
+        """Look for ``value`` too, if it is long enough to prove anything."""
+        plain = _EDGES.sub("", normalise(Mapped(value)).text)
+        if plain in self._known:
+            return
+        size = sum(c.isalnum() for c in plain)
+        digits = re.sub(r"\D", "", plain)
+        if len(digits) >= 6 and len(digits) >= 0.6 * size:
+            self._known.add(plain)
+            self._numbers.setdefault(digits, entity)
+            if len(digits) >= 9:
+                self._long_numbers.append((digits, entity))
+        if size < 3 or (size == len(digits) and size < 6):
+            return
+        folded = fold(plain)
+        if folded in CONSTANTS or plain in CONSTANTS:
+            return
+        first = _WORD.search(folded)
+        if first is None:
+            return
+        self._known.add(plain)
+        one_word = first.group() == folded
+        exact = one_word and size < 8 and not digits
+        needle = _Needle(plain if exact else folded, entity, exact)
+        if _boundless(folded[0]) or _boundless(folded[-1]):
+            self._inner.append(needle)
+        else:
+            self._by_word.setdefault(first.group(), []).append(needle)
+
+    def find(self, text: str) -> Iterator[tuple[int, int, str]]:
+        """Where the values stand in ``text`` (normalised, not folded): start, end, entity."""
+        folded = fold(text)
+        if self._by_word:
+            for match in _WORD.finditer(folded):
+                for needle in self._by_word.get(match.group(), ()):
+                    start = match.start()
+                    end = start + len(needle.text)
+                    where = text if needle.exact else folded
+                    if where.startswith(needle.text, start) and not _goes_on(folded, end):
+                        yield start, end, needle.entity
+        for needle in self._inner:
+            where = text if needle.exact else folded
+            start = where.find(needle.text)
+            while start >= 0:
+                yield start, start + len(needle.text), needle.entity
+                start = where.find(needle.text, start + 1)
+        if self._numbers:
+            yield from self._find_numbers(text)
+
+    def _find_numbers(self, text: str) -> Iterator[tuple[int, int, str]]:
+        for match in _DIGITS.finditer(text):
+            run = match.group()
+            at = [i for i, c in enumerate(run) if c.isdecimal()]
+            digits = "".join(run[i] for i in at)
+            entity = self._numbers.get(digits)
+            if entity is not None:
+                yield match.start(), match.end(), entity
+                continue
+            for number, kind in self._long_numbers:
+                place = digits.find(number)
+                if place >= 0:
+                    last = at[place + len(number) - 1]
+                    yield match.start() + at[place], match.start() + last + 1, kind
+            # Six to eight digits: only between separators, not inside a longer number.
+            for group in re.finditer(r"\d+(?:[-./ ]\d+)*", run):
+                whole = re.sub(r"\D", "", group.group())
+                if whole != digits and whole in self._numbers:
+                    yield (
+                        match.start() + group.start(),
+                        match.start() + group.end(),
+                        self._numbers[whole],
+                    )
+
+
+def name_parts(name: str) -> list[str]:
+    """The words of a person's name that point at the person when they stand alone: three letters
+    or more, capitalised, and no common word."""
+    parts = [
+        part
+        for part in _PART.findall(name)
+        if len(part) >= 3 and part[0].isupper() and part.lower() not in _COMMON
+    ]
+    return [spelling for part in parts for spelling in {part, part.upper(), part.capitalize()}]
+
+
+def _boundless(char: str) -> bool:
+    """Whether words of this script stand side by side without a boundary: Han, Kana, Thai …"""
+    return "\u0e00" <= char <= "\u0eff" or "\u2e80" <= char <= "\ud7ff"
+
+
+def _goes_on(text: str, end: int) -> bool:
+    return end < len(text) and (text[end].isalnum()) and text[end - 1].isalnum()

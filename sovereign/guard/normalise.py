@@ -1,0 +1,99 @@
+"""One plain spelling for what looks the same: compatibility forms, digits of all scripts, dashes,
+look-alike letters; what cannot be seen is taken out. Each character keeps its origin."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sovereign.guard.views import Mapped
+
+__all__ = ["fold", "normalise"]
+
+INVISIBLE = (
+    "\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x84\\x86-\\x9f\\xad\u034f\u061c\u115f\u1160\u17b4\u17b5"
+    "\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    "\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_INVISIBLE = re.compile(f"[{INVISIBLE}]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−⁃﹣－⸺⸻"), "-")
+_QUOTES = dict.fromkeys(map(ord, "‘’‛ʼ＇"), "'") | dict.fromkeys(map(ord, "“”„‟＂"), '"')
+_DOTS = dict.fromkeys(map(ord, "․∙"), ".")
+_PLAIN = _DASHES | _QUOTES | _DOTS
+_SPECIAL = re.compile("[" + "".join(map(chr, _PLAIN)) + "]")
+
+_LOOKALIKES = {
+    **dict(zip("АВЕЅІЈКМНОРСТХУаеоріјсухѕԁһԛԝ", "ABESIJKMHOPCTXYaeopijcyxsdhqw", strict=True)),
+    **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧονικρυ", "ABEZHIKMNOPTYXovikpu", strict=True)),
+    "ı": "i",
+    "ɡ": "g",
+    "ӏ": "l",
+}
+_MIXED = re.compile(f"(?=\\w*[A-Za-z0-9@])(?=\\w*[{''.join(_LOOKALIKES)}])\\w+", re.UNICODE)
+_CLUSTER = re.compile(
+    f".[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u3099\u309a{INVISIBLE}]*", re.DOTALL
+)
+_WORD = re.compile(r"[^\W_]+")
+
+
+def fold(text: str) -> str:
+    """``text`` in lower case, of the same length, so that offsets stay true."""
+    lowered = text.lower()
+    if len(lowered) == len(text):
+        return lowered
+    return "".join(low if len(low := c.lower()) == 1 else c for c in text)
+
+
+def normalise(mapped: Mapped) -> Mapped:
+    """``mapped`` itself if it is plain, else its plain spelling mapped to the same original."""
+    text = mapped.text
+    if text.isascii():
+        if _CONTROL.search(text) is None:
+            return mapped
+    elif (
+        _INVISIBLE.search(text) is None
+        and unicodedata.is_normalized("NFKC", text)
+        and _SPECIAL.search(text) is None
+        and not any(c.isdecimal() and c > "9" for c in text)
+        and _MIXED.search(text) is None
+    ):
+        return mapped
+    out: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    for match in _CLUSTER.finditer(text):
+        plain = _plain(match.group())
+        out.append(plain)
+        starts.extend([match.start()] * len(plain))
+        ends.extend([match.end()] * len(plain))
+    joined = "".join(out)
+    joined = _MIXED.sub(_unmixed, joined)
+    if joined == text:
+        return mapped
+    return mapped.compose(joined, starts, ends)
+
+
+def _plain(cluster: str) -> str:
+    """One visible character with its marks, as plain as it gets; ``""`` for nothing visible."""
+    if len(cluster) == 1 and cluster.isascii() and cluster >= " " and cluster != "\x7f":
+        return cluster
+    seen = []
+    for char in cluster:
+        if 0xE0020 <= ord(char) <= 0xE007E:  # tag characters spell hidden ASCII
+            seen.append(chr(ord(char) - 0xE0000))
+        elif _INVISIBLE.match(char) is None:
+            seen.append(char)
+    text = unicodedata.normalize("NFKC", "".join(seen)).translate(_PLAIN)
+    if text.isascii():
+        return text
+    return "".join(
+        str(unicodedata.decimal(c)) if not c.isascii() and c.isdecimal() else c for c in text
+    )
+
+
+def _unmixed(match: re.Match[str]) -> str:
+    """A word of Latin letters and look-alikes, in Latin letters only; same length."""
+    return "".join(_LOOKALIKES.get(c, c) for c in match.group())

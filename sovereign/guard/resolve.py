@@ -1,0 +1,110 @@
+"""Overlapping findings become disjoint, and what was found once is found wherever it recurs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+
+from sovereign.guard.body import Leaf
+from sovereign.guard.needles import Needles, name_parts
+from sovereign.guard.scan import Hit
+from sovereign.guard.transform import held_back, value_of
+from sovereign.guard.views import Reading
+from sovereign.types import Action, Finding
+
+__all__ = ["disjoint", "resolve"]
+
+RECURRENCE = 0.9
+"""The score of a value that stands again: below validated, above most first sights."""
+
+
+def resolve(
+    leaves: Sequence[Leaf],
+    readings: Sequence[Sequence[Reading]],
+    hits: Sequence[Hit],
+    acts: Callable[[str], Action],
+    counts: Callable[[Finding], bool],
+) -> list[Hit]:
+    """The hits to decide on: disjoint, in order, strong enough to count, and repeated wherever a
+    held-back value, or a part of a person's name, stands again."""
+    chosen = disjoint(leaves, [h for h in hits if counts(h.finding)], acts)
+    needles = Needles()
+    for hit in chosen:
+        found = hit.finding
+        if held_back(acts(found.entity)):
+            value = value_of(leaves[hit.leaf], hit)
+            needles.add(value, found.entity)
+            if found.entity == "PERSON":
+                for part in name_parts(value):
+                    needles.add(part, "PERSON")
+    if not needles:
+        return chosen
+    again = [
+        hit
+        for index, leaf in enumerate(leaves)
+        for reading in readings[index]
+        for hit in _again(needles, index, leaf, reading)
+    ]
+    return disjoint(leaves, [*chosen, *again], acts) if again else chosen
+
+
+def _again(needles: Needles, index: int, leaf: Leaf, reading: Reading) -> Iterator[Hit]:
+    for start, end, entity in needles.find(reading.text):
+        place = reading.origin(start, end)
+        if place is not None:
+            found = Finding(
+                leaf.path, place[0], place[1], entity, RECURRENCE, "recurrence", place[2]
+            )
+            yield Hit(index, found, reading.levels, reading.bare)
+
+
+def disjoint(
+    leaves: Sequence[Leaf], hits: Sequence[Hit], acts: Callable[[str], Action]
+) -> list[Hit]:
+    """The stricter action wins, then what was validated, the longer, the better scored. Of a loser
+    that sticks out of a winner, the rest stays found."""
+    by_leaf: dict[int, list[Hit]] = defaultdict(list)
+    for hit in hits:
+        by_leaf[hit.leaf].append(hit)
+    out: list[Hit] = []
+    for index in sorted(by_leaf):
+        taken: list[Hit] = []
+        ranked = sorted(by_leaf[index], key=lambda h: _rank(h, acts(h.finding.entity)))
+        for hit in ranked:
+            text = leaves[index].text
+            for start, end in _free(hit, taken):
+                if any(c.isalnum() for c in text[start:end]):
+                    taken.append(_cut(hit, start, end))
+        out += sorted(taken, key=lambda h: h.finding.start)
+    return out
+
+
+def _rank(hit: Hit, action: Action) -> tuple[object, ...]:
+    f = hit.finding
+    tier = 0 if action >= Action.LOCAL else 1 if held_back(action) else 2
+    return (tier, f.score < 1.0, f.start - f.end, -f.score, f.entity, f.start)
+
+
+def _free(hit: Hit, taken: Sequence[Hit]) -> list[tuple[int, int]]:
+    """The stretches of ``hit`` that nothing before it took."""
+    start, end = hit.finding.start, hit.finding.end
+    free = [(start, end)]
+    for other in taken:
+        a, b = other.finding.start, other.finding.end
+        if a >= end or b <= start:
+            continue
+        free = [
+            piece
+            for s, e in free
+            for piece in ((s, min(e, a)), (max(s, b), e))
+            if piece[0] < piece[1]
+        ]
+    return free
+
+
+def _cut(hit: Hit, start: int, end: int) -> Hit:
+    f = hit.finding
+    if (start, end) == (f.start, f.end):
+        return hit
+    piece = Finding(f.path, start, end, f.entity, f.score, f.recognizer, f.view)
+    return Hit(hit.leaf, piece, hit.levels, hit.bare)

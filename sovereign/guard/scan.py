@@ -1,0 +1,131 @@
+"""Runs every recogniser over every reading of every leaf, within one deadline, and fails closed.
+
+Offsets of what it returns are those of the original leaf, whatever view it was seen in.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sovereign.errors import GuardError, RecognizerFailed
+from sovereign.guard import joined
+from sovereign.guard.body import Leaf
+from sovereign.guard.cache import Cache
+from sovereign.guard.views import Reading
+from sovereign.types import Finding, Recognizer
+
+__all__ = ["Deadline", "Hit", "Scanner"]
+
+CHUNK, OVERLAP = 32_768, 4_096
+"""Code points. Longer readings are cut so that time stays linear; the overlap is longer than
+anything a recogniser finds, so a cut loses nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A finding and which leaf it is in. ``levels``: how many JSON strings deep it stands inside
+    the leaf; ``bare``: it is a whole JSON number there, so what replaces it needs quotes."""
+
+    leaf: int
+    finding: Finding
+    levels: int = 0
+    bare: bool = False
+
+
+class Deadline:
+    """Seconds that one request's recognisers may take together."""
+
+    __slots__ = ("_end", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def check(self, recognizer: str) -> None:
+        """Raises :class:`RecognizerFailed` naming ``recognizer`` if the time is up."""
+        if time.monotonic() > self._end:
+            raise RecognizerFailed(f"{recognizer}: the deadline of {self.seconds:g} s has passed")
+
+
+class Scanner:
+    """The recognisers, in order, and the findings they made on texts they saw before."""
+
+    def __init__(self, recognizers: Sequence[Recognizer], *, cache_key: bytes) -> None:
+        self._recognizers = tuple(recognizers)
+        self._cache = Cache(cache_key)
+
+    def scan(
+        self,
+        leaves: Sequence[Leaf],
+        readings: Sequence[Sequence[Reading]],
+        deadline: Deadline,
+        *,
+        fresh: bool = False,
+    ) -> list[Hit]:
+        """Everything found, overlaps and weak scores included. ``readings`` runs parallel to
+        ``leaves``. ``fresh`` asks no cache."""
+        hits: list[Hit] = []
+        for index, leaf in enumerate(leaves):
+            for reading in readings[index]:
+                for found in self.recognize(reading.text, deadline, fresh=fresh):
+                    hits += self._placed(index, leaf, reading, found)
+        for piece in joined.pieces(leaves):
+            for found in self.recognize(piece.text, deadline, fresh=fresh):
+                for index, start, end in piece.origin(found.start, found.end):
+                    hits.append(Hit(index, _moved(found, leaves[index], start, end, "joined")))
+        return hits
+
+    def recognize(self, text: str, deadline: Deadline, *, fresh: bool = False) -> list[Finding]:
+        """All findings of all recognisers in one text."""
+        known = None if fresh else self._cache.get(text)
+        if known is not None:
+            return list(known)
+        found: list[Finding] = []
+        for offset, chunk in chunks(text):
+            for recognizer in self._recognizers:
+                deadline.check(recognizer.name)
+                for finding in _run(recognizer, chunk):
+                    found.append(_shifted(finding, offset) if offset else finding)
+                deadline.check(recognizer.name)
+        self._cache.put(text, tuple(found))
+        return found
+
+    def _placed(self, index: int, leaf: Leaf, reading: Reading, found: Finding) -> Iterator[Hit]:
+        place = reading.origin(found.start, found.end)
+        if place is not None:
+            start, end, view = place
+            finding = _moved(found, leaf, start, end, view)
+            yield Hit(index, finding, reading.levels, reading.bare)
+
+
+def chunks(text: str) -> Iterator[tuple[int, str]]:
+    """``text`` in overlapping pieces, with the offset of each."""
+    if len(text) <= CHUNK:
+        yield 0, text
+        return
+    for start in range(0, len(text) - OVERLAP, CHUNK - OVERLAP):
+        yield start, text[start : start + CHUNK]
+
+
+def _run(recognizer: Recognizer, text: str) -> list[Finding]:
+    try:
+        found = list(recognizer.recognize(text))
+    except GuardError:
+        raise
+    except Exception as e:  # noqa: BLE001 - whatever a recogniser raises, nothing may leave
+        # Not its message: that may quote the text.
+        raise RecognizerFailed(f"{recognizer.name} raised {type(e).__name__}") from None
+    for finding in found:
+        if not 0 <= finding.start < finding.end <= len(text) or not 0 <= finding.score <= 1:
+            raise RecognizerFailed(f"{recognizer.name} made a finding outside of the text")
+    return found
+
+
+def _shifted(f: Finding, by: int) -> Finding:
+    return Finding((), f.start + by, f.end + by, f.entity, f.score, f.recognizer, f.view)
+
+
+def _moved(f: Finding, leaf: Leaf, start: int, end: int, view: str) -> Finding:
+    return Finding(leaf.path, start, end, f.entity, f.score, f.recognizer, view)

@@ -1,0 +1,256 @@
+"""What is known of each endpoint: its structural constants, and which leaves of a reply stream.
+
+A request leaf is exempt from the recognisers only by *path* and *closed value set* together. What
+is not listed is inspected, so a field that does not exist yet is covered the day it appears.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Literal
+
+from sovereign.guard.body import KEY, Leaf
+from sovereign.types import Path
+
+__all__ = ["ANY", "CONSTANTS", "SHAPES", "Shape", "Wire", "endpoint"]
+
+_words = str.split  # a list of words is easier to read as one string
+
+Wire = Literal["openai.chat", "openai.completions", "openai.responses", "anthropic"]
+
+ANY: Final = frozenset({"\0any"})
+"""In place of a closed set, for the one leaf that somebody else checks: the name of the model."""
+
+_JSON_TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
+_PARTS = frozenset(
+    _words(
+        "text refusal input_text output_text summary_text reasoning_text message function_call "
+        "function_call_output custom_tool_call custom_tool_call_output reasoning item_reference "
+        "tool_use tool_result thinking redacted_thinking ephemeral"
+    )
+)
+_ROLES = frozenset({"user", "assistant", "system", "developer", "tool", "function"})
+_TOOLS = frozenset({"function", "custom", "tool", "any", "auto", "none", "required"})
+_FORMATS = frozenset({"text", "json_object", "json_schema", "grammar"})
+_EFFORT = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
+_TIERS = frozenset({"auto", "default", "flex", "priority", "scale", "standard_only"})
+_STATUS = frozenset({"in_progress", "completed", "incomplete"})
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One endpoint. Patterns are paths in which ``*`` is one step and ``**`` any number of steps.
+
+    ``exempt`` maps a pattern to the values that need no inspection there. ``token_ids`` are leaves
+    where lists of numbers are encoded text. ``fragments`` are reply leaves that hold JSON in a
+    string; ``deltas`` are leaves of a streamed event that continue an earlier one.
+    """
+
+    name: str
+    wire: Wire
+    exempt: Mapping[str, frozenset[str]]
+    token_ids: frozenset[str] = frozenset()
+    fragments: tuple[str, ...] = ()
+    deltas: tuple[str, ...] = ()
+
+    def structural(self, leaf: Leaf) -> bool:
+        """Whether ``leaf`` is a constant of the wire, so that it can tell nothing of anybody."""
+        if leaf.kind == "key":
+            return leaf.text in KEYS
+        if leaf.kind != "text":
+            return False
+        return any(
+            values is ANY or leaf.text in values
+            for pattern, values in self.exempt.items()
+            if matches(pattern, leaf.path)
+        )
+
+    def is_fragment(self, path: Path) -> bool:
+        """Whether the reply leaf at ``path`` is JSON inside a string."""
+        return any(matches(pattern, path) for pattern in self.fragments)
+
+
+def matches(pattern: str, path: Path) -> bool:
+    """Whether ``path`` fits ``pattern``, such as ``messages.*.role``."""
+    return _fits(_split(pattern), path)
+
+
+@lru_cache(maxsize=512)
+def _split(pattern: str) -> tuple[str, ...]:
+    return tuple(pattern.split("."))
+
+
+def _fits(pattern: tuple[str, ...], path: Path) -> bool:
+    if not pattern:
+        return not path
+    first, rest = pattern[0], pattern[1:]
+    if first == "**":
+        return any(_fits(rest, path[i:]) for i in range(len(path) + 1))
+    if not path or path[0] == KEY:
+        return False
+    # A key that looks like an index, or an index like a key, is not the same step.
+    step = path[0]
+    return ((first == "*" and isinstance(step, int)) or first == step) and _fits(rest, path[1:])
+
+
+_OPENAI_SAMPLING = {
+    "model": ANY,
+    "service_tier": _TIERS,
+    "reasoning_effort": _EFFORT,
+    "reasoning.effort": _EFFORT,
+    "reasoning.summary": frozenset({"auto", "concise", "detailed"}),
+    "verbosity": _EFFORT,
+    "modalities.*": frozenset({"text"}),
+    "truncation": frozenset({"auto", "disabled"}),
+    "encoding_format": frozenset({"float", "base64"}),
+}
+_OPENAI_CHAT = {
+    **_OPENAI_SAMPLING,
+    "messages.*.role": _ROLES,
+    "messages.*.content.*.type": _PARTS,
+    "messages.*.tool_calls.*.type": _TOOLS,
+    "tools.*.type": _TOOLS,
+    "tools.*.function.parameters.type": _JSON_TYPES,
+    "tools.*.function.parameters.**.type": _JSON_TYPES,
+    "tool_choice": _TOOLS,
+    "tool_choice.type": _TOOLS,
+    "function_call": _TOOLS,
+    "functions.*.parameters.type": _JSON_TYPES,
+    "functions.*.parameters.**.type": _JSON_TYPES,
+    "response_format.type": _FORMATS,
+    "response_format.json_schema.schema.type": _JSON_TYPES,
+    "response_format.json_schema.schema.**.type": _JSON_TYPES,
+}
+_OPENAI_RESPONSES = {
+    **_OPENAI_SAMPLING,
+    "input.*.role": _ROLES,
+    "input.*.type": _PARTS,
+    "input.*.status": _STATUS,
+    "input.*.content.*.type": _PARTS,
+    "input.*.summary.*.type": _PARTS,
+    "tools.*.type": _TOOLS,
+    "tools.*.parameters.type": _JSON_TYPES,
+    "tools.*.parameters.**.type": _JSON_TYPES,
+    "tool_choice": _TOOLS,
+    "tool_choice.type": _TOOLS,
+    "text.format.type": _FORMATS,
+    "text.verbosity": _EFFORT,
+    "text.format.schema.type": _JSON_TYPES,
+    "text.format.schema.**.type": _JSON_TYPES,
+}
+_ANTHROPIC = {
+    "model": ANY,
+    "service_tier": _TIERS,
+    "messages.*.role": _ROLES,
+    "messages.*.content.*.type": _PARTS,
+    "messages.*.content.*.content.*.type": _PARTS,
+    "messages.*.content.*.cache_control.type": _PARTS,
+    "system.*.type": _PARTS,
+    "system.*.cache_control.type": _PARTS,
+    "thinking.type": frozenset({"enabled", "disabled", "adaptive"}),
+    "tools.*.type": _TOOLS,
+    "tools.*.cache_control.type": _PARTS,
+    "tools.*.input_schema.type": _JSON_TYPES,
+    "tools.*.input_schema.**.type": _JSON_TYPES,
+    "tool_choice.type": _TOOLS,
+}
+
+KEYS: Final = frozenset(
+    _words(
+        "messages role content type text refusal name tool_calls tool_call_id id function arguments "
+        "tools parameters properties required description items enum default additionalProperties "
+        "strict tool_choice function_call functions response_format json_schema schema model stream "
+        "stream_options include_usage temperature top_p max_tokens max_completion_tokens "
+        "max_output_tokens n stop stop_sequences seed user metadata logprobs top_logprobs logit_bias "
+        "presence_penalty frequency_penalty parallel_tool_calls reasoning_effort reasoning effort "
+        "summary service_tier store verbosity modalities prediction prompt suffix echo best_of input "
+        "instructions output call_id status previous_response_id truncation include format "
+        "dimensions encoding_format system thinking budget_tokens signature cache_control ttl "
+        "input_schema tool_use_id is_error user_id source data citations image_url url detail file "
+        "file_id filename file_data file_url input_audio audio top_k anyOf oneOf allOf title "
+        "minimum maximum pattern $schema $defs $ref"
+    )
+)
+"""Field names of the wires: a closed vocabulary, so as keys they need no inspection."""
+
+CONSTANTS: Final = KEYS.union(
+    _JSON_TYPES, _PARTS, _ROLES, _TOOLS, _FORMATS, _EFFORT, _TIERS, _STATUS
+)
+"""Words that every request may hold as structure, so finding one proves nothing."""
+
+SHAPES: Final[dict[str, Shape]] = {
+    shape.name: shape
+    for shape in (
+        Shape(
+            "openai.chat",
+            "openai.chat",
+            _OPENAI_CHAT,
+            fragments=(
+                "choices.*.message.tool_calls.*.function.arguments",
+                "choices.*.message.tool_calls.*.custom.input",
+                "choices.*.message.function_call.arguments",
+            ),
+            deltas=(
+                "content",
+                "refusal",
+                "reasoning_content",
+                "reasoning",
+                "function_call.arguments",
+                "tool_calls.*.function.arguments",
+                "tool_calls.*.custom.input",
+            ),
+        ),
+        Shape(
+            "openai.completions",
+            "openai.completions",
+            _OPENAI_SAMPLING,
+            token_ids=frozenset({"prompt"}),
+            deltas=("text",),
+        ),
+        Shape(
+            "openai.embeddings",
+            "openai.completions",
+            _OPENAI_SAMPLING,
+            token_ids=frozenset({"input"}),
+        ),
+        Shape(
+            "openai.responses",
+            "openai.responses",
+            _OPENAI_RESPONSES,
+            fragments=(
+                "output.*.arguments",
+                "response.output.*.arguments",
+                "item.arguments",
+                "arguments",
+            ),
+            deltas=("delta",),
+        ),
+        Shape(
+            "anthropic.messages",
+            "anthropic",
+            _ANTHROPIC,
+            deltas=("delta.text", "delta.partial_json", "delta.thinking"),
+        ),
+        Shape("anthropic.count_tokens", "anthropic", _ANTHROPIC),
+    )
+}
+
+_ENDPOINTS: Final = {
+    ("POST", "/v1/chat/completions"): "openai.chat",
+    ("POST", "/v1/completions"): "openai.completions",
+    ("POST", "/v1/embeddings"): "openai.embeddings",
+    ("POST", "/v1/responses"): "openai.responses",
+    ("POST", "/v1/messages"): "anthropic.messages",
+    ("POST", "/v1/messages/count_tokens"): "anthropic.count_tokens",
+}
+
+
+def endpoint(method: str, path: str) -> Shape | None:
+    """The shape of ``POST /v1/messages`` and its like; ``None`` is unknown, and refused.
+
+    ``path`` must match to the letter: no query, no trailing slash, no percent-encoding.
+    """
+    name = _ENDPOINTS.get((method.upper(), path))
+    return SHAPES[name] if name is not None else None

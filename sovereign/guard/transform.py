@@ -1,0 +1,86 @@
+"""Writes masks and surrogates in place of what is held back; everything else stays as it was."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sovereign.guard.body import Leaf, rebuild
+from sovereign.guard.scan import Hit
+from sovereign.guard.surrogates import Surrogates, mask
+from sovereign.types import JSON, Action, Path
+
+__all__ = ["Transformed", "held_back", "transform", "value_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transformed:
+    """The body as it may leave, the values that were taken out with
+    their entities, and what stands in their place."""
+
+    body: JSON
+    values: Mapping[str, str]
+    placeholders: frozenset[str]
+
+    def __repr__(self) -> str:
+        return f"Transformed({len(self.values)} values)"
+
+
+def held_back(action: Action) -> bool:
+    """Whether values under ``action`` are taken out of the text."""
+    return action in (Action.MASK, Action.PSEUDONYMIZE)
+
+
+def value_of(leaf: Leaf, hit: Hit) -> str:
+    """The value as a person would write it: JSON escapes of nested strings are undone."""
+    text = leaf.text[hit.finding.start : hit.finding.end]
+    for _ in range(0 if hit.bare else hit.levels):
+        try:
+            text = json.loads(f'"{text}"', strict=False)
+        except ValueError:
+            break
+    return text
+
+
+def transform(
+    body: JSON,
+    leaves: Sequence[Leaf],
+    hits: Sequence[Hit],
+    actions: Sequence[Action],
+    surrogates: Surrogates,
+) -> Transformed:
+    """``hits`` are disjoint and run parallel to ``actions``."""
+    edits: dict[int, list[tuple[int, int, str]]] = defaultdict(list)
+    values: dict[str, str] = {}
+    placeholders: set[str] = set()
+    for hit, action in zip(hits, actions, strict=True):
+        if not held_back(action):
+            continue
+        leaf, found = leaves[hit.leaf], hit.finding
+        value = value_of(leaf, hit)
+        pseudonym = action is Action.PSEUDONYMIZE
+        new = surrogates.of(found.entity, value) if pseudonym else mask(found.entity)
+        values[value] = found.entity
+        placeholders.add(new)
+        if hit.bare:  # a number inside nested JSON becomes a string there
+            quote = '"'
+            for _ in range(hit.levels - 1):
+                quote = json.dumps(quote)[1:-1]
+            new = f"{quote}{new}{quote}"
+        edits[hit.leaf].append((found.start, found.end, new))
+    replaced: dict[Path, str] = {}
+    for index, changes in edits.items():
+        leaf = leaves[index]
+        if leaf.kind == "number":  # half a number is no number
+            replaced[leaf.path] = changes[0][2]
+            continue
+        parts, at = [], 0
+        for start, end, new in sorted(changes):
+            parts += [leaf.text[at:start], new]
+            at = end
+        replaced[leaf.path] = "".join([*parts, leaf.text[at:]])
+    return Transformed(
+        rebuild(body, replaced) if replaced else body, values, frozenset(placeholders)
+    )

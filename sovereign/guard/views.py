@@ -1,0 +1,161 @@
+"""The readings of one leaf: as written, normalised, decoded; each maps back to its characters.
+
+Most texts are plain and have one reading. What is decoded is read again, to a bounded depth, with
+some of its surroundings, so that a label before an encoded value still counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sovereign.guard import decode, nested
+from sovereign.guard.body import Leaf
+from sovereign.guard.normalise import normalise
+
+__all__ = ["DEPTH", "Mapped", "Reading", "of_leaf", "readings"]
+
+DEPTH = 4
+AROUND = 80
+"""Characters before and after a decoded stretch that are read with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A text and, for each of its characters, the stretch of the original that carries it.
+    ``None`` stands for the identity."""
+
+    text: str
+    starts: Sequence[int] | None = None
+    ends: Sequence[int] | None = None
+
+    def __repr__(self) -> str:
+        return f"Mapped({len(self.text)} characters)"
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """The original's stretch behind ``text[start:end]``, which must not be empty."""
+        if self.starts is None or self.ends is None:
+            return start, end
+        return min(self.starts[start:end]), max(self.ends[start:end])
+
+    def compose(self, text: str, starts: Sequence[int], ends: Sequence[int]) -> Mapped:
+        """``text``, whose characters carry stretches of *this* text, mapped to the original."""
+        if self.starts is None or self.ends is None:
+            return Mapped(text, starts, ends)
+        pairs = [
+            self.span(s, e) if s < e else (self._edge(s),) * 2
+            for s, e in zip(starts, ends, strict=True)
+        ]
+        return Mapped(text, [p[0] for p in pairs], [p[1] for p in pairs])
+
+    def _edge(self, at: int) -> int:
+        assert self.starts is not None
+        assert self.ends is not None
+        return self.starts[at] if at < len(self.starts) else (self.ends[-1] if self.ends else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One way to read a leaf. ``text`` may begin with ``lead`` characters of label that are not in
+    the leaf. ``segments`` are what was decoded: ``(start, end, kind)``; with any, only findings
+    that touch one count, since the rest was read before."""
+
+    mapped: Mapped
+    view: str
+    lead: str = ""
+    segments: tuple[tuple[int, int, str], ...] = ()
+    levels: int = 0
+    bare: bool = False
+
+    def __repr__(self) -> str:
+        return f"Reading({self.view}, {len(self.mapped.text)} characters)"
+
+    @property
+    def text(self) -> str:
+        """What the recognisers get."""
+        return self.lead + self.mapped.text
+
+    def origin(self, start: int, end: int) -> tuple[int, int, str] | None:
+        """The leaf's stretch behind a finding in :attr:`text`, and the view's name; ``None`` if it
+        is not in the leaf, or was read before."""
+        start, end = max(0, start - len(self.lead)), end - len(self.lead)
+        if start >= end:
+            return None
+        view = self.view
+        if self.segments:
+            kinds = [k for s, e, k in self.segments if s <= end and start <= e]
+            if not kinds:
+                return None
+            view = "+".join(dict.fromkeys(kinds))
+        if self.bare:
+            start, end = 0, len(self.mapped.text)
+        begin, finish = self.mapped.span(start, end)
+        return begin, finish, view
+
+
+def of_leaf(leaf: Leaf) -> tuple[Reading, ...]:
+    """Every reading of ``leaf``, with the key it stands under as label."""
+    return tuple(readings(leaf.text, label="" if leaf.kind == "key" else leaf.label))
+
+
+def readings(text: str, *, label: str = "") -> Iterator[Reading]:
+    """Every reading of a leaf. ``label`` is the key that it stands under."""
+    yield from _read(Mapped(text), label, "text", 0, DEPTH, False)
+
+
+def _read(
+    mapped: Mapped, label: str, view: str, levels: int, depth: int, bare: bool
+) -> Iterator[Reading]:
+    if depth > 0 and not bare and nested.looks_nested(mapped.text):
+        tokens = nested.tokens(mapped.text)
+        if tokens is not None:
+            for token in tokens:
+                inner = mapped.compose(token.text, token.starts, token.ends)
+                yield from _read(inner, token.label, "json", levels + 1, depth - 1, token.bare)
+            return
+    plain = normalise(mapped)
+    if plain is not mapped:
+        view = "nfkc" if view == "text" else f"{view}+nfkc"
+    lead = f"{label}: " if label and len(plain.text) <= 200 else ""
+    yield Reading(plain, view, lead, (), levels, bare)
+    current = plain
+    for _ in range(depth - 1):
+        found = decode.segments(current.text)
+        if not found:
+            return
+        current, marks = _decoded(current, found)
+        current = normalise(current) if not current.text.isascii() and not marks else current
+        yield Reading(current, view, lead, marks, levels, bare)
+
+
+def _decoded(
+    mapped: Mapped, found: Sequence[decode.Segment]
+) -> tuple[Mapped, tuple[tuple[int, int, str], ...]]:
+    """The surroundings of the decoded stretches, with these decoded."""
+    parts: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    marks: list[tuple[int, int, str]] = []
+
+    def copy(start: int, end: int) -> None:
+        parts.append(mapped.text[start:end])
+        starts.extend(range(start, end))
+        ends.extend(range(start + 1, end + 1))
+
+    at = 0
+    for i, segment in enumerate(found):
+        begin = max(at, segment.start - AROUND)
+        if begin > at and parts:
+            parts.append("\n")
+            starts.append(at)
+            ends.append(at)
+        copy(begin, segment.start)
+        mark = len(starts)
+        parts.append(segment.text)
+        starts.extend(segment.starts)
+        ends.extend(segment.ends)
+        marks.append((mark, len(starts), segment.kind))
+        following = found[i + 1].start if i + 1 < len(found) else len(mapped.text)
+        at = min(segment.end + AROUND, following)
+        copy(segment.end, at)
+    return mapped.compose("".join(parts), starts, ends), tuple(marks)
