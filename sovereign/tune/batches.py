@@ -1,0 +1,48 @@
+"""Which rows are trained on together, decided before training and the same for the same seed.
+
+Rows of similar length share a batch, so that little is padding. Every process of a distributed run
+makes the same plan and takes its own part of it, so nobody needs to be told the counts.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+
+__all__ = ["plan", "steps_of"]
+
+WINDOW = 16  # batches that are sorted together: longer sorts better, shorter shuffles better
+
+
+def steps_of(rows: int, per_step: int, *, steps: int | None, epochs: float | None) -> int:
+    """How many optimiser steps are meant."""
+    if steps is not None:
+        return steps
+    assert epochs is not None
+    return max(1, math.ceil(rows * epochs / per_step))
+
+
+def plan(lengths: Sequence[int], *, batch: int, batches: int, seed: int) -> list[list[int]]:
+    """``batches`` lists of ``batch`` row numbers. A row comes again only after all others did,
+    but for the one batch that an epoch's end falls into."""
+    rng = random.Random(seed)
+    found: list[list[int]] = []
+    carried: list[int] = []
+    while len(found) < batches:
+        order = list(range(len(lengths)))
+        rng.shuffle(order)
+        queue = carried + order
+        epoch: list[list[int]] = []
+        for at in range(0, len(queue), batch * WINDOW):
+            window = sorted(queue[at : at + batch * WINDOW], key=lambda i: lengths[i])
+            epoch += [window[k : k + batch] for k in range(0, len(window), batch)]
+        carried = epoch.pop() if len(epoch[-1]) < batch else []
+        rng.shuffle(epoch)
+        found += epoch
+        if not epoch and not found:  # fewer rows than one batch: repeat them until it is full
+            while len(carried) < batch:
+                carried += order
+            found += [carried[:batch]]
+            carried = []
+    return found[:batches]

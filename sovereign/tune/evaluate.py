@@ -1,0 +1,94 @@
+"""Asks held-out questions, greedily, and counts the answers that are exactly right.
+
+Exactly: the same characters, and the end right after them; only space around them is forgiven. An
+answer is cut off one token after the expected one would have ended: what goes on is wrong anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sovereign.tune.data import Row, Template
+from sovereign.tune.train import Progress, Update
+
+__all__ = ["Score", "exact_match"]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Of ``rows`` questions, ``exact`` were answered exactly. ``wrong`` holds the lines of the
+    others in the data file, never their text."""
+
+    exact: int
+    rows: int
+    wrong: tuple[int, ...] = ()
+
+    @property
+    def share(self) -> float:
+        return self.exact / self.rows
+
+
+def exact_match(
+    model: Any,
+    tokenizer: Any,
+    template: Template,
+    rows: Sequence[Row],
+    *,
+    batch: int = 16,
+    phase: str = "evaluate",
+    progress: Progress | None = None,
+) -> Score:
+    """The share of ``rows`` whose last message ``model`` says by itself."""
+    import torch
+
+    asked = [
+        (row, template.tokens(template.render(row.messages[:-1], prompt=True))) for row in rows
+    ]
+    asked.sort(key=lambda pair: len(pair[1]))
+    wrong: list[int] = []
+    done = 0
+    device = next(model.parameters()).device
+    for at in range(0, len(asked), batch):
+        part = asked[at : at + batch]
+        width = max(len(ids) for _, ids in part)
+        pad = _pad(tokenizer)
+        ids = torch.full((len(part), width), pad)
+        attention = torch.zeros((len(part), width), dtype=torch.long)
+        for i, (_, prompt) in enumerate(part):
+            ids[i, width - len(prompt) :] = torch.tensor(prompt)
+            attention[i, width - len(prompt) :] = 1
+        wanted = [row.messages[-1]["content"].strip() for row, _ in part]
+        with torch.no_grad():
+            out = model.generate(
+                input_ids=ids.to(device),
+                attention_mask=attention.to(device),
+                do_sample=False,
+                use_cache=True,
+                temperature=None,
+                top_p=None,
+                top_k=None,
+                max_new_tokens=max(len(template.tokens(w)) for w in wanted) + 2,
+                pad_token_id=pad,
+                eos_token_id=sorted(template.stops),
+            )
+        for (row, _), expected, answer in zip(part, wanted, out[:, width:].tolist(), strict=True):
+            if not _is(expected, answer, tokenizer, template.stops):
+                wrong.append(row.line)
+        done += len(part)
+        if progress is not None:
+            progress(Update(phase=phase, done=done, total=len(asked)))
+    return Score(len(asked) - len(wrong), len(asked), tuple(sorted(wrong)))
+
+
+def _is(expected: str, answer: Sequence[int], tokenizer: Any, stops: frozenset[int]) -> bool:
+    end = next((k for k, token in enumerate(answer) if token in stops), None)
+    if end is None:
+        return False
+    return str(tokenizer.decode(answer[:end])).strip() == expected
+
+
+def _pad(tokenizer: Any) -> int:
+    pad = tokenizer.pad_token_id
+    return int(pad if pad is not None else tokenizer.eos_token_id)

@@ -1,0 +1,124 @@
+"""Loads verified weights and puts a LoRA on them. Knows nothing of data or training."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from sovereign.errors import MissingExtra, TuneError
+from sovereign.tune.data import Chat
+from sovereign.tune.recipe import LoraConfig, TrainConfig
+
+__all__ = ["add_lora", "choose_precision", "load_base", "require"]
+
+
+def require() -> None:
+    """Raises :class:`MissingExtra` unless everything that training needs is installed."""
+    try:
+        import accelerate  # noqa: F401
+        import peft  # noqa: F401
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as e:
+        raise MissingExtra(str(e.name), "tune") from None
+
+
+def choose_precision(wanted: str) -> str:
+    """``wanted``, or for "auto" the faster of fp32 and bf16 on this machine, by measure.
+
+    Some CPUs multiply bf16 in hardware and gain a half; others emulate it and lose tenfold.
+    """
+    import torch
+
+    if wanted != "auto":
+        return wanted
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    spent = {}
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        a, b = torch.ones(256, 576, dtype=dtype), torch.ones(576, 1536, dtype=dtype)
+        a @ b
+        best = float("inf")
+        for _ in range(5):
+            begun = time.perf_counter()
+            a @ b
+            best = min(best, time.perf_counter() - begun)
+        spent[name] = best
+    return min(spent, key=lambda name: spent[name])
+
+
+def load_base(folder: Path, *, precision: str, quantize: str) -> tuple[Any, Any, Chat]:
+    """Model, tokenizer and template of the verified ``folder``, from this disk alone."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+    more: dict[str, Any] = {}
+    if quantize == "nf4":
+        more["quantization_config"] = _nf4(dtype)
+    common: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    tokenizer = AutoTokenizer.from_pretrained(folder, **common)
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, use_safetensors=True, **common, **more
+    )
+    if quantize == "nf4":
+        _mend_nf4(model)
+    model.config.use_cache = False
+    stops = model.generation_config.eos_token_id
+    ends = set(stops if isinstance(stops, list) else [stops]) | {tokenizer.eos_token_id}
+    return model, tokenizer, Chat(tokenizer, frozenset(e for e in ends if e is not None))
+
+
+def add_lora(model: Any, lora: LoraConfig, train: TrainConfig) -> Any:
+    """``model`` with a fresh LoRA, the only thing that trains. The seed decides its start."""
+    import torch
+    from peft import LoraConfig as PeftLora
+    from peft import get_peft_model
+
+    torch.manual_seed(train.seed)
+    if train.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.enable_input_require_grads()
+    target = lora.target if isinstance(lora.target, str) else list(lora.target)
+    config = PeftLora(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=target,
+        task_type="CAUSAL_LM",
+    )
+    try:
+        return get_peft_model(model, config)
+    except ValueError:
+        raise TuneError(
+            "lora.target names modules that this model does not have", hint='try "all-linear"'
+        ) from None
+
+
+def _nf4(dtype: Any) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError:
+        raise MissingExtra("bitsandbytes", "tune") from None
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def _mend_nf4(model: Any) -> None:
+    """bitsandbytes 0.50.2 repacks weights in the first forward pass on CPUs with AVX512-BF16, after
+    which gradients are zero and only a warning says so. It asks this flag first."""
+    from bitsandbytes.nn import Linear4bit
+
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False

@@ -1,0 +1,186 @@
+"""A recipe: everything that decides a fine-tune, as one TOML file that is read strictly.
+
+A path in a recipe is relative to the recipe's file. What two recipes share stays in the defaults
+here, so that a recipe says only what is special about it.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from sovereign import recipes, toml
+from sovereign.errors import ConfigError
+from sovereign.toml import StrictModel
+
+__all__ = [
+    "DataConfig",
+    "EvalConfig",
+    "LoraConfig",
+    "Recipe",
+    "TrainConfig",
+    "find_recipe",
+    "load_recipe",
+    "names",
+]
+
+KINDS = ("scenarios", "tune")
+"""The folders of the shipped recipes that can be run."""
+
+FilePath = Annotated[Path, BeforeValidator(lambda v: Path(v) if isinstance(v, str) else v)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _target(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class DataConfig(StrictModel):
+    """``[data]``: JSONL of chats, one ``{"messages": [...]}`` per line."""
+
+    train: FilePath = Field(description='such as "train.jsonl", relative to the recipe')
+    eval: FilePath | None = Field(None, description="held-out rows, to ask before and after")
+
+
+class LoraConfig(StrictModel):
+    """``[lora]``: what is added to the frozen weights."""
+
+    r: int = Field(16, gt=0, le=512, description="rank of the update")
+    alpha: int = Field(32, gt=0, description="the update is scaled by alpha / r")
+    dropout: Fraction = Field(0.0, description="of the update's input")
+    target: Annotated[str | tuple[str, ...], BeforeValidator(_target)] = Field(
+        "all-linear", description='"all-linear", or module names such as ["q_proj", "v_proj"]'
+    )
+
+
+class TrainConfig(StrictModel):
+    """``[train]``: how long, how fast, and in what precision."""
+
+    steps: int | None = Field(None, gt=0, description="optimiser steps; or say epochs")
+    epochs: float | None = Field(None, gt=0, description="passes over the rows; or say steps")
+    batch: int = Field(4, gt=0, description="rows per device and forward pass")
+    accumulate: int = Field(1, gt=0, description="forward passes per optimiser step")
+    lr: float = Field(2e-4, gt=0, le=1, description="peak learning rate")
+    warmup: Fraction = Field(0.05, description="share of the steps until the peak")
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear", description="after the peak"
+    )
+    weight_decay: float = Field(0.0, ge=0, le=1, description="AdamW's, on the update only")
+    clip: float = Field(1.0, gt=0, description="bound of the gradient's norm")
+    max_length: int = Field(1024, gt=0, description="tokens in a row, prompt and answer")
+    over_long: Literal["raise", "drop", "truncate"] = Field(
+        "raise", description="what happens to a row of more tokens"
+    )
+    seed: int = Field(17, ge=0, lt=2**32, description="of order, dropout and the update's start")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description='of the frozen weights; "auto" measures which is faster here'
+    )
+    quantize: Literal["none", "nf4"] = Field(
+        "none", description='"nf4" holds the frozen weights in four bits (QLoRA)'
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="compute activations twice, keep fewer of them"
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> TrainConfig:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("needs either steps or epochs")
+        return self
+
+
+class EvalConfig(StrictModel):
+    """``[eval]``: greedy answers on held-out rows, compared with the row's answer, exactly."""
+
+    before: bool = Field(True, description="ask before training too")
+    limit: int | None = Field(None, gt=0, description="ask the first so many rows only")
+    batch: int = Field(16, gt=0, description="questions at once")
+    at_least: float | None = Field(
+        None, ge=0, le=1, description="exact match after training, or the run fails"
+    )
+
+
+class Recipe(StrictModel):
+    """A whole recipe. ``path`` is where it was read from."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.\-]{0,63}$", description="of the run")
+    summary: str = Field("", description="one sentence for people")
+    model: str = Field(description="a name in the weights store: `sovereign weights ls`")
+    data: DataConfig
+    lora: LoraConfig = LoraConfig()
+    train: TrainConfig
+    eval: EvalConfig = EvalConfig()
+
+    _path: Path = Path("recipe.toml")
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    def resolve(self, path: Path) -> Path:
+        """``path`` as the recipe means it: relative to the recipe's own folder."""
+        return path if path.is_absolute() else self._path.parent / path
+
+    @property
+    def train_file(self) -> Path:
+        return self.resolve(self.data.train)
+
+    @property
+    def eval_file(self) -> Path | None:
+        return self.resolve(self.data.eval) if self.data.eval else None
+
+
+def names() -> list[str]:
+    """The shipped recipes that can be run, as ``kind/name``."""
+    return [f"{kind}/{name}" for kind in KINDS for name in recipes.names(kind)]
+
+
+def find_recipe(name: str) -> Path:
+    """The file that ``name`` stands for: a path, or a shipped recipe such as
+    ``scenarios/healthcare``. Raises :class:`ConfigError`."""
+    if name.endswith(".toml"):
+        return Path(name)
+    kind, _, rest = name.partition("/")
+    if kind in KINDS and rest:
+        return recipes.find(kind, rest)
+    if Path(name + ".toml").is_file():
+        return Path(name + ".toml")
+    raise ConfigError(f"no recipe named {name!r}", hint=f"a path to a .toml, or: {', '.join(names())}")
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe at ``path``, with ``key=value`` laid over it. Raises :class:`ConfigError`."""
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such recipe", hint="sovereign tune ls")
+    data = toml.load(path)
+    for override in overrides:
+        _lay(data, override)
+    recipe = toml.parse(data, Recipe, str(path))
+    recipe._path = path.resolve()
+    return recipe
+
+
+def _lay(data: dict[str, Any], override: str) -> None:
+    """Set one dotted key. The value is TOML; what is not TOML is taken as text."""
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"{override!r} is not key=value", hint="such as train.steps=20")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    table = data
+    for part in parts[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"{key}: {part} is not a table")
+    table[parts[-1]] = value
+    if key == "train.steps":  # one replaces the other, or no recipe could be shortened
+        table.pop("epochs", None)
+    elif key == "train.epochs":
+        table.pop("steps", None)
