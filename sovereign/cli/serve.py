@@ -1,0 +1,99 @@
+"""``sovereign serve``: one model in the foreground, for people without the gateway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["serve_command"]
+
+
+@click.command("serve")
+@click.argument("model")
+@click.option(
+    "--adapter",
+    type=click.Path(path_type=Path),
+    help="A folder that `sovereign tune run` wrote.",
+)
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    default="sovereign.toml",
+    show_default=True,
+    help="Names the weights store, and models.",
+)
+@click.option(
+    "--socket",
+    "socket_path",
+    type=click.Path(path_type=Path),
+    help="Listen at a Unix socket (0600) instead of a port.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8001,
+    show_default=True,
+    help="0 takes a free one.",
+)
+@click.option("--max-context", type=click.IntRange(min=1), help="Tokens; 2048 unless configured.")
+@click.option("--threads", type=click.IntRange(min=0), help="CPU threads; 0 takes what is free.")
+@click.option("--timeout", type=click.FloatRange(min=1), default=300, help="Seconds to load in.")
+def serve_command(
+    model: str,
+    adapter: Path | None,
+    config_path: Path,
+    socket_path: Path | None,
+    host: str,
+    port: int,
+    max_context: int | None,
+    threads: int | None,
+    timeout: float,
+) -> None:
+    """Run a model from the store behind an OpenAI wire.
+
+    MODEL is a name in the weights store, or a [models] name of sovereign.toml. The server answers
+    this machine only and asks for no key: it is for trying a model out. Nothing is inspected or
+    logged; `sovereign gateway` does both.
+    """
+    import contextlib
+    import tempfile
+
+    from sovereign.config import ModelConfig, load_config
+    from sovereign.errors import ConfigError
+    from sovereign.serve.foreground import run
+    from sovereign.serve.relay import bind
+    from sovereign.serve.supervise import Supervisor
+    from sovereign.weights.store import open_store
+
+    config = load_config(config_path)
+    configured = config.models.get(model)
+    settings = configured or ModelConfig(base=model)
+    chosen = adapter or (settings.adapter and config.resolve(settings.adapter))
+    if chosen is not None and not chosen.is_dir():
+        raise ConfigError(f"{chosen}: no such folder", hint="`sovereign tune run` writes one")
+    changes = {"max_context": max_context, "threads": threads}
+    settings = settings.model_copy(update={k: v for k, v in changes.items() if v is not None})
+
+    # Before the weights are read: a port in use should not cost the load of a model.
+    listener = None if socket_path is not None else bind(host, port)
+    with contextlib.ExitStack() as stack:
+        if listener is not None:
+            stack.enter_context(listener)
+        store = open_store(config)
+        click.echo(f"verifying {settings.base} …", err=True)
+        weights = store.get(settings.base)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sovereign-")))
+        supervisor = Supervisor(
+            model,
+            settings,
+            weights=weights,
+            adapter=chosen,
+            run_dir=folder,
+            base_digest=store.entry(settings.base).digest,
+            verify=lambda: store.get(settings.base),
+            at=socket_path and socket_path.absolute(),
+        )
+        run(supervisor, listener, timeout=timeout, say=lambda line: click.echo(line, err=True))

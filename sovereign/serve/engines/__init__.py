@@ -1,0 +1,123 @@
+"""What an engine is to its supervisor: a program, its arguments, and a socket that speaks OpenAI.
+
+An engine never shares our process. It is told where verified weights lie and on which Unix socket
+to listen, and it answers ``GET /health`` there once it can generate. Others (vLLM, llama.cpp) come
+in as plugins of the group ``sovereign.engines``: an object with :class:`Engine`'s one method.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from sovereign import plugins
+from sovereign.errors import ConfigError
+
+__all__ = ["Command", "Engine", "Launch", "TransformersEngine", "environment", "find"]
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What to serve and where. ``threads`` is 0 for "what is free"; ``base_digest`` is the store's
+    digest of the weights, which an adapter must have been trained on."""
+
+    name: str
+    weights: Path
+    socket: Path
+    adapter: Path | None = None
+    base_digest: str = ""
+    max_context: int = 2048
+    threads: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program to spawn. ``env`` is added to :func:`environment`, which is all that it gets."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """Builds the command that serves ``launch.weights`` on ``launch.socket`` with the OpenAI wire.
+
+    The program must stay in the foreground, exit when its standard input ends, and make its socket
+    unreadable to others. Raises :class:`ConfigError` for what it cannot serve.
+    """
+
+    def command(self, launch: Launch) -> Command: ...
+
+
+class TransformersEngine:
+    """The engine that ships with the toolkit: transformers in a process of its own."""
+
+    def command(self, launch: Launch) -> Command:
+        argv = [sys.executable, "-m", "sovereign.serve.engines.transformers"]
+        argv += ["--weights", str(launch.weights), "--name", launch.name]
+        argv += ["--socket", str(launch.socket), "--max-context", str(launch.max_context)]
+        argv += ["--threads", str(launch.threads), "--exit-with-stdin"]
+        if launch.base_digest:
+            argv += ["--base-digest", launch.base_digest]
+        if launch.adapter is not None:
+            argv += ["--adapter", str(launch.adapter)]
+        return Command(tuple(argv))
+
+
+_BUILT_IN: dict[str, Engine] = {"transformers": TransformersEngine()}
+
+
+def find(name: str) -> Engine:
+    """The engine that ``[models.NAME] engine = "…"`` names. Raises :class:`ConfigError`."""
+    if name in _BUILT_IN:
+        return _BUILT_IN[name]
+    found = plugins.load("sovereign.engines", name)
+    if not callable(getattr(found, "command", None)):
+        raise ConfigError(
+            f"plugin {name!r} in sovereign.engines has no method command(launch)",
+            hint="see sovereign.serve.engines.Engine",
+        )
+    engine: Engine = found
+    return engine
+
+
+# What a program needs to run at all. Everything else stays out: our own environment holds the keys
+# of hosted APIs, and an engine has no business with them.
+_PASSED = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "PYTHONPATH",
+    "VIRTUAL_ENV",
+    "TMPDIR",
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "TRITON_CACHE_DIR",
+)
+_QUIET = {
+    "DO_NOT_TRACK": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "VLLM_DO_NOT_TRACK": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONUNBUFFERED": "1",
+    # A waiting thread sleeps instead of spinning: two spinning threads on busy cores collapse.
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+
+
+def environment(command: Command, source: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The whole environment of an engine: what it needs, telemetry and hub off, no secrets."""
+    env = {k: source[k] for k in _PASSED if k in source}
+    return {**env, **_QUIET, **command.env}

@@ -1,0 +1,343 @@
+"""Generates for many requests at once: one thread, one growing batch, tokens out as they come.
+
+Requests join and leave between steps. The batch is left-padded: row ``i`` has ``pad[i]`` empty
+slots before its first token, so a row that joins or leaves moves nobody's positions. A prompt is
+read in bounded chunks, between which running requests go on. (Why not transformers' own continuous
+batching: it has no seed per request, and was slower here; docs/serve.md holds the figures.)
+
+A failure of one step ends the requests of that step, never the thread.
+"""
+
+from __future__ import annotations
+
+import collections
+import gc
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from transformers import DynamicCache
+
+from sovereign.serve.engines.sampling import Sampler, Sampling
+from sovereign.serve.engines.text import Detokenizer, StopFilter
+
+__all__ = ["Batcher", "Done", "Event", "Failed", "Full", "Job", "Piece"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Text that is safe to send."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end of a generation; ``tokens`` counts everything sampled, end token included."""
+
+    reason: Literal["stop", "length"]
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The engine could not go on; ``code`` is for the wire."""
+
+    code: Literal["out_of_memory", "engine_error", "shutting_down"]
+
+
+Event = Piece | Done | Failed
+
+
+class Full(Exception):
+    """Too many requests wait."""
+
+
+@dataclass(eq=False)
+class Job:
+    """One generation. ``emit`` is called in the generating thread and must not block."""
+
+    prompt: Sequence[int] = field(repr=False)
+    max_tokens: int
+    sampling: Sampling
+    stop: tuple[str, ...] = field(repr=False)
+    emit: Callable[[Event], None] = field(repr=False)
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more. It leaves the batch before the next token."""
+        self.cancelled = True
+
+
+class _Row:
+    """A job in the batch."""
+
+    def __init__(self, job: Job, decode: Callable[[list[int]], str]) -> None:
+        self.job = job
+        self.sampler = Sampler(job.sampling)
+        self.text = Detokenizer(decode)
+        self.stop = StopFilter(job.stop)
+        self.tokens = 0
+        self.last = 0
+
+    def accept(self, token: int, eos: frozenset[int]) -> bool:
+        """Take a sampled token and emit what follows from it. False once the row is finished."""
+        self.tokens += 1
+        self.last = token
+        if token in eos:
+            self._send(self.stop.feed(self.text.flush()))
+            return self._finish("stop")
+        self._send(self.stop.feed(self.text.feed(token)))
+        if not self.stop.hit and self.tokens >= self.job.max_tokens:
+            self._send(self.stop.feed(self.text.flush()))
+            return self._finish("stop" if self.stop.hit else "length")
+        return self._finish("stop") if self.stop.hit else True
+
+    def _send(self, text: str) -> None:
+        if text:
+            self.job.emit(Piece(text))
+
+    def _finish(self, reason: Literal["stop", "length"]) -> bool:
+        self._send(self.stop.flush())
+        self.job.emit(Done(reason, self.tokens))
+        return False
+
+
+@dataclass(eq=False)
+class _Part:
+    """Rows with one cache. ``length`` counts slots; ``pad[i]`` of row ``i``'s are empty.
+    ``prompt`` is the left-padded block that is still being read into the cache."""
+
+    rows: list[_Row]
+    pad: list[int]
+    prompt: torch.Tensor
+    length: int = 0
+    cache: Any = field(default_factory=DynamicCache)
+
+    def keep(self, alive: list[bool]) -> None:
+        """Drop rows, and the slots that are empty in all that stay."""
+        if all(alive):
+            return
+        index = [i for i, a in enumerate(alive) if a]
+        self.rows = [self.rows[i] for i in index]
+        self.pad = [self.pad[i] for i in index]
+        if not index:
+            return
+        free = min(min(self.pad), self.length)
+        for layer in self.cache.layers:
+            if layer.is_initialized:
+                layer.keys = layer.keys[index][:, :, free:]
+                layer.values = layer.values[index][:, :, free:]
+        self.prompt = self.prompt[index][:, free:]
+        self.pad = [p - free for p in self.pad]
+        self.length -= free
+
+    def join(self, other: _Part) -> None:
+        """Take in the rows of ``other``: the shorter cache is padded on the left."""
+        length = max(self.length, other.length)
+        mine, theirs = length - self.length, length - other.length
+        for a, b in zip(self.cache.layers, other.cache.layers, strict=True):
+            a.keys = torch.cat([_pad(a.keys, mine), _pad(b.keys, theirs)])
+            a.values = torch.cat([_pad(a.values, mine), _pad(b.values, theirs)])
+        self.rows += other.rows
+        self.prompt = self.prompt.new_empty((len(self.rows), 0))
+        self.pad = [p + mine for p in self.pad] + [p + theirs for p in other.pad]
+        self.length = length
+
+
+def _pad(states: torch.Tensor, slots: int) -> torch.Tensor:
+    return torch.nn.functional.pad(states, (0, 0, slots, 0)) if slots else states
+
+
+class Batcher:
+    """The generating thread and its bounded queue. ``decode`` turns token ids into text.
+
+    ``slots`` requests run at once, ``waiting`` more may wait; ``chunk`` is how many prompt tokens
+    one turn reads.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        decode: Callable[[list[int]], str],
+        eos: frozenset[int],
+        *,
+        slots: int = 8,
+        waiting: int = 64,
+        chunk: int = 512,
+    ) -> None:
+        self._model = model
+        self._decode = decode
+        self._eos = eos
+        self._slots = slots
+        self._limit = waiting
+        self._chunk = chunk
+        self._changed = threading.Condition()
+        self._queue: collections.deque[Job] = collections.deque()
+        self._closing = False
+        self._reading: _Part | None = None
+        self._running: _Part | None = None
+        self._thread = threading.Thread(target=self._run, name="generate", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many requests are in the batch, and how many wait."""
+        parts = [p for p in (self._running, self._reading) if p is not None]
+        return sum(len(p.rows) for p in parts), len(self._queue)
+
+    def submit(self, job: Job) -> None:
+        """Queue ``job``; its events begin later. Raises :class:`Full`."""
+        with self._changed:
+            if self._closing or len(self._queue) >= self._limit:
+                raise Full
+            self._queue.append(job)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """End every request and the thread."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=30)
+
+    # ---- the generating thread -------------------------------------------------------------
+
+    def _run(self) -> None:
+        while self._wait():
+            try:
+                with torch.inference_mode():
+                    self._turn()
+            except Exception as e:  # noqa: BLE001 — a step that fails must not take the engine down
+                self._fail_all(e)
+        for job in [*self._jobs(), *self._queue]:
+            job.emit(Failed("shutting_down"))
+
+    def _wait(self) -> bool:
+        with self._changed:
+            while not (self._closing or self._queue or self._reading or self._running):
+                self._changed.wait()
+            return not self._closing
+
+    def _jobs(self) -> list[Job]:
+        return [r.job for p in (self._running, self._reading) if p is not None for r in p.rows]
+
+    def _fail_all(self, error: Exception) -> None:
+        """End the requests of the failed step. The log gets where it failed, never a message:
+        that might hold a prompt."""
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        print(  # noqa: T201 — the supervisor reads stderr
+            f"generation failed: {type(error).__name__} at {where.filename}:{where.lineno}",
+            file=sys.stderr,
+            flush=True,
+        )
+        memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+            isinstance(error, RuntimeError) and "allocate memory" in str(error)
+        )
+        jobs = self._jobs()
+        self._reading = self._running = None
+        for job in jobs:
+            job.emit(Failed("out_of_memory" if memory else "engine_error"))
+        del error
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _turn(self) -> None:
+        """Let go of who left, read a chunk of new prompts, generate one token for everybody."""
+        self._running = _without_cancelled(self._running)
+        self._reading = _without_cancelled(self._reading) or self._admit()
+        if self._reading is not None:
+            self._read(self._reading)
+        if self._running is not None:
+            self._step(self._running)
+
+    def _admit(self) -> _Part | None:
+        """The next waiting requests that fit, as one left-padded block of prompts."""
+        free = self._slots - (len(self._running.rows) if self._running else 0)
+        jobs: list[Job] = []
+        longest = 0
+        with self._changed:
+            while self._queue and len(jobs) < free:
+                if self._queue[0].cancelled:
+                    self._queue.popleft()
+                    continue
+                longest = max(longest, len(self._queue[0].prompt))
+                # Prompts of very different length would be read mostly as padding.
+                if jobs and longest * (len(jobs) + 1) > 4 * self._chunk:
+                    break
+                jobs.append(self._queue.popleft())
+        if not jobs:
+            return None
+        longest = max(len(j.prompt) for j in jobs)
+        pad = [longest - len(j.prompt) for j in jobs]
+        prompt = torch.tensor([[0] * p + list(j.prompt) for p, j in zip(pad, jobs, strict=True)])
+        return _Part([_Row(j, self._decode) for j in jobs], pad, prompt)
+
+    def _read(self, part: _Part) -> None:
+        """One chunk of the prompts; after the last one the rows join the batch."""
+        size = max(1, self._chunk // len(part.rows))
+        logits = self._forward(part, part.prompt[:, part.length : part.length + size])
+        if part.length < part.prompt.shape[1]:
+            return
+        self._reading = None
+        part.prompt = part.prompt[:, :0]
+        part.keep(self._sample(part, logits))
+        if not part.rows:
+            return
+        if self._running is None:
+            self._running = part
+        else:
+            self._running.join(part)
+
+    def _step(self, part: _Part) -> None:
+        logits = self._forward(part, torch.tensor([[r.last] for r in part.rows]))
+        part.keep(self._sample(part, logits))
+        if not part.rows:
+            self._running = None
+
+    def _forward(self, part: _Part, tokens: torch.Tensor) -> torch.Tensor:
+        """Append ``tokens`` (rows x n) to the cache; logits of the last column (rows x vocab)."""
+        end = part.length + tokens.shape[1]
+        pad = torch.tensor(part.pad).unsqueeze(1)
+        # Without padding there is no mask at all, which spares the attention a copy.
+        mask = (torch.arange(end) >= pad).long() if any(part.pad) else None
+        position = (torch.arange(part.length, end) - pad).clamp(min=0)
+        device = self._model.device
+        out = self._model(
+            input_ids=tokens.to(device),
+            attention_mask=None if mask is None else mask.to(device),
+            position_ids=position.to(device),
+            past_key_values=part.cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        part.length = end
+        logits: torch.Tensor = out.logits[:, -1].float().cpu()
+        return logits
+
+    def _sample(self, part: _Part, logits: torch.Tensor) -> list[bool]:
+        return [
+            not row.job.cancelled and row.accept(row.sampler(line), self._eos)
+            for row, line in zip(part.rows, logits, strict=True)
+        ]
+
+
+def _without_cancelled(part: _Part | None) -> _Part | None:
+    if part is None or not any(r.job.cancelled for r in part.rows):
+        return part
+    if all(r.job.cancelled for r in part.rows):
+        return None
+    part.keep([not r.job.cancelled for r in part.rows])
+    return part

@@ -1,0 +1,142 @@
+"""The embedded engine: ``python -m sovereign.serve.engines.transformers --weights … --socket …``.
+
+A process of its own, outside every network, that serves one model on one Unix socket.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+import time
+from pathlib import Path
+
+from sovereign.errors import ServeError
+from sovereign.serve import cell
+
+__all__ = ["main"]
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="sovereign-engine-transformers", allow_abbrev=False)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--adapter", type=Path)
+    parser.add_argument("--base-digest", default="")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--socket", type=Path, required=True)
+    parser.add_argument("--max-context", type=int, default=2048)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--dtype", choices=("auto", "bfloat16", "float32"), default="auto")
+    parser.add_argument("--slots", type=int, default=8, help="requests that run at once")
+    parser.add_argument("--waiting", type=int, default=64, help="requests that may wait")
+    parser.add_argument("--exit-with-stdin", action="store_true")
+    parser.add_argument("--keep-network", action="store_true")
+    return parser.parse_args(argv)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 — a program's own log
+
+
+def _fingerprint(args: argparse.Namespace, dtype: str, torch_version: str) -> str:
+    """Changes when a seed may mean another text: OpenAI's ``system_fingerprint``."""
+    adapter = b""
+    if args.adapter is not None:
+        adapter = (args.adapter / "adapter_model.safetensors").read_bytes()
+    parts = [args.base_digest.encode(), hashlib.sha256(adapter).digest()]
+    parts += [dtype.encode(), torch_version.encode()]
+    return "fp_" + hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
+
+
+def _serve(args: argparse.Namespace, network: str) -> None:
+    started = time.monotonic()
+    # The socket first: a path that cannot be used should not cost the load of a model.
+    sock = cell.listen(args.socket)
+    try:
+        import torch
+        import uvicorn
+
+        from sovereign.serve.engines import model as loader
+        from sovereign.serve.engines.answer import Identity
+        from sovereign.serve.engines.app import create_app
+        from sovereign.serve.engines.batch import Batcher
+        from sovereign.serve.engines.prompt import Prompter
+
+        if args.adapter is not None and args.base_digest:
+            loader.check_base(args.adapter, args.base_digest)
+        threads = loader.choose_threads(args.threads)
+        torch.set_num_threads(threads)
+        loaded = loader.load(
+            args.weights, args.adapter, dtype=args.dtype, max_context=args.max_context
+        )
+        prompter = Prompter(loaded.tokenizer)
+        batcher = Batcher(
+            loaded.model, prompter.decode, loaded.eos, slots=args.slots, waiting=args.waiting
+        )
+        batcher.start()
+        who = Identity(
+            name=args.name,
+            context=loaded.context,
+            fingerprint=_fingerprint(args, loaded.dtype, torch.__version__),
+            created=int(time.time()),
+        )
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(who, prompter, batcher),
+                access_log=False,
+                log_level="critical",
+                lifespan="off",
+                server_header=False,
+                timeout_graceful_shutdown=5,
+            )
+        )
+        _say(
+            f"serving {args.name}: {loaded.dtype}, {threads} threads, context {loaded.context}, "
+            f"adapter {f'moves logits by {loaded.effect:.2f}' if args.adapter else 'none'}, "
+            f"network {network}, ready after {time.monotonic() - started:.1f} s"
+        )
+        try:
+            server.run(sockets=[sock])
+        finally:
+            batcher.close()
+    finally:
+        sock.close()
+        args.socket.unlink(missing_ok=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 stopped, 1 could not start (one ``error:`` line says why, and a ``hint:``)."""
+    args = _arguments(argv)
+    os.environ.update(
+        HF_HUB_OFFLINE="1",
+        TRANSFORMERS_OFFLINE="1",
+        HF_HUB_DISABLE_TELEMETRY="1",
+        HF_HUB_DISABLE_PROGRESS_BARS="1",
+        DO_NOT_TRACK="1",
+        TOKENIZERS_PARALLELISM="false",
+    )
+    os.umask(0o077)
+    try:
+        network = "kept, as asked"
+        if not args.keep_network:
+            if cell.leave_network():
+                network = "none"
+            else:
+                network = "not closed"
+                _say("warning: the kernel did not give an empty network namespace; going on")
+        if args.exit_with_stdin:
+            cell.die_with_stdin()
+        _serve(args, network)
+    except ServeError as e:
+        _say(f"error: {e.message}")
+        if e.hint:
+            _say(f"hint: {e.hint}")
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
