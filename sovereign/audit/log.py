@@ -1,0 +1,275 @@
+"""Appends records: a future resolves once its record is durable, and never before.
+
+One thread writes. What is queued while it waits for the disk goes into its next transaction (group
+commit), so the cost of one fsync is shared by everybody who waits.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from sovereign import __version__
+from sovereign.audit import record as records
+from sovereign.audit.anchor import Anchor
+from sovereign.audit.note import Signer
+from sovereign.audit.recover import recover
+from sovereign.audit.sequencer import Position, Sequencer
+from sovereign.audit.store.sqlite import FILE, SQLiteStore
+from sovereign.errors import AuditError, ConfigError, LogUnavailable
+from sovereign.types import JSON, Clock, Receipt
+
+if TYPE_CHECKING:
+    from sovereign.config import Config
+
+__all__ = ["Log", "open_log", "read_key"]
+
+BATCH = 1024
+MAX_PENDING = 65_536
+SEED_SIZE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    prepared: bytes
+    future: Future[Receipt]
+
+
+class Log:
+    """An open log. Thread-safe; belongs to the process that opened it. A context manager.
+
+    ``source`` is this opening's name in its records.
+    """
+
+    def __init__(self, store: SQLiteStore, sequencer: Sequencer, *, source: str, vkey: str) -> None:
+        """Use :meth:`open`."""
+        self.source = source
+        self.vkey = vkey
+        self._store = store
+        self._sequencer = sequencer
+        self._pid = os.getpid()
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._gate = threading.Lock()
+        self._closed = False
+        self._last_words: Mapping[str, JSON] | None = None
+        self._failure: LogUnavailable | None = None
+        self._writer = threading.Thread(target=self._run, name="audit-log", daemon=True)
+        self._writer.start()
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        key: bytes,
+        origin: str,
+        source: str,
+        clock: Clock = time.time,
+        announce: bool = True,
+    ) -> Log:
+        """Open or begin the log in folder ``path``.
+
+        ``key`` is the 32-byte Ed25519 seed and ``origin`` the log's name in checkpoints. ``source``
+        is what this process is ("gateway"); a random part is added, so that each opening counts its
+        own records from zero. With ``announce`` a ``log.open`` record is durable on return and a
+        ``log.close`` record ends it.
+
+        Raises :class:`ConfigError` for another log's key, :class:`LogTampered` if the storage is
+        shorter than or different from what was signed, :class:`LogUnavailable` if it cannot be
+        written.
+        """
+        signer = Signer.from_seed(origin, key)
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as e:
+            raise LogUnavailable(f"audit log: cannot make {path}: {e.strerror}") from None
+        anchor = Anchor(path, signer.verifier)
+        anchor.check_key()
+        published = anchor.checkpoint()  # before the storage is read: it may only grow
+        store = SQLiteStore(path / FILE)
+        try:
+            frontier, covered = recover(store, published, signer.verifier)
+            anchor.pin_key()
+        except BaseException:
+            store.close()
+            raise
+        instance = f"{source}-{secrets.token_hex(8)}"
+        position = Position(frontier, covered)
+        sequencer = Sequencer(store, anchor, signer, position, source=instance, clock=clock)
+        log = cls(store, sequencer, source=instance, vkey=str(signer.verifier))
+        if announce:
+            try:
+                log._announce()
+            except AuditError:
+                log._stop()
+                raise
+        return log
+
+    @property
+    def size(self) -> int:
+        """Records in the log, as far as this process has seen."""
+        return self._sequencer.position.frontier.size
+
+    def submit(self, record: Mapping[str, JSON]) -> Future[Receipt]:
+        """Queue ``record``. The future gives its :class:`Receipt` once it is durable; it raises
+        :class:`RecordRejected` or :class:`LogUnavailable`, and cannot be cancelled: a record that
+        was accepted is written, whoever still waits for it."""
+        future: Future[Receipt] = Future()
+        future.set_running_or_notify_cancel()
+        try:
+            self._own_process()
+            waiting = _Waiting(records.prepare(record, source=self.source), future)
+            with self._gate:  # nothing may be queued after close() has queued the end
+                if self._closed:
+                    raise LogUnavailable("audit log: closed")
+                if self._queue.qsize() >= MAX_PENDING:
+                    raise LogUnavailable("audit log: too many records are waiting for the disk")
+                self._queue.put(waiting)
+        except AuditError as e:
+            future.set_exception(e)
+        return future
+
+    def append(self, record: Mapping[str, JSON]) -> Receipt:
+        """:meth:`submit`, and wait."""
+        return self.submit(record).result()
+
+    def close(self) -> None:
+        """Write what waits, sign a last checkpoint, let go of the files. Idempotent.
+
+        Raises :class:`LogUnavailable` if that last step could not be made durable; every record
+        that was acknowledged is.
+        """
+        self._own_process()
+        self._stop()
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _announce(self) -> None:
+        found = self._sequencer.position
+        self.append(
+            records.event(
+                "log.open",
+                size=found.frontier.size,
+                root=found.frontier.root().hex(),
+                covered=found.covered,
+                version=__version__,
+            )
+        )
+        self._last_words = records.event("log.close")
+
+    def _stop(self) -> None:
+        with self._gate:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        self._writer.join()
+
+    def _own_process(self) -> None:
+        if os.getpid() != self._pid:
+            raise LogUnavailable(
+                "audit log: opened before a fork", hint="open the log in the process that uses it"
+            )
+
+    # Everything below runs in the writer's thread.
+
+    def _run(self) -> None:
+        ending = False
+        while not ending:
+            batch, ending = self._take()
+            if ending and self._last_words is not None:
+                prepared = records.prepare(self._last_words, source=self.source)
+                batch.append(_Waiting(prepared, Future()))
+            self._failure = self._write(batch, sign=ending)
+        try:
+            self._store.close()
+        except LogUnavailable as e:
+            self._failure = self._failure or e
+
+    def _take(self) -> tuple[list[_Waiting], bool]:
+        """What is queued now, and whether that is the end. Waits until there is something, or a
+        checkpoint is due."""
+        batch: list[_Waiting] = []
+        try:
+            item = self._queue.get(timeout=self._sequencer.due_in())
+            while item is not None:
+                batch.append(item)
+                if len(batch) == BATCH:
+                    return batch, False
+                item = self._queue.get_nowait()
+        except queue.Empty:
+            return batch, False
+        return batch, True
+
+    def _write(self, batch: Sequence[_Waiting], *, sign: bool) -> LogUnavailable | None:
+        """One transaction for all of ``batch``: all are acknowledged, or none. Returns what went
+        wrong."""
+        try:
+            receipts = self._sequencer.commit([w.prepared for w in batch], sign=sign)
+        except AuditError as e:
+            message, hint = e.message, e.hint
+        except Exception as e:  # noqa: BLE001 - the thread that acknowledges must not die silently
+            message, hint = f"audit log: {type(e).__name__} in the writer", ""
+        else:
+            for waiting, receipt in zip(batch, receipts, strict=True):
+                waiting.future.set_result(receipt)
+            try:
+                self._sequencer.publish()
+            except LogUnavailable as e:
+                return e
+            return None
+        # One exception per caller: they raise it in different threads, and each adds its traceback.
+        for waiting in batch:
+            waiting.future.set_exception(LogUnavailable(message, hint=hint))
+        return LogUnavailable(message, hint=hint)
+
+
+def open_log(config: Config, source: str) -> Log:
+    """The log that ``[audit]`` names. Raises as :meth:`Log.open` and :func:`read_key` do."""
+    folder = config.resolve(config.audit.path)
+    return Log.open(folder, key=read_key(config), origin=config.audit.origin, source=source)
+
+
+def read_key(config: Config) -> bytes:
+    """The Ed25519 seed in ``[audit].key_file``, which nobody else may read. Raises
+    :class:`ConfigError`."""
+    file = config.resolve(config.audit.key_file)
+    try:
+        with file.open("rb") as opened:
+            mode = os.fstat(opened.fileno()).st_mode
+            seed = opened.read(SEED_SIZE + 1)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"audit.key_file: {file} is not there",
+            hint="`sovereign init` makes it; a log can only be continued with its own key",
+        ) from None
+    except OSError as e:
+        raise ConfigError(f"audit.key_file: {file}: {e.strerror}") from None
+    if mode & 0o077:
+        raise ConfigError(f"audit.key_file: {file} can be read by others", hint=f"chmod 600 {file}")
+    if len(seed) != SEED_SIZE:
+        raise ConfigError(
+            f"audit.key_file: {file} does not hold {SEED_SIZE} bytes",
+            hint="bring back the key that signed this log",
+        )
+    return seed
