@@ -244,10 +244,15 @@ class Log:
         return LogUnavailable(message, hint=hint)
 
 
-def open_log(config: Config, source: str) -> Log:
+def open_log(config: Config, source: str, *, announce: bool = True) -> Log:
     """The log that ``[audit]`` names. Raises as :meth:`Log.open` and :func:`read_key` do."""
-    folder = config.resolve(config.audit.path)
-    return Log.open(folder, key=read_key(config), origin=config.audit.origin, source=source)
+    return Log.open(
+        config.resolve(config.audit.path),
+        key=read_key(config),
+        origin=config.audit.origin,
+        source=source,
+        announce=announce,
+    )
 
 
 def read_key(config: Config) -> bytes:

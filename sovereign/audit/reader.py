@@ -1,0 +1,74 @@
+"""Reads records for people to look at. It proves nothing: that is :mod:`.verify`'s work.
+
+A stored record that does not fit the schema is not shown: whoever changed it may have put anything
+there.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sovereign.audit.schema import validate
+from sovereign.audit.verify import NotALog, snapshot
+from sovereign.errors import AuditError, RecordRejected
+
+__all__ = ["Shown", "read"]
+
+ENVELOPE = ("v", "time", "source", "seq")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A record at ``index``; None if what is there is no record of ours."""
+
+    index: int
+    record: dict[str, Any] | None
+
+
+def read(
+    folder: Path,
+    *,
+    last: int,
+    kind: str | None = None,
+    request: str | None = None,
+    after: int = -1,
+    before: int | None = None,
+) -> list[Shown]:
+    """The ``last`` records between two indices (both excluded), oldest first, of one type or one
+    request. Raises :class:`AuditError` if there is no log that can be read."""
+    # Records are canonical and hold no quotation marks inside values: a substring is a field.
+    fields = (("type", kind), ("request", request))
+    wanted = [f'"{name}":"{value}"'.encode() for name, value in fields if value]
+    where = "".join(" AND instr(bytes, ?) > 0" for _ in wanted)
+    try:
+        with snapshot(folder) as db:
+            rows = db.execute(
+                # Fixed text; values are parameters.
+                f"SELECT idx, bytes FROM record WHERE idx > ? AND idx < ?{where}"  # noqa: S608
+                " ORDER BY idx DESC LIMIT ?",
+                (after, 2**62 if before is None else before, *wanted, last),
+            ).fetchall()
+    except (NotALog, sqlite3.Error) as e:
+        raise AuditError(
+            f"audit log: {e}", hint="the gateway begins one; see [audit].path in sovereign.toml"
+        ) from None
+    return [Shown(index, _record(data)) for index, data in reversed(rows)]
+
+
+def _record(data: object) -> dict[str, Any] | None:
+    try:
+        record = json.loads(data) if type(data) is bytes else None
+    except ValueError:
+        return None
+    if type(record) is not dict:
+        return None
+    try:
+        validate({name: v for name, v in record.items() if name not in ENVELOPE})
+    except RecordRejected:
+        return None
+    printable = all(str(record.get(name, "")).isprintable() for name in ENVELOPE)
+    return record if printable else None

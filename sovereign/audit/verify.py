@@ -1,0 +1,539 @@
+#!/usr/bin/env python3
+"""Recompute an audit log and say what is wrong with it. One file, to be read and run alone.
+
+    python verify.py FOLDER [--key VKEY] [--checkpoint FILE]... [--json]
+
+It needs Python 3.11, `cryptography`, and nothing of the toolkit that wrote the log: whoever checks
+a log should not have to trust its writer's code, so the hashing is here a second time. It only
+reads: a log in use, a copy, a read-only medium.
+Long because: it has to be one file.
+
+What is checked, in this order:
+
+1. The key. Give --key: `log.pub` lies beside the log, where whoever rewrites one can rewrite both.
+2. Each checkpoint: signature, and that the stored frontier leads to the signed root.
+3. Each record: its leaf hash is that of its bytes, none is missing, its JSON is canonical, and each
+   source's own numbers run 0, 1, 2, … without a gap.
+4. Each checkpoint's root is that of the records under it. A frontier that was checked in step 2
+   lets each stretch between checkpoints be judged alone, so that the wrong one is named.
+5. No checkpoint, here or in a file kept elsewhere (--checkpoint), covers more than there is.
+
+Formats: RFC 6962 section 2.1 (tree), c2sp.org/signed-note, c2sp.org/tlog-checkpoint, RFC 8785.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import contextlib
+import hashlib
+import json
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+__all__ = ["NotALog", "Problem", "Report", "main", "snapshot", "verify"]
+
+DATABASE, CHECKPOINT, PUBLIC_KEY = "log.db", "checkpoint", "log.pub"
+APPLICATION_ID = 0x534C4F47  # "SLOG" in the database's header
+
+
+Progress = Callable[[int, int], None]
+"""Called now and then with records read and records there are."""
+
+
+class NotALog(Exception):
+    """There is no log here that could be read."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: at a record (or the records up to ``last``), or at a checkpoint,
+    which goes by the number of records that it covers."""
+
+    message: str
+    record: int | None = None
+    last: int | None = None
+    checkpoint: int | None = None
+
+    def __str__(self) -> str:
+        if self.record is not None and self.last not in (None, self.record):
+            return f"records {self.record} to {self.last}: {self.message}"
+        if self.record is not None:
+            return f"record {self.record}: {self.message}"
+        if self.checkpoint is not None:
+            return f"checkpoint {self.checkpoint}: {self.message}"
+        return self.message
+
+
+@dataclass
+class Report:
+    """What was found. ``covered`` records are under a signature; later ones will be by the next."""
+
+    key: str = ""
+    key_from: str = ""
+    size: int = 0
+    root: str = ""
+    covered: int = 0
+    checkpoints: int = 0
+    sources: int = 0
+    sources_open: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+    def as_dict(self) -> dict[str, Any]:
+        said = [asdict(p) | {"text": str(p)} for p in self.problems]
+        return {"ok": self.ok} | asdict(self) | {"problems": said}
+
+    def lines(self) -> Iterator[str]:
+        """The report for people."""
+        yield f"{self.size} records from {self.sources} sources, root {self.root}"
+        yield f"{self.covered} are covered by {self.checkpoints} checkpoints"
+        if self.size > self.covered:
+            yield f"{self.size - self.covered} records not yet covered by a checkpoint"
+        if self.sources_open:
+            yield f"{self.sources_open} sources have not closed: they still run, or were killed"
+        yield f"signed by {self.key} (key from {self.key_from})"
+
+
+# --- RFC 6962 section 2.1 ---------------------------------------------------------------------
+
+
+def leaf_hash(data: bytes) -> bytes:
+    return hashlib.sha256(b"\x00" + data).digest()
+
+
+def grow(peaks: list[bytes], size: int, leaves: Sequence[bytes]) -> list[bytes]:
+    """The roots of the perfect subtrees, largest first, after ``leaves`` were added to ``size``."""
+    peaks = list(peaks)
+    for leaf in leaves:
+        peaks.append(leaf)
+        carry = size
+        while carry & 1:
+            right, left = peaks.pop(), peaks.pop()
+            peaks.append(hashlib.sha256(b"\x01" + left + right).digest())
+            carry >>= 1
+        size += 1
+    return peaks
+
+
+def root_of(peaks: list[bytes]) -> bytes:
+    if not peaks:
+        return hashlib.sha256(b"").digest()
+    root = peaks[-1]
+    for peak in reversed(peaks[:-1]):
+        root = hashlib.sha256(b"\x01" + peak + root).digest()
+    return root
+
+
+# --- c2sp.org/signed-note and c2sp.org/tlog-checkpoint ----------------------------------------
+
+
+class Key:
+    """A vkey: ``<name>+<first 4 bytes of SHA-256(name, newline, material), hex>+<material>``, where
+    material is base64 of 0x01 (Ed25519) and the public key."""
+
+    def __init__(self, vkey: str) -> None:
+        name, _, rest = vkey.strip().partition("+")
+        key_id, _, encoded = rest.partition("+")
+        material = unbase64(encoded)
+        digest = hashlib.sha256(name.encode() + b"\n" + material).digest()[:4]
+        if not name or len(material) != 33 or material[0] != 1 or digest.hex() != key_id:
+            raise ValueError("not an Ed25519 verifier key")
+        self.vkey, self.name, self.id = vkey.strip(), name, digest
+        self._public = Ed25519PublicKey.from_public_bytes(material[1:])
+
+    def open(self, note: bytes) -> tuple[int, bytes]:
+        """Size and root of a signed checkpoint; ValueError says what is wrong with it."""
+        text, separator, block = note.decode("utf-8").rpartition("\n\n")
+        if not separator or not block.endswith("\n"):
+            raise ValueError("it is not a signed note")
+        text += "\n"
+        ours = []
+        for line in block[:-1].split("\n"):
+            dash, _, rest = line.partition(" ")
+            name, _, encoded = rest.partition(" ")
+            if dash != "—":
+                raise ValueError("it has a line that is no signature")
+            signature = unbase64(encoded)
+            if name == self.name and signature[:4] == self.id:
+                ours.append(signature[4:])
+        if len(ours) != 1:
+            raise ValueError("it is not signed by this log's key")
+        try:
+            self._public.verify(ours[0], text.encode())
+        except InvalidSignature:
+            raise ValueError("its signature is wrong") from None
+        lines = text.split("\n")
+        if len(lines) != 4 or lines[0] != self.name:
+            raise ValueError("it is not a checkpoint of this log")
+        root = unbase64(lines[2])
+        if not lines[1].isdecimal() or str(int(lines[1])) != lines[1] or len(root) != 32:
+            raise ValueError("its size or root is not one")
+        return int(lines[1]), root
+
+
+def unbase64(encoded: str) -> bytes:
+    data = base64.b64decode(encoded.encode("ascii"), validate=True)
+    if base64.b64encode(data).decode() != encoded:
+        raise ValueError("it holds base64 that is not canonical")
+    return data
+
+
+# --- Storage ----------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def snapshot(folder: Path) -> Iterator[sqlite3.Connection]:
+    """A read-only connection that sees one moment of the log. Raises :class:`NotALog`."""
+    file = folder / DATABASE
+    if not file.is_file():
+        raise NotALog(f"{folder} holds no {DATABASE}")
+    with contextlib.ExitStack() as stack:
+        try:
+            db = _connect(file, stack)
+            db.text_factory = bytes
+            db.execute("PRAGMA trusted_schema = OFF")
+            db.execute("BEGIN")
+            (application,) = db.execute("PRAGMA application_id").fetchone()
+            tables = {n for (n,) in db.execute("SELECT name FROM sqlite_master")}
+        except sqlite3.Error as e:
+            raise NotALog(f"{file} cannot be read: {e}") from None
+        if application != APPLICATION_ID or not {b"record", b"checkpoint"} <= tables:
+            raise NotALog(f"{file} is not an audit log")
+        yield db
+
+
+def _connect(file: Path, stack: contextlib.ExitStack) -> sqlite3.Connection:
+    def connect(file: Path, mode: str) -> sqlite3.Connection:
+        uri = f"{file.resolve().as_uri()}?{mode}"
+        db = stack.enter_context(
+            contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None))
+        )
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return db
+
+    try:
+        return connect(file, "mode=ro")
+    except sqlite3.OperationalError:
+        # SQLite wants to make a -shm file, and the medium is read-only. So nobody writes here.
+        wal = file.with_name(file.name + "-wal")
+        if not wal.exists() or wal.stat().st_size == 0:
+            return connect(file, "immutable=1")
+        private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="verify-")))
+        for part in (file, wal):
+            shutil.copyfile(part, private / part.name)
+        return connect(private / file.name, "mode=ro")
+
+
+# --- The check --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Target:
+    """A signed root to arrive at. ``peaks`` is the stored frontier, if it leads there."""
+
+    root: bytes
+    where: str
+    peaks: list[bytes] | None = None
+
+
+LEAF_CHANGED = "its stored leaf hash was changed; its bytes are what was signed"
+BYTES_CHANGED = "its bytes were changed; they are not what was signed"
+DIFFERS = "its bytes and its stored leaf hash do not belong together"
+
+
+class Sources:
+    """Step 3's sequence numbers. A number may be passed over only where a record is lost already:
+    what is wrong there has been said."""
+
+    def __init__(self) -> None:
+        self.lost = 0
+        self.open: set[str] = set()
+        self._next: dict[str, tuple[int, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._next)
+
+    def see(self, data: bytes) -> str | None:
+        """What is wrong with this record's JSON or number, or None."""
+        try:
+            record = json.loads(data)
+            again = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            source, seq, kind = record["source"], record["seq"], record["type"]
+        except (ValueError, TypeError, KeyError):
+            return "it is not a record"
+        # For words and integers, which is all that a record holds, this is RFC 8785.
+        if again.encode() != data or type(source) is not str or type(seq) is not int:
+            return "it is not canonical JSON"
+        expected, lost = self._next.get(source, (0, 0))
+        self._next[source] = (max(expected, seq + 1), self.lost)
+        if kind == "log.open":
+            self.open.add(source)
+        elif kind == "log.close":
+            self.open.discard(source)
+        if seq == expected or expected < seq <= expected + self.lost - lost:
+            return None
+        return f"number {seq} of {source} stands where number {expected} should"
+
+
+def verify(
+    folder: Path,
+    *,
+    key: str | None = None,
+    key_from: str = "--key",
+    checkpoints: Sequence[Path] = (),
+    progress: Progress | None = None,
+) -> Report:
+    """Everything that the head of this file lists. Raises :class:`NotALog` if nothing can be
+    checked at all."""
+    report = Report(key_from=key_from if key else str(folder / PUBLIC_KEY))
+    # Step 1.
+    try:
+        verifier = Key(key or (folder / PUBLIC_KEY).read_text("utf-8"))
+    except FileNotFoundError:
+        raise NotALog(f"{folder} holds no {PUBLIC_KEY}, and no key was given") from None
+    except ValueError as e:
+        raise NotALog(f"{report.key_from} holds no verifier key: {e}") from None
+    report.key = verifier.vkey
+    beside = folder / PUBLIC_KEY
+    if beside.exists() and beside.read_bytes().strip() != verifier.vkey.encode():
+        report.problems.append(Problem(f"{beside} holds another key than {key_from}"))
+    # The file is read before the snapshot is taken: the log may grow meanwhile, not shrink.
+    beside = folder / CHECKPOINT
+    notes = [(path, path.read_bytes()) for path in checkpoints]
+    if beside.exists():
+        notes.insert(0, (beside, beside.read_bytes()))
+    with snapshot(folder) as db:
+        targets = _stored_targets(db, verifier, report)
+        newest = max(targets, default=0)
+        for path, note in notes:
+            size = _add_target(path, note, verifier, targets, report)
+            if path == beside and size > newest and not report.problems:
+                report.problems.append(Problem("the database has lost it", checkpoint=size))
+        _check_records(Rows(db, report, progress), targets, report)
+    report.problems.sort(key=lambda p: (p.record is None, p.record or 0))
+    return report
+
+
+def _stored_targets(
+    db: sqlite3.Connection, verifier: Key, report: Report
+) -> dict[int, list[Target]]:
+    """Step 2."""
+    targets: dict[int, list[Target]] = {}
+    wrong = report.problems.append
+    try:
+        rows = db.execute("SELECT size, note, frontier FROM checkpoint ORDER BY size")
+        for size, note, packed in rows:
+            report.checkpoints += 1
+            try:
+                signed, root = verifier.open(note)
+            except (ValueError, AttributeError) as e:
+                wrong(Problem(str(e), checkpoint=size))
+                continue
+            if signed != size:
+                wrong(Problem(f"it was signed over {signed} records", checkpoint=size))
+                continue
+            peaks = [packed[i : i + 32] for i in range(0, len(packed), 32)]
+            if len(packed) != 32 * size.bit_count() or root_of(peaks) != root:
+                wrong(Problem("its stored frontier was changed", checkpoint=size))
+                targets[size] = [Target(root, "the database")]
+            else:
+                targets[size] = [Target(root, "the database", peaks)]
+    except sqlite3.DatabaseError as e:
+        wrong(Problem(f"the checkpoints cannot be read: {e}"))
+    return targets
+
+
+def _add_target(
+    path: Path, note: bytes, verifier: Key, targets: dict[int, list[Target]], report: Report
+) -> int:
+    """Put the checkpoint in file ``path`` to ``targets``; its size, or 0 if it is none."""
+    try:
+        size, root = verifier.open(note)
+    except ValueError as e:
+        report.problems.append(Problem(f"the checkpoint in {path} cannot be believed: {e}"))
+        return 0
+    targets.setdefault(size, []).append(Target(root, str(path)))
+    return size
+
+
+def _check_records(rows: Rows, targets: dict[int, list[Target]], report: Report) -> None:
+    """Steps 3 to 5, from one signed size to the next."""
+    sources = Sources()
+    peaks: list[bytes] | None = []  # None: not known here, so no root can be judged
+    start = 0
+    for size in [*sorted(targets), None]:
+        stretch = rows.until(size, start, sources, report)
+        before = peaks
+        if peaks is not None:
+            peaks = None if stretch.broken else grow(peaks, start, stretch.computed)
+        if size is None or (rows.ended and rows.size < size):
+            for index in stretch.differ:
+                report.problems.append(Problem(DIFFERS, record=index))
+            break
+        peaks = _judge(start, size, before, peaks, stretch, targets[size], report)
+        start = size
+    last = max(targets, default=0)
+    if rows.size < last:
+        peaks = None
+        if not rows.unreadable:
+            said = f"it is missing: the log ends before it, but {last} records were signed"
+            report.problems.append(Problem(said, record=rows.size, last=last - 1))
+    if rows.size and not targets:
+        report.problems.append(Problem("no checkpoint signs any record"))
+    report.size, report.sources, report.sources_open = rows.size, len(sources), len(sources.open)
+    report.covered = min(last, rows.size)
+    report.root = root_of(peaks).hex() if peaks is not None else ""
+
+
+def _judge(
+    start: int,
+    size: int,
+    before: list[bytes] | None,
+    after: list[bytes] | None,
+    stretch: Stretch,
+    targets: list[Target],
+    report: Report,
+) -> list[bytes] | None:
+    """Step 4 for records ``start`` to ``size - 1``. Returns the frontier to go on from."""
+    wrong = report.problems.append
+    signed = targets[0]
+    agrees = after is not None and root_of(after) == signed.root
+    stored_agrees = (
+        before is not None
+        and not stretch.broken
+        and bool(stretch.differ)
+        and all(type(h) is bytes and len(h) == 32 for h in stretch.stored)
+        and root_of(grow(before, start, stretch.stored)) == signed.root
+    )
+    for index in stretch.differ:
+        said = LEAF_CHANGED if agrees else BYTES_CHANGED if stored_agrees else DIFFERS
+        wrong(Problem(said, record=index))
+    if after is not None and not agrees and not stored_agrees:
+        single = size - start == 1
+        said = "it is" if single else "at least one is"
+        said += f" not what the checkpoint of {size} records signed ({signed.where})"
+        if not (single and stretch.differ):
+            wrong(Problem(said, record=start, last=size - 1))
+    for other in targets[1:]:
+        if other.root != signed.root:
+            said = f"{other.where} signed other records than {signed.where}: the log was forked"
+            wrong(Problem(said, checkpoint=size))
+    return signed.peaks if signed.peaks is not None else after
+
+
+@dataclass
+class Stretch:
+    """The records from one signed size to the next: leaf hashes as computed and as stored, the
+    indices where they differ, and whether a record is not there at all."""
+
+    computed: list[bytes] = field(default_factory=list)
+    stored: list[bytes] = field(default_factory=list)
+    differ: list[int] = field(default_factory=list)
+    broken: bool = False
+
+
+class Rows:
+    """Step 3: reads records in order, once."""
+
+    def __init__(
+        self, db: sqlite3.Connection, report: Report, progress: Progress | None = None
+    ) -> None:
+        self._progress = progress
+        self.size = 0
+        self.ended = False
+        self.unreadable = False
+        self._rows = self._read(db, report)
+        self._ahead = next(self._rows, None)
+
+    def until(self, stop: int | None, start: int, sources: Sources, report: Report) -> Stretch:
+        stretch, expected = Stretch(), start
+        wrong = report.problems.append
+        while self._ahead is not None and (stop is None or self._ahead[0] < stop):
+            index, data, stored = self._ahead
+            self._ahead = next(self._rows, None)
+            if index < expected:
+                wrong(Problem("it stands out of order", record=index))
+                continue
+            if index > expected:
+                wrong(Problem("it is missing", record=expected, last=index - 1))
+                sources.lost += index - expected
+                stretch.broken = True
+            expected = self.size = index + 1
+            leaf = leaf_hash(data) if type(data) is bytes else b""
+            stretch.computed.append(leaf)
+            stretch.stored.append(stored)
+            if leaf != stored:
+                stretch.differ.append(index)
+                sources.lost += 1
+            elif said := sources.see(data):
+                wrong(Problem(said, record=index))
+        if stop is not None and expected < stop and self._ahead is not None:
+            wrong(Problem("it is missing", record=expected, last=stop - 1))
+            sources.lost += stop - expected
+            stretch.broken = True
+        self.ended = self._ahead is None
+        return stretch
+
+    def _read(self, db: sqlite3.Connection, report: Report) -> Iterator[tuple[int, Any, Any]]:
+        index = -1
+        try:
+            (total,) = db.execute("SELECT coalesce(max(idx) + 1, 0) FROM record").fetchone()
+            for index, data, stored in db.execute(
+                "SELECT idx, bytes, leaf FROM record ORDER BY idx"
+            ):
+                yield index, data, stored
+                if self._progress is not None and index % 8192 == 0:
+                    self._progress(index, total)
+        except sqlite3.DatabaseError as e:
+            self.unreadable = True
+            report.problems.append(
+                Problem(f"the database cannot be read from here on: {e}", record=index + 1)
+            )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 the log is what was signed, 1 it is not, 2 there is nothing to check."""
+    parser = argparse.ArgumentParser(description="Recompute an audit log.")
+    parser.add_argument("folder", type=Path, help="the folder that holds log.db")
+    parser.add_argument("--key", help="the verifier key, as `sovereign audit key` printed it")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        action="append",
+        default=[],
+        help="a checkpoint kept elsewhere: the log must still begin with what it signed",
+    )
+    parser.add_argument("--json", action="store_true", help="the report for machines")
+    args = parser.parse_args(argv)
+    try:
+        report = verify(args.folder, key=args.key, checkpoints=args.checkpoint)
+    except (NotALog, OSError) as e:
+        sys.stderr.write(f"error: {e}\n")
+        return 2
+    if args.json:
+        sys.stdout.write(json.dumps(report.as_dict(), indent=2) + "\n")
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in report.lines())
+    for problem in report.problems:
+        sys.stderr.write(f"error: {problem}\n")
+    if not report.ok:
+        return 1
+    sys.stderr.write("ok: the log is what was signed\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,290 @@
+"""`sovereign audit`: verify, show and follow the log, and print the key that it is verified with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sovereign.audit.reader import Shown
+    from sovereign.audit.verify import Progress, Report
+
+__all__ = ["audit_command"]
+
+POLL_SECONDS = 0.5
+
+_config = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=Path("sovereign.toml"),
+    show_default=True,
+)
+_path = click.option(
+    "--path",
+    type=click.Path(path_type=Path),
+    help="The log's folder, or a copy of it; no configuration is read then.",
+)
+
+
+@click.group("audit")
+def audit_command() -> None:
+    """Verify, show and follow the audit log."""
+
+
+@audit_command.command("verify")
+@_config
+@_path
+@click.option("--key", help="The verifier key, from `sovereign audit key`, kept elsewhere.")
+@click.option(
+    "--checkpoint",
+    "checkpoints",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A checkpoint kept elsewhere: the log must still begin with what it signed.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The report for machines.")
+def verify_command(
+    config: Path,
+    path: Path | None,
+    key: str | None,
+    checkpoints: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Recompute every record, hash and signature; say which is wrong.
+
+    It only reads. Exit status 1 if the log is not what was signed. Auditors can run the same file
+    without the toolkit: python sovereign/audit/verify.py FOLDER
+    """
+    import json
+
+    from sovereign.audit import verify
+    from sovereign.errors import AuditError, LogTampered
+
+    folder, key_from = path, "--key"
+    if folder is None:
+        folder, configured = _configured(config)
+        if key is None and configured is not None:
+            key, key_from = configured, "[audit].key_file"
+    try:
+        with _progress() as progress:
+            report = verify.verify(
+                folder, key=key, key_from=key_from, checkpoints=checkpoints, progress=progress
+            )
+    except (verify.NotALog, OSError) as e:
+        raise AuditError(
+            f"audit log: {e}", hint="the gateway begins one; see [audit].path in sovereign.toml"
+        ) from None
+    if as_json:
+        click.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        for line in report.lines():
+            click.echo(line)
+    if report.ok:
+        if not as_json:
+            click.echo("ok: the log is what was signed")
+        return
+    _also(report)
+    first = report.problems[0]
+    raise LogTampered(
+        str(first),
+        index=first.record,
+        hint="keep this copy as it is; compare it with a backup, and checkpoints kept elsewhere",
+    )
+
+
+@audit_command.command("show")
+@_config
+@_path
+@click.option("-n", "last", type=click.IntRange(1), default=20, show_default=True, help="How many.")
+@click.option("--type", "kind", help="Only this type, such as request.intent.")
+@click.option("--request", help="Only this request's records.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+@click.option("--follow", is_flag=True, help="Go on with what is appended, until Ctrl-C.")
+def show_command(
+    config: Path,
+    path: Path | None,
+    last: int,
+    kind: str | None,
+    request: str | None,
+    as_json: bool,
+    follow: bool,
+) -> None:
+    """Show the last records. That somebody looked is itself recorded, where the log is writable."""
+    import time
+
+    from sovereign.audit.reader import read
+    from sovereign.audit.schema import ID, SCHEMA
+
+    if kind is not None and kind not in SCHEMA:
+        raise click.UsageError(f"no such type; there are: {', '.join(SCHEMA)}")
+    if request is not None and not ID.fits(request):
+        raise click.UsageError(f"--request must be {ID.says}")
+    folder, before = path, None
+    if folder is None:
+        folder, _ = _configured(config)
+        before = _record_reading(config, folder, kind, request)
+    shown = read(folder, last=last, kind=kind, request=request, before=before)
+    _print(shown, as_json=as_json)
+    seen = shown[-1].index if shown else -1
+    while follow:
+        time.sleep(POLL_SECONDS)
+        new = read(folder, last=10_000, kind=kind, request=request, after=max(seen, before or -1))
+        _print(new, as_json=as_json, header=False)
+        seen = new[-1].index if new else seen
+
+
+@audit_command.command("key")
+@_config
+@_path
+def key_command(config: Path, path: Path | None) -> None:
+    """Print the verifier key. Keep it, and a checkpoint, where the log's owner cannot write."""
+    from sovereign.audit.log import read_key
+    from sovereign.audit.note import Signer, Verifier
+    from sovereign.config import load_config
+    from sovereign.errors import AuditError
+
+    if path is None:
+        loaded = load_config(config)
+        click.echo(str(Signer.from_seed(loaded.audit.origin, read_key(loaded)).verifier))
+        return
+    try:
+        click.echo(str(Verifier.parse((path / "log.pub").read_text("utf-8"))))
+    except (OSError, UnicodeDecodeError):
+        raise AuditError(f"{path} holds no log.pub") from None
+
+
+def _configured(config: Path) -> tuple[Path, str | None]:
+    """The log's folder, and the verifier key if whoever asks may read the signing key."""
+    from sovereign.audit.log import read_key
+    from sovereign.audit.note import Signer
+    from sovereign.config import load_config
+    from sovereign.errors import ConfigError
+
+    loaded = load_config(config)
+    folder = loaded.resolve(loaded.audit.path)
+    try:
+        return folder, str(Signer.from_seed(loaded.audit.origin, read_key(loaded)).verifier)
+    except ConfigError:
+        return folder, None  # an auditor has log.pub, or --key
+
+
+def _record_reading(
+    config: Path, folder: Path, kind: str | None, request: str | None
+) -> int | None:
+    """Append a log.read record, if this user can; the index where it stands."""
+    from sovereign.audit.log import open_log
+    from sovereign.audit.record import event
+    from sovereign.config import load_config
+    from sovereign.errors import AuditError, ConfigError
+
+    if not (folder / "log.db").exists():
+        return None
+    try:
+        with open_log(load_config(config), "audit-show", announce=False) as log:
+            reading = event("log.read", command="show", by_type=kind, by_request=request)
+            return log.append(reading).index
+    except (AuditError, ConfigError) as e:
+        click.echo(f"note: this reading is not recorded: {e}", err=True)
+        return None
+
+
+def _also(report: Report) -> None:
+    """All problems but the first, which becomes the error line."""
+    most = 20
+    for problem in report.problems[1:most]:
+        click.echo(f"also: {problem}", err=True)
+    if len(report.problems) > most:
+        click.echo(f"also: {len(report.problems) - most} more; --json lists them", err=True)
+
+
+def _progress() -> Any:
+    """A context manager that gives a progress function: a bar on a terminal, otherwise None."""
+    import contextlib
+
+    @contextlib.contextmanager
+    def bar() -> Any:
+        from rich.console import Console
+        from rich.progress import Progress as Bar
+
+        with Bar(console=Console(stderr=True), transient=True) as shown:
+            task = shown.add_task("verifying", total=None)
+            step: Progress = lambda done, total: shown.update(task, completed=done, total=total)  # noqa: E731
+            yield step
+
+    return bar() if click.get_text_stream("stderr").isatty() else contextlib.nullcontext()
+
+
+def _print(shown: Iterable[Shown], *, as_json: bool, header: bool = True) -> None:
+    import json
+
+    if as_json:
+        for one in shown:
+            click.echo(json.dumps({"index": one.index, "record": one.record}))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = [_row(one) for one in shown]
+    if not rows:
+        return
+    table = Table(box=box.SIMPLE if header else None, show_header=header, pad_edge=False)
+    for name in (
+        "#",
+        "time (UTC)",
+        "type",
+        "request",
+        "team",
+        "model",
+        "to",
+        "verdict",
+        "entities",
+    ):
+        table.add_column(name, overflow="fold", justify="right" if name == "#" else "left")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console()
+    console.width = max(console.width, 100)
+    console.print(table)
+
+
+def _row(shown: Shown) -> list[str]:
+    record = shown.record
+    if record is None:
+        return [str(shown.index), "", "not a record", "", "", "", "", "sovereign audit verify", ""]
+    entities = [
+        f"{count} {entity} {verb}"
+        for entity, counts in record.get("entities", {}).items()
+        for verb, count in counts.items()
+    ]
+    subject = record.get("model") or record.get("name") or record.get("base") or ""
+    return [
+        str(shown.index),
+        str(record["time"])[:19].replace("T", " "),
+        record["type"],
+        record.get("request", ""),
+        record.get("team", ""),
+        subject,
+        record.get("destination", ""),
+        _verdict(record),
+        ", ".join(entities),
+    ]
+
+
+def _verdict(record: dict[str, Any]) -> str:
+    """What was decided, or how it ended."""
+    said = [
+        str(record[name])
+        for name in ("verdict", "outcome", "code", "reason", "command")
+        if name in record
+    ]
+    if record.get("status"):
+        said.append(str(record["status"]))
+    if record.get("rerouted"):
+        said.append("(rerouted)")
+    return " ".join(said)
