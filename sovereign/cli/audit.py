@@ -1,4 +1,4 @@
-"""`sovereign audit`: verify, show and follow the log, and print the key that it is verified with."""
+"""`sovereign audit`: verify, show and follow the log, and print the key to verify it with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from sovereign.audit.reader import Shown
     from sovereign.audit.verify import Progress, Report
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["audit_command"]
 
 POLL_SECONDS = 0.5
+COLUMNS = ("#", "time (UTC)", "type", "request", "team", "model → to", "verdict", "entities")
 
 _config = click.option(
     "--config",
@@ -201,21 +203,27 @@ def _also(report: Report) -> None:
         click.echo(f"also: {len(report.problems) - most} more; --json lists them", err=True)
 
 
-def _progress() -> Any:
-    """A context manager that gives a progress function: a bar on a terminal, otherwise None."""
+def _progress() -> AbstractContextManager[Progress | None]:
+    """A bar on a terminal, otherwise nothing."""
     import contextlib
 
+    if not click.get_text_stream("stderr").isatty():
+        return contextlib.nullcontext()
+
     @contextlib.contextmanager
-    def bar() -> Any:
+    def bar() -> Iterator[Progress]:
         from rich.console import Console
         from rich.progress import Progress as Bar
 
         with Bar(console=Console(stderr=True), transient=True) as shown:
             task = shown.add_task("verifying", total=None)
-            step: Progress = lambda done, total: shown.update(task, completed=done, total=total)  # noqa: E731
+
+            def step(done: int, total: int) -> None:
+                shown.update(task, completed=done, total=total)
+
             yield step
 
-    return bar() if click.get_text_stream("stderr").isatty() else contextlib.nullcontext()
+    return bar()
 
 
 def _print(shown: Iterable[Shown], *, as_json: bool, header: bool = True) -> None:
@@ -234,18 +242,9 @@ def _print(shown: Iterable[Shown], *, as_json: bool, header: bool = True) -> Non
     if not rows:
         return
     table = Table(box=box.SIMPLE if header else None, show_header=header, pad_edge=False)
-    for name in (
-        "#",
-        "time (UTC)",
-        "type",
-        "request",
-        "team",
-        "model",
-        "to",
-        "verdict",
-        "entities",
-    ):
-        table.add_column(name, overflow="fold", justify="right" if name == "#" else "left")
+    for name in COLUMNS:
+        wraps = name in ("request", "verdict", "entities")
+        table.add_column(name, overflow="fold", no_wrap=not wraps)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console = Console()
@@ -256,33 +255,31 @@ def _print(shown: Iterable[Shown], *, as_json: bool, header: bool = True) -> Non
 def _row(shown: Shown) -> list[str]:
     record = shown.record
     if record is None:
-        return [str(shown.index), "", "not a record", "", "", "", "", "sovereign audit verify", ""]
+        return [str(shown.index), "", "?", "", "", "", "not a record: sovereign audit verify", ""]
     entities = [
-        f"{count} {entity} {verb}"
+        f"{entity} ×{count} {verb}"
         for entity, counts in record.get("entities", {}).items()
         for verb, count in counts.items()
     ]
-    subject = record.get("model") or record.get("name") or record.get("base") or ""
+    subject = [record.get("model") or record.get("name") or record.get("base")]
+    subject.append(record.get("destination"))
     return [
         str(shown.index),
-        str(record["time"])[:19].replace("T", " "),
-        record["type"],
+        str(record["time"])[5:19].replace("T", " "),
+        str(record["type"]).removeprefix("request."),
         record.get("request", ""),
         record.get("team", ""),
-        subject,
-        record.get("destination", ""),
+        " → ".join(filter(None, subject)),
         _verdict(record),
-        ", ".join(entities),
+        "\n".join(entities),
     ]
 
 
 def _verdict(record: dict[str, Any]) -> str:
     """What was decided, or how it ended."""
-    said = [
-        str(record[name])
-        for name in ("verdict", "outcome", "code", "reason", "command")
-        if name in record
-    ]
+    said = [str(record[n]) for n in ("outcome", "code", "reason", "command") if n in record]
+    if not said and "verdict" in record:
+        said.append(record["verdict"])
     if record.get("status"):
         said.append(str(record["status"]))
     if record.get("rerouted"):
