@@ -47,6 +47,7 @@ class Asked:
     id: str = field(default_factory=lambda: f"req_{secrets.token_hex(12)}")
     started: float = field(default_factory=time.perf_counter)
     endpoint: str = "unknown"
+    version: str | None = None
     key: Key | None = None
     model: str | None = None
     verdict: Verdict | None = None

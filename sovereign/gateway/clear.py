@@ -95,7 +95,7 @@ class Clearance:
         out = inspection.encode()
         path = CHAT_PATH if sent_as is not shape else asked.path
         url = route.upstream.url(path)
-        headers = route.upstream.headers(asked.id, stream=stream)
+        headers = route.upstream.headers(asked.id, stream=stream, version=asked.version)
         checked = {k: v for k, v in headers.items() if k not in _OWN_HEADERS}
         inspection.check_residual(raw=out, url=url, headers=checked)
         return Cleared(

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import hmac
 import json
+import logging
 import os
 import re
 import secrets
@@ -21,11 +22,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from sovereign.errors import ConfigError, NotAuthenticated, NotPermitted
+from sovereign.errors import ConfigError, GatewayError, NotAuthenticated, NotPermitted
 from sovereign.types import Clock
 
 __all__ = ["Key", "KeyRing", "NewKey"]
 
+LOGGER = logging.getLogger("sovereign.gateway")
 PREFIX = "sk-sovereign-"
 TEAM = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 MODEL = re.compile(r"[A-Za-z0-9._:/@*-]{1,128}")
@@ -147,7 +149,15 @@ class KeyRing:
         stamp = (at.st_mtime_ns, at.st_size, at.st_ino)
         if stamp != self._stamp:
             self._live = {}
-            self._live = {k.sha256: k for k in _read(self._file) if k.revoked is None}
+            try:
+                keys = _read(self._file)
+            except ConfigError as e:
+                # The whole message is for the operator: it names the file.
+                LOGGER.error("%s", e.message)
+                broken = GatewayError("no key can be checked now", hint="see the gateway's log")
+                broken.status = 503
+                raise broken from None
+            self._live = {k.sha256: k for k in keys if k.revoked is None}
             self._stamp = stamp
 
     def _now(self) -> str:

@@ -202,8 +202,11 @@ def _completion(model: str, said: str, tool: str | None) -> Any:
 
 
 def _completion_events(model: str, said: str, tool: str | None) -> Iterator[bytes]:
-    for piece in _pieces(said):
-        yield _data(_completion(model, piece, None))
+    for piece in (*_pieces(said), ""):
+        chunk = {k: v for k, v in _completion(model, piece, None).items() if k != "usage"}
+        if piece:
+            chunk["choices"][0]["finish_reason"] = None
+        yield _data(chunk)
     yield b"data: [DONE]\n\n"
 
 

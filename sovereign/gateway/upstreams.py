@@ -21,12 +21,14 @@ from sovereign.errors import ConfigError, UnknownModel, UpstreamFailed
 from sovereign.gateway.wires import Wire
 from sovereign.types import Destination
 
-__all__ = ["Answer", "Pool", "Route", "Upstream", "Upstreams"]
+__all__ = ["ANTHROPIC_VERSIONS", "Answer", "Pool", "Route", "Upstream", "Upstreams"]
 
 _NAME = re.compile(r"[A-Za-z0-9._:/@*-]{1,100}", re.ASCII)
 CONNECT_S = 10.0
 ENGINE_S = 600.0
-ANTHROPIC_VERSION = "2023-06-01"
+ANTHROPIC_VERSIONS = ("2023-06-01", "2026-10-21")
+"""The values of anthropic-version that may leave. Without one the first is sent: the API's own
+documentation promises that a version keeps its shapes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,9 @@ class Upstream:
             return self.base_url.removesuffix("/v1") + path
         return self.base_url + path.removeprefix("/v1")
 
-    def headers(self, request: str, *, stream: bool) -> dict[str, str]:
-        """Every header that leaves, but for Host and Content-Length."""
+    def headers(self, request: str, *, stream: bool, version: str | None) -> dict[str, str]:
+        """Every header that leaves, but for Host and Content-Length. ``version`` is one of
+        :data:`ANTHROPIC_VERSIONS`, or none."""
         headers = {
             "Content-Type": "application/json",
             "Accept": "text/event-stream" if stream else "application/json",
@@ -64,7 +67,7 @@ class Upstream:
             "X-Request-Id": request,
         }
         if self.wire == "anthropic":
-            headers["Anthropic-Version"] = ANTHROPIC_VERSION
+            headers["Anthropic-Version"] = version or ANTHROPIC_VERSIONS[0]
         if self.key is not None:
             if self.wire == "anthropic":
                 headers["X-Api-Key"] = self.key

@@ -1,0 +1,125 @@
+"""What the road tells the audit log of a request: an intent and its result, or a refusal.
+
+Intent and refusal are durable when their call returns. Nobody waits for a result: if the log fails
+there, the next intent will tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from concurrent.futures import Future
+
+from sovereign.audit import record
+from sovereign.errors import AuditError, LogUnavailable, SovereignError
+from sovereign.gateway.asked import Asked
+from sovereign.gateway.clear import Cleared
+from sovereign.gateway.metrics import Metrics
+from sovereign.types import JSON, Receipt, Sink
+
+__all__ = ["Recorder"]
+
+LOGGER = logging.getLogger("sovereign.gateway")
+
+
+class Recorder:
+    """``failing`` is whether the last record that somebody waited for was lost."""
+
+    def __init__(self, log: Sink, metrics: Metrics, guard_build: str) -> None:
+        self._log = log
+        self._metrics = metrics
+        self._guard_build = guard_build
+        self.failing = False
+
+    async def intent(self, asked: Asked, cleared: Cleared) -> None:
+        """What is about to leave. Raises :class:`AuditError`; then nothing may."""
+        assert asked.key is not None
+        assert asked.model is not None
+        to = cleared.upstream.destination
+        fields = record.intent(
+            request=asked.id,
+            team=asked.key.team,
+            key_id=asked.key.id,
+            endpoint=asked.endpoint,
+            model=asked.model,
+            destination=to,
+            verdict=cleared.verdict,
+            guard_build=self._guard_build,
+            body_sha256=cleared.sha256,
+            bytes_out=len(cleared.raw),
+            stream=cleared.stream,
+            rerouted=cleared.rerouted,
+        )
+        # From here on it may be in the log, even if we are cancelled while we wait.
+        asked.intended = True
+        try:
+            asked.receipt = await self._durable(fields)
+        except AuditError:
+            asked.intended = False
+            raise
+        verb = cleared.verdict.action.verb
+        self._metrics.count("sovereign_verdicts_total", destination=to.name, verb=verb)
+
+    async def refusal(self, asked: Asked, error: SovereignError) -> None:
+        """What was not sent, and why. Raises :class:`AuditError`."""
+        self._metrics.count("sovereign_refusals_total", code=error.code)
+        asked.receipt = await self._durable(
+            record.refusal(
+                request=asked.id,
+                team=asked.key.team if asked.key else None,
+                key_id=asked.key.id if asked.key else None,
+                endpoint=asked.endpoint,
+                model=asked.model,
+                code=error.code,
+                status=error.status,
+                verdict=asked.verdict,
+            )
+        )
+
+    def result(self, asked: Asked, outcome: str, status: int) -> None:
+        """How a request with an intent ended; the first word counts."""
+        if asked.ended or not asked.intended:
+            return
+        asked.ended = True
+        fields = record.result(
+            request=asked.id,
+            status=status,
+            outcome=outcome,
+            bytes_in=asked.bytes_in,
+            duration_ms=int(asked.seconds() * 1000),
+        )
+        self._log.submit(fields).add_done_callback(_say_if_lost)
+        self._metrics.count(
+            "sovereign_requests_total",
+            endpoint=asked.endpoint,
+            destination=asked.destination.name if asked.destination else "none",
+            outcome=outcome,
+        )
+
+    async def probe(self) -> None:
+        """A record for its own sake, to see whether a log that failed works again."""
+        await self._durable(record.event("log.read", command="readyz"))
+
+    async def _durable(self, fields: Mapping[str, JSON]) -> Receipt:
+        try:
+            # Shielded: cancelling our wait must not cancel the log's own future.
+            receipt = await asyncio.shield(asyncio.wrap_future(self._log.submit(fields)))
+        except AuditError:
+            self._lost()
+            raise
+        except Exception as e:  # noqa: BLE001 - whatever it is, there is no record
+            self._lost()
+            LOGGER.error("the audit log failed with %s", type(e).__name__)
+            raise LogUnavailable("the audit log cannot take a record") from None
+        self.failing = False
+        return receipt
+
+    def _lost(self) -> None:
+        self.failing = True
+        self._metrics.count("sovereign_audit_failures_total")
+
+
+def _say_if_lost(submitted: Future[Receipt]) -> None:
+    if not submitted.cancelled() and submitted.exception() is not None:
+        LOGGER.error("a result was not recorded: %s", type(submitted.exception()).__name__)

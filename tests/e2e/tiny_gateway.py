@@ -1,0 +1,65 @@
+"""A whole gateway process with a guard that knows five things: for tests that are not of detection.
+
+``python tiny_gateway.py CONFIG READY_FILE``
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from sovereign.config import load_config
+from sovereign.errors import SovereignError
+from sovereign.gateway.server import run
+from sovereign.guard import Guard, Limits
+from sovereign.policy import load_policy
+from sovereign.types import Finding
+
+PATTERNS = {
+    "PERSON": r"\bMaria K[a-z]+\w*",
+    "EMAIL_ADDRESS": r"[\w.]+@[\w.]+\.\w+",
+    "CREDIT_CARD": r"\b(?:\d{4} ){3}\d{4}\b",
+    "US_SSN": r"\b\d{3}-\d{2}-\d{4}\b",
+    "CODEWORD": r"\bTOPSECRET\b",
+    "DIAGNOSIS": r"\bKEEPINSIDE\b",
+}
+
+
+class Tiny:
+    """Regular expressions, and two words that make it fail or dawdle."""
+
+    name = "tiny"
+    build = "1"
+
+    def recognize(self, text: str) -> Sequence[Finding]:
+        if "EXPLODE" in text:
+            raise RuntimeError(f"failed on {text}")
+        if "DAWDLE" in text:
+            time.sleep(0.5)
+        return [
+            Finding((), m.start(), m.end(), entity, 0.9, self.name)
+            for entity, pattern in PATTERNS.items()
+            for m in re.finditer(pattern, text)
+        ]
+
+
+def main() -> None:
+    config = load_config(sys.argv[1])
+    assert config.policy.file is not None
+    guard = Guard(
+        load_policy(file=config.resolve(config.policy.file)),
+        [Tiny()],
+        key=b"k" * 32,
+        limits=Limits(max_body_bytes=config.guard.max_body_bytes, deadline_s=5.0),
+    )
+    try:
+        run(config, guard=guard, port=0, ready_file=Path(sys.argv[2]), say=lambda _: None)
+    except SovereignError as e:
+        sys.exit(f"error: {e.message}\nhint: {e.hint}")
+
+
+if __name__ == "__main__":
+    main()
