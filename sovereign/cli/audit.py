@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,7 +208,7 @@ def _progress() -> AbstractContextManager[Progress | None]:
     """A bar on a terminal, otherwise nothing."""
     import contextlib
 
-    if not click.get_text_stream("stderr").isatty():
+    if not sys.stderr.isatty():
         return contextlib.nullcontext()
 
     @contextlib.contextmanager
@@ -248,7 +249,8 @@ def _print(shown: Iterable[Shown], *, as_json: bool, header: bool = True) -> Non
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console = Console()
-    console.width = max(console.width, 100)
+    if not console.is_terminal:  # a file or a pipe has no width to respect
+        console.width = 140
     console.print(table)
 
 
