@@ -68,7 +68,7 @@ def create(team: str, models: str, as_json: bool, path: Path) -> None:
 def list_(as_json: bool, path: Path) -> None:
     """List keys; never their secrets."""
     _, ring = _open(path)
-    keys = ring.keys()
+    keys = ring.entries()
     if as_json:
         click.echo(json.dumps([_shown(k) for k in keys]))
         return

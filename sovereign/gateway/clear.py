@@ -24,6 +24,15 @@ CHAT = SHAPES["openai.chat"]
 CHAT_PATH = "/v1/chat/completions"
 
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
+_RELEASED = re.compile(
+    r"[-@]20(?:2[2-9]|3[0-5])(-?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])(?!\d)"
+)
+"""The day of a model's release, as vendors write it. Recognisers take it for a telephone number or
+for a patient's date, which from 2022 on it is hardly ever in the name of a model."""
+_DIGIT = re.compile(r"\d")
+MAX_DIGITS = 8
+"""Beside the date; enough for gpt-3.5-turbo-16k-0613, too few for the numbers of people."""
+
 _OWN_HEADERS = frozenset({"X-Request-Id", "Authorization", "X-Api-Key"})
 """Made before the body was read, from chance or the environment: they can carry nothing out, and
 their random letters could look like a short value that was held back."""
@@ -135,10 +144,11 @@ class Clearance:
             "the model's name fits a pattern, but cannot be told from personal data",
             hint=f"list it in full under upstream.{known[0]}.models in sovereign.toml",
         )
-        if not _MODEL.fullmatch(route.model):
+        undated = _RELEASED.sub("", route.model, count=1)
+        if not _MODEL.fullmatch(undated) or len(_DIGIT.findall(undated)) > MAX_DIGITS:
             raise refused
         inspection = self._guard.inspect(
-            {"input": route.model}, to=route.upstream.destination, tenant=team
+            {"input": undated}, to=route.upstream.destination, tenant=team
         )
         if inspection.verdict.action is not Action.ALLOW:
             raise refused

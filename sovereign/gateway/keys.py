@@ -95,7 +95,7 @@ class KeyRing:
             )
         return key
 
-    def keys(self) -> tuple[Key, ...]:
+    def entries(self) -> tuple[Key, ...]:
         """Every key, in order of creation, revoked ones too."""
         return _read(self._file)
 
@@ -146,7 +146,8 @@ class KeyRing:
         except FileNotFoundError:
             self._stamp, self._live = None, {}
             return
-        stamp = (at.st_mtime_ns, at.st_size, at.st_ino)
+        # The time of the last change of anything, permissions too; nobody can set it back.
+        stamp = (at.st_ctime_ns, at.st_size, at.st_ino)
         if stamp != self._stamp:
             self._live = {}
             try:

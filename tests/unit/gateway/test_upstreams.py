@@ -1,0 +1,63 @@
+"""Which destination takes a model, and what is sent to it beside the body."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sovereign.config import Config
+from sovereign.errors import ConfigError, UnknownModel
+from sovereign.gateway.upstreams import Upstreams
+
+HOSTED = {"side": "hosted", "base_url": "https://api.example.com/v1", "models": ["gpt-*", "o3"]}
+
+
+def _config(**upstream: dict[str, object]) -> Config:
+    return Config.model_validate({"policy": {"preset": "direct"}, "upstream": upstream})
+
+
+def test_a_name_in_full_wins_over_any_pattern() -> None:
+    """Whatever the order of the file, and engines are asked first."""
+    inside = {"side": "local", "base_url": "http://vllm:8000/v1", "models": ["gpt-oss"]}
+    upstreams = Upstreams.from_config(
+        _config(openai=HOSTED, inside=inside), {"o3": Path("/run/o3.sock")}
+    )
+    assert upstreams.route("gpt-oss").upstream.destination.name == "inside"
+    assert upstreams.route("o3").upstream.socket == Path("/run/o3.sock")
+    route = upstreams.route("gpt-4o")
+    assert (route.upstream.destination.name, route.exact) == ("openai", False)
+    assert route.recorded == "gpt-@any"
+    assert upstreams.names() == {"o3": "o3", "gpt-oss": "inside"}
+    with pytest.raises(UnknownModel) as refused:
+        upstreams.route("Maria Keller")
+    assert "Maria" not in refused.value.message + refused.value.hint
+
+
+def test_urls_are_those_an_sdk_would_make() -> None:
+    """OpenAI's base URL has /v1, Anthropic's has not; both are taken as their SDKs take them."""
+    claude = {**HOSTED, "wire": "anthropic", "models": ["c"], "base_url": "https://a.example.com"}
+    upstreams = Upstreams.from_config(_config(openai=HOSTED, claude=claude), {})
+    openai, anthropic = (upstreams.route(m).upstream for m in ("o3", "c"))
+    assert openai.url("/v1/chat/completions") == "https://api.example.com/v1/chat/completions"
+    assert anthropic.url("/v1/messages") == "https://a.example.com/v1/messages"
+
+
+def test_secrets_come_from_the_environment_and_stay_out_of_reprs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A missing one keeps the gateway from starting."""
+    named = {**HOSTED, "api_key_env": "SOME_KEY"}
+    monkeypatch.delenv("SOME_KEY", raising=False)
+    with pytest.raises(ConfigError, match="SOME_KEY is not set"):
+        Upstreams.from_config(_config(openai=named), {})
+    monkeypatch.setenv("SOME_KEY", "hush")
+    upstream = Upstreams.from_config(_config(openai=named), {}).route("o3").upstream
+    assert upstream.headers("r", stream=False, version=None)["Authorization"] == "Bearer hush"
+    assert "hush" not in repr(upstream)
+
+
+def test_a_name_that_no_record_could_hold_is_refused_at_start() -> None:
+    """Otherwise every request for it would fail."""
+    with pytest.raises(ConfigError, match=r"upstream\.openai"):
+        Upstreams.from_config(_config(openai={**HOSTED, "models": ["two words"]}), {})
