@@ -84,9 +84,7 @@ def read(
     except ValueError as e:
         raise Unreadable(f"the body is not strict JSON: {e}") from None
     if "\\ud" in text.lower():  # only an escape can make a lone surrogate out of valid UTF-8
-        for leaf in leaves(value, limits):
-            if not encodable(leaf.text):
-                raise Unreadable("the body holds half of a surrogate pair")
+        leaves(value, limits)
     return value
 
 
@@ -157,6 +155,8 @@ def leaves(body: JSON, limits: Limits) -> list[Leaf]:
     a value that is not JSON, :class:`TooLarge` over the bounds."""
     found: list[Leaf] = []
     for leaf in _walk(body, (), "", limits.max_depth):
+        if not leaf.text.isascii() and not encodable(leaf.text):
+            raise Unreadable("the body holds half of a surrogate pair")
         found.append(leaf)
         if len(found) > limits.max_leaves:
             raise TooLarge(f"the body has more than {limits.max_leaves} leaves")

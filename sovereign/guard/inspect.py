@@ -81,7 +81,7 @@ class Guard:
         self.limits = limits or Limits()
         self.build = build_digest(recognizers)
         self._key = key
-        self._scanner = Scanner(recognizers, cache_key=hashlib.sha256(key).digest())
+        self.scanner = Scanner(recognizers, cache_key=hashlib.sha256(key).digest())
 
     def __repr__(self) -> str:
         return f"Guard(policy={self.policy.name}, build={self.build[:12]})"
@@ -131,7 +131,7 @@ class Guard:
         free = [leaf for leaf in leaves if known is None or not known.structural(leaf)]
         unread = opaque.found(body, free, known)
         reads = [views.of_leaf(leaf) for leaf in free]
-        hits = self._scanner.scan(free, reads, deadline)
+        hits = self.scanner.scan(free, reads, deadline)
         chosen = resolve.resolve(free, reads, hits, partial(self._acts, to=to), self.policy.counts)
         unread += opaque.blobs(free, chosen)
         verdict = decide(self.policy, [hit.finding for hit in chosen], to)
@@ -149,7 +149,7 @@ class Guard:
     def canary(self) -> None:
         """Raises :class:`RecognizerFailed` unless the recognisers find what they must."""
         leaf = bodies.Leaf((), CANARY, "text")
-        hits = self._scanner.scan(
+        hits = self.scanner.scan(
             [leaf], [views.of_leaf(leaf)], Deadline(self.limits.deadline_s), fresh=True
         )
         found = {h.finding.entity for h in hits if self.policy.counts(h.finding)}

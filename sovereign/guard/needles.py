@@ -37,7 +37,8 @@ _COMMON = frozenset(
     _words(
         "the and von van der den del dos das los las bin ibn ben san saint santa dr mr mrs ms prof "
         "sir herr frau will may mark grace hope faith joy rose art bill guy chase dean earl king "
-        "young long best good day week june april august summer autumn winter north south east west "
+        "young long best good day week june april "
+        "august summer autumn winter north south east west "
         "patient doctor nurse jun sen inc ltd llc gmbh"
     )
 )

@@ -159,13 +159,17 @@ _ANTHROPIC = {
 
 KEYS: Final = frozenset(
     _words(
-        "messages role content type text refusal name tool_calls tool_call_id id function arguments "
+        "messages role content type text refusal "
+        "name tool_calls tool_call_id id function arguments "
         "tools parameters properties required description items enum default additionalProperties "
-        "strict tool_choice function_call functions response_format json_schema schema model stream "
+        "strict tool_choice function_call functions "
+        "response_format json_schema schema model stream "
         "stream_options include_usage temperature top_p max_tokens max_completion_tokens "
-        "max_output_tokens n stop stop_sequences seed user metadata logprobs top_logprobs logit_bias "
+        "max_output_tokens n stop stop_sequences seed "
+        "user metadata logprobs top_logprobs logit_bias "
         "presence_penalty frequency_penalty parallel_tool_calls reasoning_effort reasoning effort "
-        "summary service_tier store verbosity modalities prediction prompt suffix echo best_of input "
+        "summary service_tier store verbosity modalities "
+        "prediction prompt suffix echo best_of input "
         "instructions output call_id status previous_response_id truncation include format "
         "dimensions encoding_format system thinking budget_tokens signature cache_control ttl "
         "input_schema tool_use_id is_error user_id source data citations image_url url detail file "

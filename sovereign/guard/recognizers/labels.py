@@ -1,0 +1,229 @@
+"""Identifiers that show by the word before them: "MRN 00482913", "member ID: XYP482913004",
+"password: hunter2", "DOB 03/12/1984", in prose, forms, JSON, YAML and logs, in several languages."""
+
+# ruff: noqa: E501 - a pattern broken in two is two riddles
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sovereign.guard.recognizers.rules import no_placeholder
+from sovereign.types import Finding
+
+__all__ = ["LABELS", "Label", "LabelsRecognizer"]
+
+_ID = r"(?=[A-Za-z./\-#]{0,12}\d)[A-Za-z0-9](?:[A-Za-z0-9./\-]{1,34}[A-Za-z0-9])"
+_SPACED = r"\d{2,6}(?:[ .\-/]\d{1,6}){1,5}"
+_MONTH = (
+    r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec|Mai|Okt|Dez|Mär|janv|févr|mars|avr|juin|juil|"
+    r"août|ene|abr|ago|dic|genn|magg|giu|lugl|ott)[\wéû]*\.?"
+)
+_DATE = (
+    r"\d{1,4}[./\-]\d{1,2}[./\-]\d{1,4}"
+    rf"|\d{{1,2}}(?:st|nd|rd|th|\.|er)?\s(?:de\s)?{_MONTH},?\s(?:de\s)?\d{{2,4}}"
+    rf"|{_MONTH}\s\d{{1,2}}(?:st|nd|rd|th)?,?\s\d{{2,4}}|(?:19|20)\d{{6}}"
+    r"|(?:[昭平令]\w)?\d{1,4}年\d{1,2}月\d{1,2}日"
+)
+_UP = r"[A-ZÀ-ÖØ-ÞĀ-ŽΑ-ΩА-Я]"
+_REST = r"(?:['’.\-]?[^\W\d_])*"
+_NAME = rf"{_UP}{_REST}\.?(?:,? (?:(?:van|von|de|der|den|del|di|da|la|le|bin|ibn|al|el) ){{0,2}}{_UP}{_REST}\.?){{0,4}}"
+_CODE = re.compile(
+    r"(?:None|True|False|Null|String|Str|Text|Integer|Number|Object|Array|List|Optional|Any|Name|Value|Unknown|N/A|[A-Z_]{2,}_[A-Z_]*)\b"
+)
+_SEP = r"\.?[\"']?\s{0,3}(?:\(\w{1,12}\)\s?)?(?:is|was|are|ist|est|es|=>|:=|[:=#：]|-|–)?\s{0,3}[\"'(#]?\s{0,2}"
+_NO = r"(?:[\s_\-]{0,2}(?:no|num|number|nr|n[°º]|nro|numero|número|numéro|nummer|id|#|code)\b\.?){0,2}"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """``words`` before ``value`` make it an ``entity``."""
+
+    entity: str
+    words: str
+    value: str
+    score: float = 0.85
+    strict: bool = False
+    """Whether the separator must be there: words that also stand in plain sentences."""
+    fold: bool = True
+
+    def pattern(self) -> re.Pattern[str]:
+        """The label in any case, then the value."""
+        separator = r"[\"']?\s{0,3}(?:=>|:=|[:=：]|\bis\b)\s{0,3}[\"']?" if self.strict else _SEP
+        label = rf"(?i:(?<![A-Za-z0-9])(?:{self.words})(?-i:(?![a-z])){'' if self.strict else _NO}{separator})"
+        value = f"(?i:{self.value})" if self.fold else self.value
+        return re.compile(rf"{label}(?P<v>{value})(?![A-Za-z0-9])")
+
+
+_ANY_ID = f"(?:{_SPACED}|{_ID})"
+LABELS: tuple[Label, ...] = (
+    Label(
+        "MEDICAL_RECORD_NUMBER",
+        r"mrn|med(?:ical)?\.?[\s_]rec(?:ord)?|medical[\s_]record|chart|hospital|patient(?:en)?[\s_\-]?(?:id|"
+        r"nr|nummer|number|identifier|no)|patient|pat\.?-?(?:id|nr)|encounter|visit|accession|specimen|"
+        r"fallnummer|fall-nr|nhc|historia[\s_]cl[ií]nica|dossier|ipp|cartella",
+        _ANY_ID,
+    ),
+    Label(
+        "MEMBER_ID",
+        r"member(?:ship)?|subscriber|beneficiary|insurance|insured|mitglied(?:s)?|versicherten|versicherungs|"
+        r"krankenversicherungs?|afiliad[oa]|asegurad[oa]|adh[ée]rent|assur[ée]|group|medicaid|medicare",
+        _ANY_ID,
+    ),
+    Label("POLICY_NUMBER", r"policy|police|polizza|p[óo]liza|policen|versicherungsschein", _ANY_ID),
+    Label("CLAIM_NUMBER", r"claim|schaden(?:s)?|sinistre|siniestro|sinistro", _ANY_ID),
+    Label(
+        "ACCOUNT_NUMBER",
+        r"account|acct|a/c|konto(?:nummer)?|kontonr|cuenta|compte|conto|rekening|loan|iban|sort[\s_]code|"
+        r"customer|client|cust|kunden|cliente|debtor|borrower|mandate|wire|portfolio",
+        _ANY_ID,
+    ),
+    Label(
+        "ACCOUNT_NUMBER",
+        r"(?:account|acct|card|konto)[\s\w]{0,12}(?:ending|ends|endend|endet)(?:[\s]{1,2}(?:in|with|auf))?",
+        r"[x*]{0,12}\d{3,6}",
+    ),
+    Label(
+        "CASE_NUMBER",
+        r"case|docket|cause|file|matter|ref(?:erence)?|aktenzeichen|az\.?|gesch\.?-?z\.?|expediente|dossier|"
+        r"ticket|incident|complaint|application|petition|warrant|permit|receipt|alien|a-number|booking",
+        r"(?=[^\n]{0,10}\d)(?:[A-Z0-9]{1,6}[:\-/. ]){0,3}[A-Z0-9\-/]{3,20}\d",
+        fold=False,
+    ),
+    Label(
+        "EMPLOYEE_ID",
+        r"employee|emp|staff|personnel|personal|badge|mitarbeiter|empleado|matricule|payroll|officer",
+        _ANY_ID,
+    ),
+    Label(
+        "IDENTIFIER",
+        r"passport|reisepass|pasaporte|passeport|ssn|social(?:[\s_]security)?|tin|tax(?:payer)?|steuer|nif|nie|"
+        r"dni|bsn|nino|nhs|npi|dea|licen[sc]e|licen[sc]e[\s_]plate|plate|vin|student|national[\s_]id|nric|"
+        r"personnummer|cpr|f[øo]dselsnummer|ahv|svnr|tfn|cpf|cnpj|curp|rfc|pesel|rijksregister\w*|"
+        r"s[ée]curit[ée][\s_]sociale|codice[\s_]fiscale|personalausweis|kimlik|身份证号?|voter|imei|imsi|serial|"
+        r"matr[íi]cula|kennzeichen|immatriculation|targa|device|tracking|registration|registry|id[\s_](?:number|card)|identification|invoice|order[\s_]id",
+        _ANY_ID,
+    ),
+    Label(
+        "DATE_OF_BIRTH",
+        r"d\.?o\.?b\.?|(?:date[\s_]of[\s_]birth|birth[\s_]?(?:date|day))|born(?:[\s]on)?|geb(?:oren)?\.?(?:[\s]am)?|"
+        r"geburtsdatum|n[ée]e?[\s]le|date[\s_]de[\s_]naissance|fecha[\s_]de[\s_]nacimiento|nacid[oa][\s]el|"
+        r"data[\s_]di[\s_]nascita|nat[oa][\s]il|geboortedatum|生年月日|出生日期",
+        _DATE,
+        0.95,
+    ),
+    Label(
+        "PERSON",
+        r"(?:first|last|given|family|middle|full|maiden|sur|patient|customer|client|employee|contact|account[\s_]"
+        r"holder|card[\s_]?holder|user|display|legal|mother|father|spouse|debtor|applicant|claimant|insured|member)"
+        r"[\s_']{0,2}(?:s[\s_])?name|firstname|lastname|surname|vorname|nachname|nombre|apellidos?|pr[ée]nom|"
+        r"nom|cognome|naam|name|patient(?:in)?|paciente|debtor|claimant|plaintiff|defendant|applicant|insured|"
+        r"subscriber|account[\s_]holder|guarantor|provider|physician|attending|surgeon|nurse|contact|witness|"
+        r"employee|supervisor|caller|customer|client|author|signed[\s]by|next[\s]of[\s]kin",
+        rf"{_NAME}",
+        0.85,
+        strict=True,
+        fold=False,
+    ),
+    Label(
+        "PERSON",
+        r"(?:first|last|given|family|middle|full|maiden)[\s_]?name|surname|vorname|nachname|apellidos?",
+        r"[^\W\d_][\w'’.\-]{1,30}(?: [^\W\d_][\w'’.\-]{1,30}){0,3}",
+        0.8,
+        strict=True,
+    ),
+    Label(
+        "PERSON",
+        r"患者氏名|氏名|姓名|名前|病人|患者",
+        r"[\u4e00-\u9fff]{2,4}(?=今|[^\u4e00-\u9fff]|$)",
+        0.8,
+    ),
+    Label(
+        "USERNAME",
+        r"user(?:name)?|user[\s_]?id|login|uid|screen[\s_]name|benutzer(?:name)?|handle",
+        r"(?!(?:is|was|has|the|and|for|not|name|id|password|postgres|root|admin|can|will|may|input|experience|interface)\b)[A-Za-z][\w.\-]{2,30}",
+        0.7,
+        strict=True,
+    ),
+    Label(
+        "SECRET",
+        r"(?:[\w\-]{0,30}[_\-.])?(?:password|passwd|passphrase|passwort|contrase[ñn]a|mot[\s]de[\s]passe|pwd|"
+        r"secret(?:[_\-][\w\-]{0,30}?)?|api[\s_\-]?key|access[\s_\-]?key|auth[\s_\-]?token|access[\s_\-]?token|"
+        r"private[\s_\-]?key|client[\s_\-]secret|credentials?)",
+        r"(?!(?:None|null|true|false|undefined|required|str|string|os\.|self\.|getpass|input|process\.|\$\{|<|\*{3}))"
+        r"[^\s\"'<>,;)(}{\]\[]{4,200}",
+        0.85,
+        strict=True,
+    ),
+    Label(
+        "CARD_SECURITY_CODE",
+        r"cvv2?|cvc2?|cid|csc|(?:card[\s_])?security[\s_]code|card[\s_]verification[\s_](?:code|value|number)",
+        r"\d{3,4}",
+        0.9,
+    ),
+    Label(
+        "CREDIT_CARD",
+        r"(?:credit|debit|bank)[\s_]?card|card|cc|visa|master[\s]?card|amex|american[\s]express|pan",
+        r"\d(?:[ \-]?\d){11,18}",
+        0.9,
+    ),
+    Label("PIN", r"pin(?:[\s_]?code|[\s_]number)?", r"\d{4,8}", 0.85),
+    Label(
+        "PHONE_NUMBER",
+        r"phone|tel(?:ephone|efon|éfono)?|mobile|cell|fax|call(?:ed)?|handy|móvil|portable|电话|電話|ph",
+        r"\+?[\d(][\d\s().\-/]{6,18}\d",
+        0.8,
+    ),
+    Label("US_POSTAL_CODE", r"zip(?:[\s_]?code)?|postal[\s_]code", r"\d{5}(?:-\d{4})?", 0.85),
+    Label("IP_ADDRESS", r"ip(?:[\s_]addr(?:ess)?)?", r"\d{1,3}(?:\.\d{1,3}){3}", 0.9),
+)
+_TITLED = re.compile(
+    r"(?<![\w])(?:Dr|Mr|Mrs|Ms|Miss|Mx|Prof|Professor|Herr|Frau|Hr|Fr|Mme|Mlle|Sr|Sra|Srta|Sig|Dhr|Mevr|Judge|"
+    rf"Nurse|Officer|Sgt|Capt|Rev|Hon)\.?\s(?:(?:Dr|Prof)\.?\s)?(?P<v>(?:{_UP}\.\s?){{0,3}}"
+    rf"{_UP}[\w'’\-]+(?:\s(?:(?:van|von|de|der|del|la|le|al)\s){{0,2}}{_UP}[\w'’\-]+){{0,2}})"
+)
+
+
+def _random(value: str) -> bool:
+    """Not a plain word, which after "password:" is more often a type or a sentence."""
+    plain = value.isalpha() and (value.islower() or value[1:].islower())
+    return no_placeholder(value) and not plain and "(" not in value
+
+
+_CLOSING = re.compile(r"[.\-/]+$")
+
+
+class LabelsRecognizer:
+    """All labels of this module; each finding names its entity's rule."""
+
+    name = "labels"
+
+    def __init__(self) -> None:
+        self._patterns = [(label, label.pattern()) for label in LABELS]
+        text = "\n".join(p.pattern for _, p in self._patterns) + _TITLED.pattern
+        self.build = hashlib.sha256(text.encode()).hexdigest()
+
+    def __repr__(self) -> str:
+        return f"LabelsRecognizer({len(LABELS)} labels)"
+
+    def recognize(self, text: str) -> Sequence[Finding]:
+        """Values behind their labels, and names behind their titles."""
+        found: list[Finding] = []
+        for label, pattern in self._patterns:
+            name = f"labels:{label.entity.lower()}"
+            for match in pattern.finditer(text):
+                start, end = match.span("v")
+                value = match["v"]
+                if label.entity == "PERSON" and _CODE.match(value):
+                    continue
+                if label.entity == "SECRET" and not _random(value):
+                    continue
+                tail = _CLOSING.search(value)
+                end -= len(tail.group()) if tail else 0
+                found.append(Finding((), start, end, label.entity, label.score, name))
+        for match in _TITLED.finditer(text):
+            start, end = match.span("v")
+            found.append(Finding((), start, end, "PERSON", 0.85, "labels:title"))
+        return found
