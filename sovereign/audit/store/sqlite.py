@@ -28,6 +28,7 @@ APPLICATION_ID = 0x534C4F47
 
 FORMAT = 1
 BUSY_MS = 5_000
+PAGE = 4096
 
 _TABLES = """
 CREATE TABLE record (idx INTEGER PRIMARY KEY, bytes BLOB NOT NULL, leaf BLOB NOT NULL);
@@ -94,12 +95,17 @@ class SQLiteStore:
 
     def records(self, start: int, stop: int) -> Iterator[tuple[int, bytes, bytes]]:
         """(index, bytes, stored leaf hash) of what is there from ``start`` to before ``stop``."""
-        with _errors("read"):
-            rows = self._db.execute(
-                "SELECT idx, bytes, leaf FROM record WHERE idx >= ? AND idx < ? ORDER BY idx",
-                (start, stop),
-            )
+        while start < stop:
+            with _errors("read"):  # page by page: no cursor stays open while the caller thinks
+                rows = self._db.execute(
+                    "SELECT idx, bytes, leaf FROM record WHERE idx >= ? AND idx < ?"
+                    " ORDER BY idx LIMIT ?",
+                    (start, stop, PAGE),
+                ).fetchall()
+            if not rows:
+                return
             yield from rows
+            start = rows[-1][0] + 1
 
     def put(self, rows: Iterable[tuple[int, bytes, bytes]]) -> None:
         """Append (index, bytes, leaf hash) rows, inside a :meth:`batch`."""
