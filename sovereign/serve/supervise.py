@@ -22,6 +22,7 @@ from pathlib import Path
 
 from sovereign.config import Config, ModelConfig
 from sovereign.errors import ConfigError, EngineDown, SovereignError
+from sovereign.serve import adapter as adapters
 from sovereign.serve import engines
 from sovereign.serve.backoff import Backoff
 from sovereign.serve.cell import SOCKET_PATH_MAX
@@ -100,18 +101,29 @@ class Supervisor:
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
+    @property
+    def tail(self) -> tuple[str, ...]:
+        """The last lines that the engine wrote to stderr."""
+        return tuple(self._tail)
+
     def start(self, timeout: float = 120) -> None:
-        """Spawn the engine and block until it is healthy. Raises :class:`EngineDown`."""
+        """Spawn the engine and block until it is healthy. Raises :class:`EngineDown`, or
+        :class:`ServeError` for an adapter that is not what its record says."""
         self._stopping.clear()
         self._start(timeout)
 
     def _start(self, timeout: float = 600) -> None:
         if self.pid is not None:
             return
+        launch = self._launch
+        digest = None
+        if launch.adapter is not None and launch.base_digest:
+            digest = adapters.check(launch.adapter, launch.base_digest)
         self._record(
             "model.serve",
             base=self._model.base,
-            base_digest=self._launch.base_digest or None,
+            base_digest=launch.base_digest or None,
+            adapter_digest=digest,
             engine=self._model.engine,
             restarts=self.restarts,
         )

@@ -5,8 +5,8 @@ Nothing here reaches a hub or runs code from a weights folder.
 
 from __future__ import annotations
 
-import json
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 
 from sovereign.errors import ServeError
 
-__all__ = ["Loaded", "check_base", "choose_threads", "load"]
+__all__ = ["Loaded", "choose_threads", "load"]
 
 _PLAIN_LAYERS = {"full_attention", "sliding_attention"}
 
@@ -48,30 +48,6 @@ def choose_threads(wanted: int) -> int:
     except (OSError, ValueError):
         pass  # no cgroup v2, so no quota to respect
     return max(1, round(cores - os.getloadavg()[0]))
-
-
-def check_base(adapter: Path, base_digest: str) -> None:
-    """The adapter's record names the weights it was trained on. Raises :class:`ServeError`.
-
-    An adapter on another base loads without an error and answers nonsense.
-    """
-    file = adapter / "sovereign.json"
-    try:
-        record = json.loads(file.read_bytes())
-        digest = record["base"]["digest"]
-    except FileNotFoundError:
-        raise ServeError(
-            f"{file}: no such file, so nothing says which weights the adapter belongs to",
-            hint="`sovereign tune run` writes it beside the adapter",
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ServeError(f"{file}: does not hold base.digest") from None
-    if digest != base_digest:
-        raise ServeError(
-            f"{adapter}: was trained on weights {str(digest)[:12]}, "
-            f"and these are {base_digest[:12]}",
-            hint="serve it with the base that its sovereign.json names, or tune again",
-        )
 
 
 def load(weights: Path, adapter: Path | None, *, dtype: str, max_context: int) -> Loaded:
@@ -146,10 +122,13 @@ def _adapted(base: Any, adapter: Path) -> tuple[Any, float]:
     with torch.inference_mode():
         before = base(input_ids=probe, use_cache=False).logits.float()
     try:
-        model = PeftModel.from_pretrained(
-            base, str(adapter), is_trainable=False, local_files_only=True
-        )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as e:
+        with warnings.catch_warnings():
+            # PEFT only warns when half of an adapter is missing.
+            warnings.filterwarnings("error", message="Found missing adapter keys")
+            model = PeftModel.from_pretrained(
+                base, str(adapter), is_trainable=False, local_files_only=True
+            )
+    except (UserWarning, OSError, ValueError, KeyError, TypeError, RuntimeError) as e:
         raise ServeError(f"{adapter}: PEFT cannot load it ({type(e).__name__})") from e
     model.eval()
     with torch.inference_mode():

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from sovereign.errors import ServeError
-from sovereign.serve import cell
+from sovereign.serve import adapter, cell
 
 __all__ = ["main"]
 
@@ -41,10 +41,10 @@ def _say(text: str) -> None:
 
 def _fingerprint(args: argparse.Namespace, dtype: str, torch_version: str) -> str:
     """Changes when a seed may mean another text: OpenAI's ``system_fingerprint``."""
-    adapter = b""
+    raw = b""
     if args.adapter is not None:
-        adapter = (args.adapter / "adapter_model.safetensors").read_bytes()
-    parts = [args.base_digest.encode(), hashlib.sha256(adapter).digest()]
+        raw = (args.adapter / "adapter_model.safetensors").read_bytes()
+    parts = [args.base_digest.encode(), hashlib.sha256(raw).digest()]
     parts += [dtype.encode(), torch_version.encode()]
     return "fp_" + hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
 
@@ -64,7 +64,7 @@ def _serve(args: argparse.Namespace, network: str) -> None:
         from sovereign.serve.engines.prompt import Prompter
 
         if args.adapter is not None and args.base_digest:
-            loader.check_base(args.adapter, args.base_digest)
+            adapter.check(args.adapter, args.base_digest)
         threads = loader.choose_threads(args.threads)
         torch.set_num_threads(threads)
         loaded = loader.load(
@@ -116,6 +116,9 @@ def main(argv: list[str] | None = None) -> int:
         DO_NOT_TRACK="1",
         TOKENIZERS_PARALLELISM="false",
     )
+    # Nothing here is quantised. PEFT would import it for two seconds, and it would look for CPU
+    # kernels on a hub.
+    sys.modules["bitsandbytes"] = None  # type: ignore[assignment]
     os.umask(0o077)
     try:
         network = "kept, as asked"

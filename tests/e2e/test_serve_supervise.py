@@ -1,0 +1,64 @@
+"""The real engine, killed while it answers: its callers hear so, and the next ones are answered."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import httpx2
+import openai
+import pytest
+
+from sovereign.config import load_config
+from sovereign.serve import engines_from_config
+from sovereign.weights.store import Store
+
+pytestmark = pytest.mark.model
+
+
+def test_kill_9_in_mid_stream_is_an_error_to_the_caller_and_a_restart(
+    model_store: Store, tmp_path: Path
+) -> None:
+    """The stream must not end as if the answer were complete; the next request to the same socket
+    is answered, without anybody's help."""
+    file = tmp_path / "sovereign.toml"
+    file.write_text(
+        '[policy]\npreset = "hipaa"\n'
+        '[models.smol]\nbase = "smollm2-135m-instruct"\nthreads = 1\nmax_context = 1024\n'
+    )
+    engine = engines_from_config(load_config(file), model_store, None)["smol"]
+    with engine:
+        engine.start()
+        engine.watch()
+        transport = httpx2.HTTPTransport(uds=str(engine.socket))
+        with httpx2.Client(transport=transport, timeout=60) as http:
+            client = openai.OpenAI(
+                base_url="http://engine/v1", api_key="x", http_client=http, max_retries=0
+            )
+            stream = client.chat.completions.create(
+                model="smol",
+                messages=[{"role": "user", "content": "Write a long story about the sea."}],
+                stream=True,
+            )
+            got = []
+            with pytest.raises((openai.APIError, httpx2.TransportError)):
+                for chunk in stream:
+                    got.append(chunk.choices[0].delta.content)
+                    if len(got) == 4:
+                        assert engine.pid
+                        os.kill(engine.pid, signal.SIGKILL)
+            assert len(got) >= 4
+
+            deadline = time.monotonic() + 60
+            while not engine.alive and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert engine.restarts == 1
+            answer = client.chat.completions.create(
+                model="smol",
+                messages=[{"role": "user", "content": "What is the capital of France?"}],
+                temperature=0,
+                max_tokens=12,
+            )
+            assert "Paris" in (answer.choices[0].message.content or "")

@@ -1,0 +1,246 @@
+"""The wire is read strictly: honoured, without effect by its value, or refused; never ignored."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sovereign.serve.engines.wire import BadRequest, parse_chat, parse_completion, read_json
+
+BASE: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+
+
+def _refused(body: dict[str, Any], parse: Any = parse_chat) -> BadRequest:
+    with pytest.raises(BadRequest) as caught:
+        parse(read_json(json.dumps(body).encode()), "m")
+    return caught.value
+
+
+def test_defaults_are_those_of_the_wire() -> None:
+    """What a caller does not say is what OpenAI documents, not what a model's folder says."""
+    request = parse_chat(BASE, "m")
+    assert (request.temperature, request.top_p, request.max_tokens) == (1.0, 1.0, None)
+    assert not request.stream
+    assert parse_completion({"model": "m", "prompt": "x"}, "m").max_tokens == 16
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("user", "u-1"),
+        ("metadata", {"team": "a"}),
+        ("safety_identifier", "x"),
+        ("frequency_penalty", 0),
+        ("presence_penalty", 0.0),
+        ("logit_bias", {}),
+        ("logprobs", False),
+        ("response_format", {"type": "text"}),
+        ("service_tier", "auto"),
+        ("store", False),
+        ("n", 1),
+        ("tools", None),
+    ],
+)
+def test_a_field_without_effect_by_its_value_is_accepted(field: str, value: object) -> None:
+    """Clients send defaults; refusing them would break them for nothing."""
+    parse_chat(read_json(json.dumps({**BASE, field: value}).encode()), "m")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("tools", []),
+        ("tools", [{"type": "function"}]),
+        ("tool_choice", "auto"),
+        ("response_format", {"type": "json_object"}),
+        ("response_format", {"type": "json_schema", "json_schema": {}}),
+        ("logprobs", True),
+        ("logprobs", 0),
+        ("top_logprobs", 2),
+        ("n", 2),
+        ("n", 0),
+        ("n", True),
+        ("frequency_penalty", 0.1),
+        ("presence_penalty", False),
+        ("logit_bias", {"5": 1}),
+        ("store", True),
+        ("service_tier", "flex"),
+        ("audio", {}),
+        ("modalities", ["audio"]),
+        ("prediction", {}),
+        ("reasoning_effort", "low"),
+        ("parallel_tool_calls", False),
+        ("top_k", 5),
+        ("min_p", 0.1),
+        ("repetition_penalty", 1.1),
+        ("chat_template", "x"),
+        ("prompt", "x"),
+        ("user", 5),
+        ("metadata", {"a": 1}),
+        ("temperature", "1"),
+        ("temperature", True),
+        ("temperature", 2.1),
+        ("temperature", -0.1),
+        ("top_p", 0),
+        ("top_p", 1.5),
+        ("seed", 1.5),
+        ("seed", 2**63),
+        ("max_tokens", 0),
+        ("max_tokens", 1.0),
+        ("max_completion_tokens", -1),
+        ("stop", [""]),
+        ("stop", ["a", "b", "c", "d", "e"]),
+        ("stop", 5),
+        ("stop", "x" * 257),
+        ("stream", "yes"),
+        ("stream", 1),
+        ("stream_options", {"include_usage": True}),
+        ("model", 5),
+    ],
+)
+def test_a_field_that_cannot_be_honoured_is_named(field: str, value: object) -> None:
+    """A 400 that names it; never a different answer than the one that was asked for."""
+    bad = _refused({**BASE, field: value})
+    assert bad.status == 400
+    assert bad.param == field
+    assert bad.body()["error"]["type"] == "invalid_request_error"
+
+
+def test_an_unknown_field_is_refused_without_repeating_its_name() -> None:
+    """The name is the caller's text; its place is enough to find it."""
+    bad = _refused({**BASE, "patient_jane_roe": 1})
+    assert bad.code == "unknown_parameter"
+    assert "jane" not in json.dumps(bad.body())
+    assert "field 3" in bad.message
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [],
+        "hi",
+        ["hi"],
+        [{"role": "user"}],
+        [{"role": "user", "content": 5}],
+        [{"role": "user", "content": []}],
+        [{"role": "tool", "content": "x", "tool_call_id": "1"}],
+        [{"role": "function", "name": "f", "content": "x"}],
+        [{"role": "root", "content": "x"}],
+        [{"role": "user", "content": "x", "name": "ann"}],
+        [{"role": "assistant", "content": "x", "tool_calls": [{"id": "1"}]}],
+        [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x"}}]}],
+        [{"role": "user", "content": [{"type": "text", "text": "x", "cache": 1}]}],
+        [{"role": "user", "content": [{"type": "text", "text": 5}]}],
+        [{"role": "user", "content": ["x"]}],
+    ],
+)
+def test_a_message_that_cannot_be_read_whole_is_refused(messages: object) -> None:
+    """Nothing of a conversation is dropped on the way to the model."""
+    bad = _refused({"model": "m", "messages": messages})
+    assert bad.status == 400
+    assert (bad.param or "").startswith("messages")
+
+
+def test_text_parts_and_an_echoed_assistant_message_are_read() -> None:
+    """Clients send back what they got, empty fields included."""
+    request = parse_chat(
+        {
+            "model": "m",
+            "messages": [
+                {"role": "developer", "content": "s"},
+                {"role": "user", "content": [{"type": "text", "text": t} for t in "ab"]},
+                {"role": "assistant", "content": "c", "refusal": None, "annotations": []},
+            ],
+        },
+        "m",
+    )
+    assert request.messages == (
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": "a\nb"},
+        {"role": "assistant", "content": "c"},
+    )
+
+
+@pytest.mark.parametrize("prompt", ["", [], ["a", "b"], [1, 2], [[1, 2]], 5, None, [""]], ids=repr)
+def test_a_prompt_is_one_text(prompt: object) -> None:
+    """Token ids cannot be read by the guard, several prompts need n answers."""
+    assert _refused({"model": "m", "prompt": prompt}, parse_completion).param == "prompt"
+
+
+@pytest.mark.parametrize(
+    "extra", [{"echo": True}, {"best_of": 2}, {"suffix": "x"}, {"logprobs": 1}]
+)
+def test_what_completions_cannot_do_is_refused(extra: dict[str, Any]) -> None:
+    """As for chat."""
+    bad = _refused({"model": "m", "prompt": "x", **extra}, parse_completion)
+    assert bad.param in extra
+
+
+def test_another_model_is_a_404_that_names_the_served_one_only() -> None:
+    """The asked name may be anything a caller typed."""
+    bad = _refused({**BASE, "model": "secret-name"})
+    assert (bad.status, bad.code) == (404, "model_not_found")
+    assert "secret" not in bad.message
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"a":1,"a":2}',
+        b'{"a":NaN}',
+        b'{"a":-Infinity}',
+        b'\xff{"a":1}',
+        b"\xef\xbb\xbf{}",
+        b'{"a":1} x',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+    ],
+    ids=lambda raw: repr(raw[:12]),
+)
+def test_a_body_that_two_readers_might_read_differently_is_refused(raw: bytes) -> None:
+    """The gateway's guard and this engine must see the same request."""
+    with pytest.raises(BadRequest) as caught:
+        read_json(raw)
+    assert caught.value.code == "invalid_json"
+
+
+def test_two_token_limits_must_agree() -> None:
+    """Which one holds would otherwise be a secret of ours."""
+    assert _refused({**BASE, "max_tokens": 5, "max_completion_tokens": 6}).param
+    both = {**BASE, "max_tokens": 5, "max_completion_tokens": 5}
+    assert parse_chat(both, "m").max_tokens == 5
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=12),
+        st.recursive(
+            st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+            max_leaves=8,
+        ),
+    )
+)
+def test_no_body_gets_past_with_anything_but_a_request_or_a_shaped_refusal(
+    extra: dict[str, Any],
+) -> None:
+    """Any JSON object beside the base: read or refused, never another exception."""
+    for parse in (parse_chat, parse_completion):
+        with contextlib.suppress(BadRequest):
+            parse({**extra, **BASE}, "m")
+
+
+def test_a_request_shows_no_text() -> None:
+    """A repr ends up in tracebacks."""
+    request = parse_chat({**BASE, "stop": "hidden"}, "m")
+    assert "hi" not in repr(request).replace("hidden", "").replace("include_usage", "")
+    assert "hidden" not in repr(request)
