@@ -16,7 +16,17 @@ from typing import Any, Literal, Protocol
 
 from sovereign.errors import TuneError
 
-__all__ = ["IGNORED", "Chat", "Dataset", "Example", "Message", "Row", "Template", "encode", "read_rows"]
+__all__ = [
+    "IGNORED",
+    "Chat",
+    "Dataset",
+    "Example",
+    "Message",
+    "Row",
+    "Template",
+    "encode",
+    "read_rows",
+]
 
 IGNORED = -100
 """The label of a token that is not learnt, as in torch's cross entropy."""
@@ -170,9 +180,7 @@ def encode(
             truncated += 1
         examples.append(example)
     if not examples:
-        raise TuneError(
-            f"{path}: every row is over train.max_length {max_length}", hint="raise it"
-        )
+        raise TuneError(f"{path}: every row is over train.max_length {max_length}", hint="raise it")
     return Dataset(tuple(examples), sha256, len(rows), dropped, truncated)
 
 

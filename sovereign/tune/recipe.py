@@ -82,6 +82,7 @@ class TrainConfig(StrictModel):
     quantize: Literal["none", "nf4"] = Field(
         "none", description='"nf4" holds the frozen weights in four bits (QLoRA)'
     )
+    threads: int = Field(0, ge=0, description="CPU threads; 0 takes the cores that are free")
     gradient_checkpointing: bool = Field(
         False, description="compute activations twice, keep fewer of them"
     )
@@ -149,7 +150,9 @@ def find_recipe(name: str) -> Path:
         return recipes.find(kind, rest)
     if Path(name + ".toml").is_file():
         return Path(name + ".toml")
-    raise ConfigError(f"no recipe named {name!r}", hint=f"a path to a .toml, or: {', '.join(names())}")
+    raise ConfigError(
+        f"no recipe named {name!r}", hint=f"a path to a .toml, or: {', '.join(names())}"
+    )
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

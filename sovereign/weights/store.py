@@ -43,7 +43,7 @@ class Store:
     def __init__(self, root: Path, lock: Path, sink: Sink | None = None) -> None:
         self.root = root
         self.lock = lock
-        self._sink = sink
+        self.sink = sink
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -224,8 +224,8 @@ class Store:
         return self.root
 
     def _tell(self, type: str, **fields: str) -> None:
-        if self._sink is not None:
-            self._sink.submit({"type": type, **fields}).result()
+        if self.sink is not None:
+            self.sink.submit({"type": type, **fields}).result()
 
 
 def open_store(config: Config, sink: Sink | None = None) -> Store:

@@ -1,0 +1,278 @@
+"""A fine-tune from recipe to adapter: verify, read, ask, train, check, ask again, save, record."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sovereign.errors import TuneError
+from sovereign.tune import adapter, model, record
+from sovereign.tune.data import Dataset, Row, encode, read_rows
+from sovereign.tune.offline import offline
+from sovereign.tune.recipe import Recipe
+from sovereign.tune.record import RunRecord
+from sovereign.types import Sink
+from sovereign.weights.lock import write_atomically
+from sovereign.weights.store import Store
+
+if TYPE_CHECKING:
+    from sovereign.tune.train import Progress, Update
+
+__all__ = ["run"]
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG, errno.ENOTDIR)
+
+
+def run(
+    recipe: Recipe,
+    store: Store,
+    out: Path,
+    *,
+    progress: Progress | None = None,
+    sink: Sink | None = None,
+) -> RunRecord:
+    """Train ``recipe`` on weights of ``store``; write ``adapter/``, ``metrics.jsonl`` and
+    ``run.json`` below ``out``.
+
+    Raises :class:`TuneError` or :class:`NotVerified`; then ``out`` holds no adapter. No connection
+    is opened from begin to end. The audit event is durable before the adapter appears.
+    """
+    with offline() as refusals, _quiet():
+        model.require()
+        model.set_threads(recipe.train.threads)
+        from accelerate import Accelerator
+
+        accelerator = Accelerator()
+        tell = _Quietly(progress if accelerator.is_main_process else None)
+        begun = time.time()
+        # Rows first: a mistake in them is found in a second, a mistake in the weights in many.
+        rows, eval_sha256 = _held_out(recipe)
+        read_rows(recipe.train_file)
+        entry = store.entry(recipe.model)
+        folder = store.get(recipe.model)
+        with _working(out, accelerator) as (work, finish, metrics):
+            run = _Run(recipe, accelerator, tell, metrics)
+            run.load(folder)
+            before = run.ask(rows, "evaluate before") if recipe.eval.before else None
+            fit = run.fit()
+            checks = adapter.check(run.model, run.data.examples[0])
+            after = run.ask(rows, "evaluate after")
+            if after and recipe.eval.at_least and after.share < recipe.eval.at_least:
+                raise TuneError(
+                    f"exact match is {after.share:.0%}, below eval.at_least "
+                    f"{recipe.eval.at_least:.0%}",
+                    hint="train longer, or look at the data; no adapter was kept",
+                )
+            if work is None:  # another process of the run writes it
+                accelerator.wait_for_everyone()
+                return RunRecord({})
+            adapter.save_weights(run.model, work, base=entry.name, base_folder=folder)
+            files, digest = adapter.files_of(work)
+            made = record.build(
+                recipe=recipe,
+                entry=entry,
+                data=run.data,
+                eval_sha256=eval_sha256,
+                before=before,
+                after=after,
+                precision=run.precision,
+                world=accelerator.num_processes,
+                training={
+                    "steps": fit.steps,
+                    "loss_first": fit.loss_first,
+                    "loss_last": fit.loss_last,
+                    "tokens": fit.tokens,
+                    "seconds": round(fit.seconds, 3),
+                },
+                checks=checks,
+                refused=refusals.count,
+                files=files,
+                digest=digest,
+                begun=begun,
+                ended=time.time(),
+            )
+            adapter.write_papers(work, made.encode(), _facts(made))
+            if sink is not None:
+                sink.submit(_event(made)).result()
+            finish()
+            write_atomically(out / "run.json", made.encode())
+            accelerator.wait_for_everyone()
+            return made
+
+
+class _Run:
+    """The parts of one run that share a model."""
+
+    def __init__(self, recipe: Recipe, accelerator: Any, tell: Progress, metrics: Any) -> None:
+        self._recipe = recipe
+        self._accelerator = accelerator
+        self._tell = tell
+        self._metrics = metrics
+        self.model: Any = None
+        self.precision = ""
+        self.data: Dataset
+
+    def load(self, folder: Path) -> None:
+        recipe, train = self._recipe, self._recipe.train
+        self.precision = model.choose_precision(train.precision)
+        self._say("load", 0)
+        base, self._tokenizer, self._template = model.load_base(
+            folder, precision=self.precision, quantize=train.quantize
+        )
+        self.data = encode(
+            recipe.train_file,
+            self._template,
+            max_length=train.max_length,
+            over_long=train.over_long,
+        )
+        self.model = model.add_lora(base, recipe.lora, train)
+        if train.quantize == "none":
+            self.model.to(self._accelerator.device)
+        self.model.eval()
+        self._say("load", 1)
+
+    def ask(self, rows: list[Row], phase: str) -> Any:
+        from sovereign.tune.evaluate import exact_match
+
+        if not rows:
+            return None
+        return exact_match(
+            self.model,
+            self._tokenizer,
+            self._template,
+            rows,
+            batch=self._recipe.eval.batch,
+            phase=phase,
+            progress=self._tell,
+        )
+
+    def fit(self) -> Any:
+        from sovereign.tune.train import fit
+
+        def told(update: Update) -> None:
+            if self._metrics is not None:
+                row = {
+                    "step": update.done,
+                    "loss": update.loss,
+                    "lr": update.lr,
+                    "grad_norm": update.grad_norm,
+                    "tokens": update.tokens,
+                    "tokens_per_s": round(update.tokens_per_s or 0, 1),
+                }
+                self._metrics.write(json.dumps(row) + "\n")
+                self._metrics.flush()
+            self._tell(update)
+
+        pad = self._tokenizer.pad_token_id
+        return fit(
+            self.model,
+            self.data,
+            self._recipe.train,
+            pad=pad if pad is not None else self._tokenizer.eos_token_id,
+            accelerator=self._accelerator,
+            progress=told,
+        )
+
+    def _say(self, phase: str, done: int) -> None:
+        from sovereign.tune.train import Update
+
+        self._tell(Update(phase=phase, done=done, total=1))
+
+
+class _Quietly:
+    """A :data:`Progress` that may be nobody."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+
+    def __call__(self, update: Update) -> None:
+        if self._progress is not None:
+            self._progress(update)
+
+
+@contextmanager
+def _working(out: Path, accelerator: Any) -> Iterator[tuple[Path | None, Any, Any]]:
+    """Where the main process of the run writes; the others write nothing."""
+    if not accelerator.is_main_process:
+        yield None, None, None
+        return
+    try:
+        with (
+            adapter.partial(out) as (work, finish),
+            (out / "metrics.jsonl").open("w", encoding="utf-8") as metrics,
+        ):
+            yield work, finish, metrics
+    except OSError as e:
+        if e.errno not in UNWRITABLE:
+            raise
+        raise TuneError(
+            f"{out}: cannot be written: {e.strerror or type(e).__name__}",
+            hint="no adapter was kept",
+        ) from None
+
+
+def _held_out(recipe: Recipe) -> tuple[list[Row], str | None]:
+    if recipe.eval_file is None:
+        return [], None
+    rows, sha256 = read_rows(recipe.eval_file)
+    return rows[: recipe.eval.limit], sha256
+
+
+def _facts(made: RunRecord) -> dict[str, Any]:
+    data, training = made.data["data"]["train"], made.data["training"]
+    card = {
+        "rows": f"{data['used']} of {data['rows']} (SHA-256 {data['sha256'][:12]}…)",
+        "steps": training["steps"],
+        "loss": f"{training['loss_first']:.3f} to {training['loss_last']:.3f}",
+    }
+    if made.after is not None:
+        was = f"{made.before:.0%} before, " if made.before is not None else ""
+        card["exact answers on held-out rows"] = f"{was}{made.after:.0%} after"
+    base = made.data["base"]
+    return {
+        "recipe": made.data["recipe"],
+        "base": base["name"],
+        "base_digest": base["digest"],
+        "card": card,
+    }
+
+
+def _event(made: RunRecord) -> dict[str, Any]:
+    """For the audit log: names, counts and digests."""
+    base, train = made.data["base"], made.data["data"]["train"]
+    quantize = made.data["hyperparameters"]["train"]["quantize"]
+    return {
+        "type": "tune.run",
+        "outcome": "ok",
+        "base": base["name"],
+        "base_digest": base["digest"],
+        "data_sha256": train["sha256"],
+        "rows": train["rows"],
+        "recipe": made.data["recipe"],
+        "method": "lora" if quantize == "none" else "qlora",
+        "seed": made.data["hyperparameters"]["train"]["seed"],
+        "steps": made.data["training"]["steps"],
+        "adapter_digest": made.adapter_digest,
+        "run_sha256": made.sha256,
+    }
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Libraries warn about each other's deprecations; what matters here is raised."""
+    noisy = logging.getLogger("bitsandbytes")
+    level = noisy.level
+    noisy.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        noisy.setLevel(level)
