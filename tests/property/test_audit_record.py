@@ -6,12 +6,13 @@ import json
 import re
 from typing import Any
 
+import pytest
 import rfc8785
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sovereign.audit import record
-from sovereign.audit.schema import ID, SCHEMA
+from sovereign.audit.schema import SCHEMA, Field
 from sovereign.errors import RecordRejected
 
 FIELDS = [(kind, name) for kind, fields in SCHEMA.items() for name in fields]
@@ -23,21 +24,29 @@ any_json = st.recursive(
     lambda children: st.lists(children) | st.dictionaries(st.text(), children),
     max_leaves=5,
 )
-scalars = (
-    st.from_regex(ID_PATTERN := re.compile(r"[A-Za-z0-9._:/@-]{1,128}", re.ASCII), fullmatch=True)
-    | HEX
-    | HEX.map(lambda h: h[:40])
-    | st.integers(0, 2**53 - 1)
-    | st.integers(0, 599)
-    | st.booleans()
-    | st.sampled_from(["mask", "block", "hosted", "local", "ok", "error", "folder", "gguf"])
-    | st.lists(st.from_regex(ID_PATTERN, fullmatch=True), max_size=3)
-    | st.dictionaries(
-        st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ_0189", min_size=1, max_size=64),
-        st.dictionaries(st.sampled_from(["allow", "mask", "pseudonymize"]), st.integers(1, 9)),
-        max_size=3,
-    )
+IDS = st.from_regex(re.compile(r"[A-Za-z0-9._:/@-]{1,128}", re.ASCII), fullmatch=True)
+ENTITIES = st.dictionaries(
+    st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ_0189", min_size=1, max_size=64),
+    st.dictionaries(st.sampled_from(["allow", "mask", "pseudonymize"]), st.integers(1, 9)),
+    max_size=3,
 )
+WORDS = ["mask", "block", "hosted", "local", "ok", "error", "folder", "gguf"]
+# A strategy is used for a field if its sample fits there.
+STRATEGIES: list[tuple[Any, st.SearchStrategy[Any]]] = [
+    ("A/b:c@d", IDS),
+    ("a" * 64, HEX),
+    ("a" * 40, HEX.map(lambda h: h[:40])),
+    (2**53 - 1, st.integers(0, 2**53 - 1)),
+    (599, st.integers(0, 599)),
+    (True, st.booleans()),
+    (["a*"], st.lists(IDS, max_size=3)),
+    ({"A": {"mask": 1}}, ENTITIES),
+    *((word, st.just(word)) for word in WORDS),
+]
+
+
+def fitting(field: Field) -> st.SearchStrategy[Any]:
+    return st.one_of([s.filter(field.fits) for sample, s in STRATEGIES if field.fits(sample)])
 
 
 def strings_in(value: Any) -> list[str]:
@@ -60,23 +69,17 @@ def test_no_field_takes_free_text(where: tuple[str, str], value: Any) -> None:
     if SCHEMA[kind][name].fits(value):
         assert all(CLOSED.fullmatch(s) for s in strings_in(value))
     else:
-        try:
+        with pytest.raises(RecordRejected) as caught:
             record.prepare({"type": kind, name: value}, source="s")
-        except RecordRejected as e:
-            said = str(e) + e.hint
-            assert all(s in said.replace(s, "") or len(s) < 24 or s not in said for s in strings_in(value))  # fmt: skip
-        else:
-            raise AssertionError("a value that does not fit was taken")
+        # Nothing of the value is in the error: its words are all ours.
+        assert str(caught.value) == f"{kind}: field {name} must be {SCHEMA[kind][name].says}"
 
 
 @given(st.text(), st.text())
 def test_no_unknown_field_is_taken(name: str, value: str) -> None:
     """Whatever it is called, and whatever it holds."""
-    try:
-        record.event("log.close", **{name: value})
-    except (RecordRejected, TypeError):
-        return
-    raise AssertionError("an unknown field was taken")
+    with pytest.raises(RecordRejected):
+        record.prepare({"type": "log.close", f"x{name}": value}, source="s")
 
 
 @given(st.data(), st.sampled_from(sorted(SCHEMA)), st.integers(0, 2**53 - 1))
@@ -85,9 +88,8 @@ def test_every_record_is_rfc_8785(data: st.DataObject, kind: str, seq: int) -> N
     made: dict[str, Any] = {"type": kind}
     for name, field in SCHEMA[kind].items():
         if not field.optional or data.draw(st.booleans()):
-            made[name] = data.draw(scalars.filter(field.fits))
-    if not ID.fits(source := data.draw(st.sampled_from(["gateway-1", "a" * 128]))):
-        raise AssertionError("a source that is no identifier")
+            made[name] = data.draw(fitting(field))
+    source = data.draw(IDS)
     encoded = record.encode(made, time=1.75e9, source=source, seq=seq)
     again = json.loads(encoded)
     assert encoded == rfc8785.dumps(again)
