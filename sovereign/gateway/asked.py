@@ -6,7 +6,6 @@ Nothing here decides; :mod:`sovereign.gateway.road` does.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -39,12 +38,12 @@ class ClientGone(GatewayError):
 class Asked:
     """Filled in along the road, so that a refusal at any step can say all that is known."""
 
+    id: str
     method: str
     path: str
     query: bytes
     headers: Mapping[bytes, bytes]
     wire: Wire
-    id: str = field(default_factory=lambda: f"req_{secrets.token_hex(12)}")
     started: float = field(default_factory=time.perf_counter)
     endpoint: str = "unknown"
     version: str | None = None
@@ -60,10 +59,11 @@ class Asked:
     bytes_in: int = 0
 
     @classmethod
-    def from_scope(cls, scope: Scope) -> Asked:
+    def from_scope(cls, scope: Scope, request: str) -> Asked:
+        """``request`` is the id under which it goes into the log and upstream."""
         headers = dict(scope["headers"])
         wire = wire_of(scope["path"], headers)
-        return cls(scope["method"], scope["path"], scope["query_string"], headers, wire)
+        return cls(request, scope["method"], scope["path"], scope["query_string"], headers, wire)
 
     def __repr__(self) -> str:
         return f"Asked({self.id!r}, {self.endpoint!r})"

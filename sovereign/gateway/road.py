@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
+import secrets
 from collections.abc import Iterator
 
 from sovereign.errors import (
@@ -70,9 +72,12 @@ class Road:
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
         self._max_concurrent = max_concurrent
+        # Unique over all gateways and restarts, without asking the kernel for chance each time.
+        self._start = secrets.token_hex(10)
+        self._numbers = itertools.count()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = Asked.from_scope(scope)
+        asked = Asked.from_scope(scope, f"req_{self._start}{next(self._numbers):08x}")
         try:
             await self._walk(asked, receive, send)
         except SovereignError as e:

@@ -145,6 +145,19 @@ def test_tool_call_arguments_come_back_as_valid_json(full: Any, stream: bool) ->
     _hosted_bytes_are_clean(full)
 
 
+@pytest.mark.parametrize("model", ["gpt-test", "standin-tool"])
+def test_responses_are_restored_whole_and_streamed(full: Any, model: str) -> None:
+    """Deltas, and the final items that repeat them."""
+    with _openai(full) as client:
+        reply = client.responses.create(model=model, input=TEXT)
+        events: Any = list(client.responses.create(model=model, input=TEXT, stream=True))
+    deltas = "".join(e.delta for e in events if e.type.endswith(".delta"))
+    assert events[-1].type == "response.completed"
+    for said in (deltas, reply.model_dump_json(), events[-1].response.model_dump_json()):
+        assert RESTORED in said
+    _hosted_bytes_are_clean(full)
+
+
 def test_the_other_endpoints_answer(full: Any) -> None:
     """Completions, embeddings, the list of models on both wires, and Anthropic's token count."""
     with _openai(full) as client:
