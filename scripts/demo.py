@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -356,23 +357,17 @@ def _audit(console: Console) -> None:
 
 
 def _change_one_byte(log: Path) -> int:
-    """Change one letter of one record in the database file itself; returns the record's number."""
-    import sqlite3
-
-    (database,) = (
-        log.glob("*.sqlite*[!wal][!shm]")
-        if not (log / "log.sqlite").exists()
-        else [log / "log.sqlite"]
-    )
+    """Flip one bit of one record in the database file itself; returns the record's number."""
+    database = log / "log.db"
     connection = sqlite3.connect(database)
-    number, content = connection.execute(
-        "SELECT idx, bytes FROM records WHERE instr(bytes, CAST('request.intent' AS BLOB)) LIMIT 1"
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    number, record = connection.execute(
+        "SELECT idx, bytes FROM record WHERE instr(bytes, CAST('request.intent' AS BLOB)) LIMIT 1"
     ).fetchone()
-    at = bytes(content).index(b"destination") + 15
-    edited = bytes(content[:at]) + bytes([content[at] ^ 1]) + bytes(content[at + 1 :])
-    connection.execute("UPDATE records SET bytes = ? WHERE idx = ?", (edited, number))
-    connection.commit()
     connection.close()
+    file = bytearray(database.read_bytes())
+    file[file.index(record) + record.index(b"destination") + 15] ^= 1
+    database.write_bytes(file)
     return int(number)
 
 

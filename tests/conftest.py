@@ -36,7 +36,9 @@ def model_store() -> Store:
     from sovereign.weights.store import Store
 
     if not GGUF.exists():
-        pytest.fail("no small model here; scripts/fetch-model fetches it (98 MB), scripts/test does")
+        pytest.fail(
+            "no small model here; scripts/fetch-model fetches it (98 MB), scripts/test does"
+        )
     store = Store(CACHE / "test-store", CACHE / "test-store" / "sovereign.lock")
     with (CACHE / "test-store.lock").open("w") as guard:  # several pytest workers, one import
         fcntl.flock(guard, fcntl.LOCK_EX)

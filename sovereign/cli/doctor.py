@@ -39,10 +39,10 @@ PROBES = {
         "guard",
         "from sovereign.guard import Guard\n"
         "from sovereign.config import Config, GuardConfig, PolicyConfig\n"
-        "from sovereign.guard.recognizers import build_recognizers\n"
+        "from sovereign.guard.recognizers import from_config\n"
         "from sovereign.policy import load_policy\n"
         "policy = load_policy(preset='hipaa')\n"
-        "guard = Guard(policy, build_recognizers(GuardConfig()), key=b'k' * 32)\n"
+        "guard = Guard(policy, from_config(GuardConfig()), key=b'k' * 32)\n"
         "guard.canary()\n",
     ),
     "gateway": ("gateway", "import sovereign.gateway.app\n"),

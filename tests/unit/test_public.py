@@ -58,10 +58,10 @@ def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
         "from sovereign.cli import cli\ncli.main(['--help'], standalone_mode=False)",
         "from sovereign.guard import Guard\n"
         "from sovereign.config import GuardConfig\n"
-        "from sovereign.guard.recognizers import build_recognizers\n"
+        "from sovereign.guard.recognizers import from_config\n"
         "from sovereign.policy import load_policy\n"
         "from sovereign.types import Destination\n"
-        "g = Guard(load_policy(preset='hipaa'), build_recognizers(GuardConfig()), key=b'k' * 32)\n"
+        "g = Guard(load_policy(preset='hipaa'), from_config(GuardConfig()), key=b'k' * 32)\n"
         "g.inspect({'t': 'Maria Keller, SSN 512-47-3391'}, to=Destination('x', 'hosted'))",
         "import sovereign.gateway.app, sovereign.gateway.standin, sovereign.cli.gateway",
         "import sovereign.audit.log, sovereign.audit.verify",
@@ -114,8 +114,8 @@ def test_every_module_draws_its_public_line() -> None:
             for t in n.targets
             if isinstance(t, ast.Name)
         }
-        if not tree.body:
-            continue
+        if ast.get_docstring(tree) and len(tree.body) == 1:
+            continue  # a package that is only a name and a contract
         if not ast.get_docstring(tree) or (
             "__all__" not in names and not module.name.endswith("__main__")
         ):
