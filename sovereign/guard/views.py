@@ -16,6 +16,12 @@ from sovereign.guard.normalise import normalise
 __all__ = ["DEPTH", "Mapped", "Reading", "of_leaf", "readings"]
 
 DEPTH = 4
+_PROSE = frozenset(
+    {"content", "text", "input", "prompt", "arguments", "output", "description", "system", "id"}
+    | {"instructions", "messages", "message", "parts", "role", "type", "stop", "required", "enum"}
+)
+"""Keys that say nothing of what stands under them, so they are no label."""
+
 AROUND = 80
 """Characters before and after a decoded stretch that are read with it."""
 
@@ -116,7 +122,7 @@ def _read(
     plain = normalise(mapped)
     if plain is not mapped:
         view = "nfkc" if view == "text" else f"{view}+nfkc"
-    lead = f"{label}: " if label and len(plain.text) <= 200 else ""
+    lead = f"{label}: " if label and label not in _PROSE and len(plain.text) <= 200 else ""
     yield Reading(plain, view, lead, (), levels, bare)
     current = plain
     for _ in range(depth - 1):

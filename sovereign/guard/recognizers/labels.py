@@ -51,7 +51,11 @@ class Label:
 
     def pattern(self) -> re.Pattern[str]:
         """The label in any case, then the value."""
-        separator = r"[\"']?\s{0,3}(?:=>|:=|[:=：]|\bis\b)\s{0,3}[\"']?" if self.strict else _SEP
+        separator = (
+            r"[\"']?\s{0,3}(?:\bis\b\s?)?(?:=>|:=|[:=：]|(?<=is\s))\s{0,3}[\"']?"
+            if self.strict
+            else _SEP
+        )
         label = rf"(?i:(?<![A-Za-z0-9])(?:{self.words})(?-i:(?![a-z])){'' if self.strict else _NO}{separator})"
         value = f"(?i:{self.value})" if self.fold else self.value
         return re.compile(rf"{label}(?P<v>{value})(?![A-Za-z0-9])")
@@ -89,7 +93,7 @@ LABELS: tuple[Label, ...] = (
         "CASE_NUMBER",
         r"case|docket|cause|file|matter|ref(?:erence)?|aktenzeichen|az\.?|gesch\.?-?z\.?|expediente|dossier|"
         r"ticket|incident|complaint|application|petition|warrant|permit|receipt|alien|a-number|booking",
-        r"(?=[^\n]{0,10}\d)(?:[A-Z0-9]{1,6}[:\-/. ]){0,3}[A-Z0-9\-/]{3,20}\d",
+        r"(?=[^\n]{0,10}\d)(?:(?:[A-Z0-9]{1,6}|cv|cr|civ|mj)[:\-/. ]){0,3}[A-Z0-9\-/]{3,20}\d",
         fold=False,
     ),
     Label(

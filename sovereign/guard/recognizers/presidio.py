@@ -1,9 +1,9 @@
 """Runs any ``presidio_analyzer.EntityRecognizer`` as a recogniser of ours, without torch, without
 the network, in linear time, and never skipping a pattern in silence.
 
-Presidio's context step is quadratic, so labels are looked for here, right before each match. By
-Presidio's own scores a bare run of digits that happens to pass a checksum is a certain finding; here
-it needs its label, since one number in ten passes.
+Presidio's context step is quadratic, so labels are looked for here, before each match. By
+Presidio's own scores a bare run of digits that happens to pass a checksum is a certain finding;
+here it needs its label, since one number in ten passes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ UNLABELLED = 0.3
 """For a bare number that only a checksum speaks for: below every preset's threshold."""
 
 _DIGIT = re.compile(r"\d")
-_WITHOUT_DIGITS = frozenset({"CryptoRecognizer"})
+_WITHOUT_DIGITS = frozenset({"CryptoRecognizer", "EmailRecognizer", "UrlRecognizer"})
 _REPLACED = frozenset(
     {
         "EmailRecognizer",  # quadratic on long words; rules.py runs its pattern around each "@"

@@ -170,7 +170,7 @@ RULES: tuple[Rule, ...] = (
         "STREET_ADDRESS",
         0.6,
         re.compile(
-            r"(?<![\w.#-])\d{1,6}(?:\s[a-z]{3,20}){1,3}\s(?:street|avenue|road|boulevard|lane)\b"
+            r"(?<![\w.#-])\d{2,6}(?:\s[a-z]{3,20}){1,3}\s(?:street|avenue|road|boulevard|lane)\b"
         ),
     ),
     Rule(

@@ -1,0 +1,106 @@
+"""Reading is strict, leaves are complete, and what is put back is what was taken apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from sovereign.errors import SovereignError, TooLarge, Unreadable
+from sovereign.guard import KEY, Limits, body
+
+LIMITS = Limits(max_body_bytes=2_000_000, max_depth=8, max_leaves=50)
+
+BROKEN = {
+    "byte_order_mark": b'\xef\xbb\xbf{"a":1}',
+    "utf16": '{"a":1}'.encode("utf-16"),
+    "latin1": b'{"a":"\xe4"}',
+    "duplicate_key": b'{"a":1,"a":2}',
+    "duplicate_key_by_escape": b'{"a":1,"\\u0061":2}',
+    "nan": b'{"a":NaN}',
+    "infinity": b"[Infinity]",
+    "overflow": b"[1e999]",
+    "lone_surrogate": b'{"a":"\\ud800"}',
+    "lone_surrogate_key": b'{"\\udc00":1}',
+    "trailing_data": b'{"a":1}{"b":2}',
+    "two_lines": b'{"a":1}\n{"b":2}',
+    "empty": b"",
+    "control_character": b'{"a":"\x01"}',
+    "huge_number": b"[" + b"9" * 5000 + b"]",
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_not_strict_json_is_refused_without_quoting_it(what: str) -> None:
+    """Two parsers must never read two things; and an error tells nothing of the text."""
+    with pytest.raises(Unreadable) as caught:
+        body.read(BROKEN[what], LIMITS)
+    assert len(str(caught.value)) < 80
+
+
+@pytest.mark.parametrize("raw", [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 9 + b"]" * 9])
+def test_a_deep_body_is_refused_before_the_parser_meets_it(raw: bytes) -> None:
+    """A stack of brackets is a bomb; brackets inside strings are not."""
+    with pytest.raises((TooLarge, Unreadable)):
+        body.read(raw, LIMITS)
+    assert body.read(b'["[[[[[[[[[[\\"[[[[[["]', LIMITS) == ['[[[[[[[[[["[[[[[[']
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "GZIP, identity", "x"])
+def test_a_compressed_body_is_refused(encoding: str) -> None:
+    """What was not read is not sent."""
+    with pytest.raises(Unreadable):
+        body.read(b"{}", LIMITS, content_encoding=encoding)
+    assert body.read(b"{}", LIMITS, content_encoding="identity") == {}
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "multipart/form-data", "application/json; charset=utf-16"]
+)
+def test_another_content_type_is_refused(kind: str) -> None:
+    """The guard reads JSON in UTF-8; anything else would be read otherwise on the other side."""
+    with pytest.raises(Unreadable):
+        body.read(b"{}", LIMITS, content_type=kind)
+    assert body.read(b"{}", LIMITS, content_type="application/json; charset=UTF-8") == {}
+
+
+def test_bounds_hold() -> None:
+    """A body over its size or number of leaves is refused."""
+    with pytest.raises(TooLarge):
+        body.read(b" " * 2_000_001, LIMITS)
+    with pytest.raises(TooLarge):
+        body.leaves(list(range(51)), LIMITS)
+
+
+def test_every_string_number_and_key_is_a_leaf() -> None:
+    """Keys and numbers carry identifiers too; true, false and null cannot."""
+    value = {"a": ["x", 1, {"b": 2.5}], "c": True, "d": None}
+    found = [(leaf.path, leaf.text, leaf.kind) for leaf in body.leaves(value, LIMITS)]
+    assert found == [
+        (("a", KEY), "a", "key"),
+        (("a", 0), "x", "text"),
+        (("a", 1), "1", "number"),
+        (("a", 2, "b", KEY), "b", "key"),
+        (("a", 2, "b"), "2.5", "number"),
+        (("c", KEY), "c", "key"),
+        (("d", KEY), "d", "key"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "value", [{1: "x"}, {"a": b"x"}, [float("nan")], ["\ud800"], {"a": {1, 2}}]
+)
+def test_a_python_body_that_is_not_json_fails_closed(value: object) -> None:
+    """inspect() takes any object; what cannot be written as JSON is refused, cleanly."""
+    with pytest.raises(SovereignError):
+        body.leaves(value, LIMITS)
+
+
+def test_two_keys_that_become_the_same_stay_two() -> None:
+    """A mask must not make one entry overwrite another."""
+    value = {"Ada": 1, "Bob": 2, "[PERSON] 2": 3}
+    out = body.rebuild(value, {("Ada", KEY): "[PERSON]", ("Bob", KEY): "[PERSON]"})
+    assert sorted(out.values()) == [1, 2, 3]
+
+
+def test_a_leaf_does_not_show_its_text() -> None:
+    """A repr ends up in a log."""
+    assert "secret" not in repr(body.leaves({"secret": "secret"}, LIMITS))
