@@ -55,14 +55,17 @@ class Anchor:
     def publish(self, note: str, size: int) -> None:
         """Put ``note`` into the file ``checkpoint``, unless a later one is there already.
 
-        Several processes do so. The lock is the kernel's: it ends with the process.
+        Several processes do so. The lock is the kernel's: it ends with the process. Whoever does
+        not get it at once tries again later, as with any :class:`LogUnavailable`.
         """
         folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             there = self.checkpoint()
             if there is None or there.size < size:
                 self._write(CHECKPOINT, note)
+        except BlockingIOError:
+            raise LogUnavailable("another process is writing the checkpoint file") from None
         finally:
             os.close(folder)
 

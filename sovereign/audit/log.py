@@ -18,7 +18,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from sovereign import __version__
 from sovereign.audit import record as records
 from sovereign.audit.anchor import Anchor
 from sovereign.audit.note import Signer
@@ -173,7 +172,6 @@ class Log:
                 size=found.frontier.size,
                 root=found.frontier.root().hex(),
                 covered=found.covered,
-                version=__version__,
             )
         )
         self._last_words = records.event("log.close")

@@ -176,7 +176,7 @@ SCHEMA: dict[str, dict[str, Field]] = {
     },
     "model.stop": {"model": ID, "reason": WORD.maybe, "restarts": COUNT.maybe},
     # What the log found when it was opened; `covered` is the size of the last checkpoint then.
-    "log.open": {"size": COUNT, "root": SHA256, "covered": COUNT, "version": ID},
+    "log.open": {"size": COUNT, "root": SHA256, "covered": COUNT},
     # A source that ends without it was killed, or still runs.
     "log.close": {},
     "log.read": {

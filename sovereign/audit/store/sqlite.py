@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sovereign.audit.store.turn import Turn
 from sovereign.errors import LogTampered, LogUnavailable
 
 __all__ = ["FILE", "SQLiteStore", "StoredCheckpoint"]
@@ -52,29 +53,40 @@ class SQLiteStore:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._pid = os.getpid()
+        self._closed = False
         self._create()
         self._identity = _identity(file)
+        try:
+            self._turn = Turn(file.with_name(f"{file.name}-turn"), patience=BUSY_MS / 1000)
+        except OSError as e:
+            raise LogUnavailable(f"audit log: cannot open {file}: {e.strerror}") from None
         with _errors("open"):
             self._db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
         _OPEN.add(self)
         try:
             self._prepare()
         except BaseException:
-            self._db.close()
+            self.close()
             raise
 
     def close(self) -> None:
         """Idempotent. In a forked child it does nothing: the connection is the parent's."""
-        if os.getpid() == self._pid:
-            with _errors("close"):
-                self._db.close()
+        if self._closed or os.getpid() != self._pid:
+            return
+        self._closed = True
+        self._turn.close()
+        with _errors("close"):
+            self._db.close()
 
     @contextlib.contextmanager
     def batch(self, *, write: bool = True) -> Iterator[None]:
         """A transaction. With ``write`` it holds the only write lock from its beginning, and is
         durable (fsync) when it ends. Any exception undoes all of it."""
         self._check()
-        with _errors("write" if write else "read"):
+        with (
+            self._turn if write else contextlib.nullcontext(),
+            _errors("write" if write else "read"),
+        ):
             self._db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             try:
                 yield
