@@ -104,6 +104,8 @@ class Road:
                     await send_back(asked, cleared, self._pool, send, self._recorder.result)
                 except UpstreamFailed as e:
                     self._recorder.result(asked, "upstream_failed", e.status)
+                    if asked.answering:
+                        raise
                     await respond(asked, send, e)
                 except asyncio.CancelledError:
                     # An intent that was submitted may be in the log: then it needs its result.

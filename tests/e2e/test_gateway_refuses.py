@@ -235,6 +235,30 @@ def test_local_keeps_the_request_inside_and_says_so(tiny: Any) -> None:
     assert tiny.local.received()[-1]["path"] == CHAT
 
 
+IMAGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"
+
+
+def test_what_cannot_be_read_stays_inside(tiny: Any) -> None:
+    """This policy says ``unreadable = "local"``: an image goes to the local model as it is or, over
+    a wire that cannot carry it there, nowhere."""
+    before = len(tiny.hosted.received())
+    parts = [{"type": "text", "text": "See"}, {"type": "image_url", "image_url": {"url": IMAGE}}]
+    answer = ask(tiny, {"model": "gpt-test", "messages": [{"role": "user", "content": parts}]})
+    assert (answer.status, answer.headers["x-sovereign-destination"]) == (200, "inside")
+    assert IMAGE.encode() in tiny.local.received()[-1]["body"]
+    source = {"type": "base64", "media_type": "image/png", "data": IMAGE.partition(",")[2]}
+    block = {"type": "image", "source": source}
+    body = {
+        "model": "claude-test",
+        "max_tokens": 9,
+        "messages": [{"role": "user", "content": [block]}],
+    }
+    answer = ask(tiny, body, "/v1/messages")
+    assert answer.status == 400
+    assert tiny.wait_for(answer.request, "request.refusal")["code"] == "unsupported"
+    assert len(tiny.hosted.received()) == before
+
+
 def test_a_caller_who_hangs_up_is_recorded(tiny: Any) -> None:
     """The upstream is let go, and the result says client_gone."""
     host, port = tiny.url.removeprefix("http://").split(":")
