@@ -28,7 +28,7 @@ def require() -> None:
 def set_threads(wanted: int) -> None:
     """``wanted`` threads; for 0 what OMP_NUM_THREADS says, or else the cores that are free now.
 
-    Two threads on one free core wait for each other at every product: thirty times slower, measured.
+    Two threads on one free core wait for each other at every product: thirty times slower.
     """
     import torch
 

@@ -91,8 +91,9 @@ def plan(repo: str, commit: str) -> Plan:
             f"{named}{repo} holds no .safetensors file at this commit",
             hint="look for a commit or a repository that has the weights as safetensors",
         )
-    licence = (getattr(card, "license", None) or "") if card else ""
-    return Plan(repo, commit, str(licence), tuple(wanted), tuple(sorted(left_out)))
+    licence = getattr(card, "license", None) if card else None
+    licence = licence if isinstance(licence, str) and licence else "unknown"
+    return Plan(repo, commit, licence, tuple(wanted), tuple(sorted(left_out)))
 
 
 def fetch(plan: Plan, target: Path, step: Callable[[int], None]) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Entry", "File", "Store", "open_store"]
 
 UNKNOWN_LICENCE = "unknown"
+LICENCE = re.compile(r"[A-Za-z0-9.+-]{1,64}")
 
 
 class Store:
@@ -112,8 +115,7 @@ class Store:
         progress: Progress | None = None,
     ) -> Entry:
         """Copy a folder of safetensors, tokenizer and configuration into the store."""
-        check_name(name)
-        try:
+        with self._refusals(check_name(name), "folder"):
             paths = admit(source)
             total = sum((source / p).stat().st_size for p in paths)
             require_space(self._root(), total)
@@ -125,9 +127,6 @@ class Store:
                 return self._enter(
                     work, _entry(name, "folder", source.name, licence), replace=replace
                 )
-        except NotAdmitted as e:
-            self._tell("weights.refuse", name=name, code=e.code)
-            raise
 
     def add_gguf(
         self,
@@ -142,10 +141,9 @@ class Store:
         """Dequantise a GGUF into the store. Needs the tune or serve extra."""
         from sovereign.weights.gguf import convert
 
-        check_name(name)
         if not source.is_file():
             raise WeightsError(f"{source}: no such file")
-        try:
+        with self._refusals(check_name(name), "gguf"):
             size = source.stat().st_size
             # Four bits grow to 16 or 32; eight to twice that at most.
             require_space(self._root(), size * (4 if dtype == "bfloat16" else 8))
@@ -157,9 +155,6 @@ class Store:
                 entry = _entry(name, "gguf", source.name, licence)
                 entry = dataclasses.replace(entry, source_sha256=sha256, converter=converter)
                 return self._enter(work, entry, replace=replace)
-        except NotAdmitted as e:
-            self._tell("weights.refuse", name=name, code=e.code)
-            raise
 
     def pull(
         self,
@@ -175,21 +170,18 @@ class Store:
         from sovereign.weights import hub
 
         name = check_name(name or repo.rpartition("/")[2].lower())
-        try:
+        with self._refusals(name, "hub"):
             plan = hub.plan(repo, revision)
             total = sum(f.size for f in plan.files)
             require_space(self._root(), total)
             with staging(self.root) as work:
                 meter = _Meter(progress, f"pulling {repo}", total)
                 hub.fetch(plan, work, meter)
-                entry = _entry(name, "hub", repo, licence or plan.licence or UNKNOWN_LICENCE)
+                entry = _entry(name, "hub", repo, licence or plan.licence)
                 blobs = {f.path: f.blob for f in plan.files}
                 return self._enter(
                     work, dataclasses.replace(entry, commit=revision), blobs=blobs, replace=replace
                 )
-        except NotAdmitted as e:
-            self._tell("weights.refuse", name=name, code=e.code)
-            raise
 
     def _enter(
         self,
@@ -214,7 +206,16 @@ class Store:
                     hint="choose another --name, or say --replace",
                 )
             # Told before it happens: what the log does not know is not in the store.
-            self._tell("weights.import", name=entry.name, digest=entry.digest, kind=entry.kind)
+            self._tell(
+                "weights.import",
+                name=entry.name,
+                digest=entry.digest,
+                kind=entry.kind,
+                licence=entry.licence,
+                files=len(entry.files),
+                bytes=entry.size,
+                **({"commit": entry.commit, "repo": entry.source} if entry.commit else {}),
+            )
             move_in(work, self.folder(entry))
             lockfile.save(self.lock, known | {entry.name: entry})
         return entry
@@ -223,7 +224,15 @@ class Store:
         self.root.mkdir(parents=True, exist_ok=True)
         return self.root
 
-    def _tell(self, type: str, **fields: str) -> None:
+    @contextmanager
+    def _refusals(self, name: str, kind: str) -> Iterator[None]:
+        try:
+            yield
+        except (NotAdmitted, NotVerified) as e:
+            self._tell("weights.refuse", name=name, kind=kind, code=e.code)
+            raise
+
+    def _tell(self, type: str, **fields: str | int) -> None:
         if self.sink is not None:
             self.sink.submit({"type": type, **fields}).result()
 
@@ -259,4 +268,6 @@ def _same(folder: Path, file: File, meter: _Meter) -> bool:
 
 
 def _entry(name: str, kind: str, source: str, licence: str) -> Entry:
+    if not LICENCE.fullmatch(licence):
+        raise WeightsError("a licence is an SPDX id", hint="such as --licence Apache-2.0")
     return Entry(name=name, kind=kind, source=source, licence=licence, files=(), digest="")
