@@ -1,0 +1,153 @@
+"""The network: rows of hashed features in, label probabilities out. Numpy, no state but weights.
+
+A token's rows are summed, projected and normalised on their own (so this part is cached per word);
+four residual convolutions then see 15 tokens to each side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sovereign.errors import ConfigError
+from sovereign.guard.recognizers.tagger.tokens import features, fingerprint, fold, stems
+
+__all__ = ["DILATIONS", "LABELS", "REACH", "Net", "load"]
+
+LABELS: Final = (
+    "O", "PERSON", "ADDRESS", "USERNAME", "ID", "SECRET", "PHONE", "EMAIL", "ORG", "LOC",
+)  # fmt: skip
+DILATIONS: Final = (1, 2, 4, 8)
+REACH: Final = sum(DILATIONS)
+"""How many tokens to each side can change a token's probabilities."""
+
+_STEM_BITS: Final = 0b1111
+"""The gazetteer bits that hold for an inflected form: given and family names."""
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Net:
+    """Weights, as they lie in the file, and the arithmetic over them."""
+
+    rows: NDArray[np.int8]
+    scale: Floats
+    keys: NDArray[np.uint32]
+    masks: NDArray[np.uint16]
+    project: Floats
+    project_bias: Floats
+    norm: Floats
+    norm_bias: Floats
+    convs: tuple[Floats, ...]
+    conv_biases: tuple[Floats, ...]
+    out: Floats
+    out_bias: Floats
+    meta: Mapping[str, Any]
+    digest: str
+
+    @property
+    def width(self) -> int:
+        """Channels."""
+        return int(self.project.shape[1])
+
+    def member(self, folded: Sequence[str]) -> NDArray[np.uint16]:
+        """Gazetteer bits of folded words."""
+        prints = np.fromiter(map(fingerprint, folded), dtype=np.uint32, count=len(folded))
+        at = np.minimum(np.searchsorted(self.keys, prints), len(self.keys) - 1)
+        return np.where(self.keys[at] == prints, self.masks[at], np.uint16(0))
+
+    def embed(self, tokens: Sequence[str]) -> Floats:
+        """What each token is, alone: (tokens, width)."""
+        if not tokens:
+            return np.zeros((0, self.width), np.float32)
+        folded = [fold(t.lstrip(" ")) for t in tokens]
+        flat, owner = [], []
+        for i, word in enumerate(folded):
+            for s in stems(word):
+                flat.append(s)
+                owner.append(i)
+        members = self.member(folded)
+        stem = np.zeros(len(tokens), np.uint16)
+        if flat:
+            np.bitwise_or.at(stem, owner, self.member(flat) & np.uint16(_STEM_BITS))
+        lists = [
+            features(t, m, s)
+            for t, m, s in zip(tokens, members.tolist(), stem.tolist(), strict=True)
+        ]
+        lengths = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
+        ids = np.fromiter((r for rows in lists for r in rows), np.int64, int(lengths.sum()))
+        rows = self.rows[ids].astype(np.float32) * self.scale[ids, None]
+        summed: Floats = np.add.reduceat(
+            rows, np.concatenate(([0], np.cumsum(lengths)[:-1])), axis=0
+        )
+        h: Floats = summed @ self.project + self.project_bias
+        h -= h.mean(axis=1, keepdims=True)
+        h /= np.sqrt((h * h).mean(axis=1, keepdims=True) + np.float32(1e-5))
+        h *= self.norm
+        h += self.norm_bias
+        np.maximum(h, 0, out=h)
+        return h
+
+    def probabilities(self, x: Floats) -> Floats:
+        """Label probabilities, (tokens, labels), for embedded tokens with nothing around them."""
+        n, width = x.shape
+        for weight, bias, d in zip(self.convs, self.conv_biases, DILATIONS, strict=True):
+            wide = np.zeros((n, 3 * width), np.float32)
+            wide[d:, :width] = x[:-d] if n > d else 0
+            wide[:, width : 2 * width] = x
+            wide[:-d, 2 * width :] = x[d:] if n > d else 0
+            h = wide @ weight
+            h += bias
+            x = x + np.maximum(h, 0, out=h)
+        logits = x @ self.out
+        logits += self.out_bias
+        logits -= logits.max(axis=1, keepdims=True)
+        np.exp(logits, out=logits)
+        logits /= logits.sum(axis=1, keepdims=True)
+        return logits
+
+
+def load(name: str, digest: str) -> Net:
+    """The model ``name`` of the package's data. :class:`ConfigError` if its SHA-256 is not
+    ``digest``."""
+    raw = resources.files("sovereign.guard.recognizers").joinpath("data", name).read_bytes()
+    return parse(raw, digest)
+
+
+def parse(raw: bytes, digest: str | None = None) -> Net:
+    """A model from the bytes of its file."""
+    found = hashlib.sha256(raw).hexdigest()
+    if digest is not None and found != digest:
+        raise ConfigError(
+            "the tagger's model file is not the one this version was released with",
+            hint="reinstall sovereign-toolkit, or run scripts/train_tagger.py",
+        )
+    with np.load(io.BytesIO(raw), allow_pickle=False) as file:
+        a = {key: file[key] for key in file.files}
+    meta = json.loads(a["meta"].tobytes())
+    wide = {k: v.astype(np.float32) for k, v in a.items() if v.dtype == np.float16}
+    return Net(
+        rows=a["rows"],
+        scale=wide["scale"],
+        keys=a["keys"],
+        masks=a["masks"],
+        project=wide["project"],
+        project_bias=wide["project_bias"],
+        norm=wide["norm"],
+        norm_bias=wide["norm_bias"],
+        convs=tuple(wide[f"conv{i}"] for i in range(len(DILATIONS))),
+        conv_biases=tuple(wide[f"conv{i}_bias"] for i in range(len(DILATIONS))),
+        out=wide["out"],
+        out_bias=wide["out_bias"],
+        meta=meta,
+        digest=found,
+    )

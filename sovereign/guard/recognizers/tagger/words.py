@@ -1,0 +1,54 @@
+"""What each word is, alone, remembered: most words of a text were seen before.
+
+Bounded: at :data:`LIMIT` words the memory is emptied. What is remembered never changes an answer.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+
+from sovereign.guard.recognizers.tagger.net import Floats, Net
+
+__all__ = ["LIMIT", "Words"]
+
+LIMIT = 1 << 16
+"""Words that are remembered: 17 MB of vectors at 64 channels."""
+
+
+class Words:
+    """Token to vector, with memory. Safe for threads."""
+
+    def __init__(self, net: Net, limit: int = LIMIT) -> None:
+        self._net, self._limit = net, limit
+        self._index: dict[str, int] = {}
+        self._table = np.zeros((1024, net.width), np.float32)
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Words({len(self._index)})"
+
+    def vectors(self, tokens: Sequence[str]) -> Floats:
+        """(tokens, width), in order."""
+        with self._lock:
+            found = list(map(self._index.get, tokens))
+            if None in found:
+                self._learn(tokens)
+                found = list(map(self._index.get, tokens))
+            at = np.array(found, dtype=np.int64)
+            return self._table[at]
+
+    def _learn(self, tokens: Sequence[str]) -> None:
+        new = [t for t in dict.fromkeys(tokens) if t not in self._index]
+        if len(self._index) + len(new) > self._limit:
+            self._index.clear()
+            new = list(dict.fromkeys(tokens))
+        start, end = len(self._index), len(self._index) + len(new)
+        if end > len(self._table):
+            grown = np.zeros((max(end, 2 * len(self._table)), self._net.width), np.float32)
+            grown[:start] = self._table[:start]
+            self._table = grown
+        self._table[start:end] = self._net.embed(new)
+        self._index.update(zip(new, range(start, end), strict=True))
