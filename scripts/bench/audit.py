@@ -100,7 +100,10 @@ def several(folder: Path, seconds: float, threads: int) -> float:
     command = [sys.executable, __file__, "--only", "--seconds", str(seconds)]
     command += ["--threads", str(threads), "--folder", str(folder)]
     children = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(PROCESSES)]
-    return sum(float(child.communicate()[0]) for child in children)
+    rates = [float(child.communicate()[0]) for child in children]
+    if any(child.returncode for child in children):
+        sys.exit("a process of the measurement failed")
+    return sum(rates)
 
 
 def main() -> None:

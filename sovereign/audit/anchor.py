@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from sovereign.audit.note import MAX_NOTE, Checkpoint, Verifier, open_checkpoint
@@ -17,6 +18,7 @@ __all__ = ["CHECKPOINT", "PUBLIC_KEY", "Anchor"]
 
 PUBLIC_KEY = "log.pub"
 CHECKPOINT = "checkpoint"
+PATIENCE_SECONDS = 2.0
 
 
 class Anchor:
@@ -55,17 +57,15 @@ class Anchor:
     def publish(self, note: str, size: int) -> None:
         """Put ``note`` into the file ``checkpoint``, unless a later one is there already.
 
-        Several processes do so. The lock is the kernel's: it ends with the process. Whoever does
-        not get it at once tries again later, as with any :class:`LogUnavailable`.
+        Several processes do so, one at a time. Whoever waited too long (a stopped process keeps its
+        lock) goes on: at worst the file is a moment old, and the database has the newest.
         """
         folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _wait_for_lock(folder)
             there = self.checkpoint()
             if there is None or there.size < size:
                 self._write(CHECKPOINT, note)
-        except BlockingIOError:
-            raise LogUnavailable("another process is writing the checkpoint file") from None
         finally:
             os.close(folder)
 
@@ -95,3 +95,16 @@ class Anchor:
         except OSError as e:
             staged.unlink(missing_ok=True)
             raise LogUnavailable(f"{self._folder / name}: {e.strerror}") from None
+
+
+def _wait_for_lock(folder: int) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(0.001)
+        else:
+            return

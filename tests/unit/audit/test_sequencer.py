@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sovereign.audit import record, sequencer
+from sovereign.audit import anchor, record, sequencer
 from sovereign.audit.anchor import Anchor
 from sovereign.audit.note import Signer
 from sovereign.audit.recover import recover
@@ -75,6 +77,21 @@ def test_an_older_checkpoint_never_replaces_a_newer_file(
     newest = a.anchor.checkpoint()
     assert newest is not None
     assert newest.size == 2
+
+
+def test_a_stopped_process_does_not_keep_others_from_publishing(
+    two: tuple[Writer, Writer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock that nobody lets go is waited for, then passed by; a short one is waited out."""
+    monkeypatch.setattr(anchor, "PATIENCE_SECONDS", 0.05)
+    a, _ = two
+    a.add(1, sign=True)
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    a.publish()
+    os.close(folder)
+    assert a.due_in() is None
+    assert a.anchor.checkpoint() is not None
 
 
 def test_a_commit_whose_outcome_was_unknown_is_found_again(two: tuple[Writer, Writer]) -> None:
