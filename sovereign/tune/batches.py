@@ -24,8 +24,7 @@ def steps_of(rows: int, per_step: int, *, steps: int | None, epochs: float | Non
 
 
 def plan(lengths: Sequence[int], *, batch: int, batches: int, seed: int) -> list[list[int]]:
-    """``batches`` lists of ``batch`` row numbers. A row comes again only after all others did,
-    but for the one batch that an epoch's end falls into."""
+    """``batches`` lists of ``batch`` row numbers. No row comes two epochs before another."""
     rng = random.Random(seed)  # noqa: S311 - an order, not a secret
     found: list[list[int]] = []
     carried: list[int] = []
@@ -33,16 +32,14 @@ def plan(lengths: Sequence[int], *, batch: int, batches: int, seed: int) -> list
         order = list(range(len(lengths)))
         rng.shuffle(order)
         queue = carried + order
+        # What fills no batch waits for the next epoch. It is cut off before sorting: cut off after,
+        # it would always be the longest rows.
+        whole = len(queue) - len(queue) % batch
+        queue, carried = queue[:whole], queue[whole:]
         epoch: list[list[int]] = []
-        for at in range(0, len(queue), batch * WINDOW):
+        for at in range(0, whole, batch * WINDOW):
             window = sorted(queue[at : at + batch * WINDOW], key=lambda i: lengths[i])
             epoch += [window[k : k + batch] for k in range(0, len(window), batch)]
-        carried = epoch.pop() if len(epoch[-1]) < batch else []
         rng.shuffle(epoch)
         found += epoch
-        if not epoch and not found:  # fewer rows than one batch: repeat them until it is full
-            while len(carried) < batch:
-                carried += order
-            found += [carried[:batch]]
-            carried = []
     return found[:batches]

@@ -1,0 +1,44 @@
+"""A template without a tokenizer, and rows as files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sovereign.tune.data import Message
+
+END = 1
+
+
+class Letters:
+    """A template whose tokens are letters: role letter, text, and chr(1) as the end token."""
+
+    stops = frozenset({END})
+    controls = ("\x01",)
+
+    def render(self, messages: Sequence[Message], *, prompt: bool) -> str:
+        text = "".join(f"{m['role'][0]}:{m['content']}\x01\n" for m in messages)
+        return text + ("a:" if prompt else "")
+
+    def tokens(self, text: str) -> list[int]:
+        return [ord(c) for c in text]
+
+
+@pytest.fixture
+def letters() -> Letters:
+    return Letters()
+
+
+@pytest.fixture
+def jsonl(tmp_path: Path) -> Callable[..., Path]:
+    def write(*rows: Any, name: str = "rows.jsonl") -> Path:
+        file = tmp_path / name
+        lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+        file.write_text("".join(line + "\n" for line in lines))
+        return file
+
+    return write
