@@ -14,7 +14,7 @@ import aiohttp
 
 from sovereign.errors import UpstreamFailed
 from sovereign.gateway import sse, translate
-from sovereign.gateway.asked import Asked, Send, respond
+from sovereign.gateway.asked import Asked, ClientGone, Send, respond
 from sovereign.gateway.clear import Cleared
 from sovereign.gateway.upstreams import Answer, Pool
 from sovereign.gateway.wires import dumps, error_body, error_event, upstream_error
@@ -27,6 +27,8 @@ MAX_ERROR = 1_000_000
 ON_LOOP = 64_000
 """A longer reply is restored in a thread, so that other callers do not wait for it."""
 DRAIN_S = 0.25
+STALL_S = 60.0
+"""A caller who takes nothing for so long is given up, so that it cannot hold its place for ever."""
 
 _LAST = frozenset({"message_stop", "response.completed", "response.failed", "response.incomplete"})
 
@@ -106,20 +108,26 @@ class _Streamed:
         self._events = cleared.restorer.events(cleared.shape.name)
         self._translator = translate.EventTranslator(asked.id) if cleared.translated else None
         self._complete = False
+        self._ready = b""
+
+    def _take(self) -> bytes:
+        out, self._ready = self._ready, b""
+        return out
 
     async def run(self, answer: Answer) -> None:
         parser = sse.Parser()
         try:
             async for chunk in answer.body.iter_any():
                 self._asked.bytes_in += len(chunk)
-                out = b"".join(self._out(event) for event in parser.feed(chunk))
+                for event in parser.feed(chunk):
+                    self._ready += self._out(event)
                 if self._complete:
                     self._ended(self._asked, "ok", 200)
-                    await self._write(out)
+                    await self._write(self._take())
                     await _drain(answer)
                     return await self._write(b"", more=False)
-                if out:
-                    await self._write(out)
+                if self._ready:
+                    await self._write(self._take())
             raise self._broken()
         except (UpstreamFailed, sse.Broken, TimeoutError, aiohttp.ClientError) as e:
             if not self._asked.answering and not isinstance(e, sse.Broken):
@@ -169,13 +177,17 @@ class _Streamed:
             self._asked.answering = True
             headers = self._asked.answer_headers("text/event-stream; charset=utf-8")
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        await self._send({"type": "http.response.body", "body": out, "more_body": more})
+        try:
+            async with asyncio.timeout(STALL_S):
+                await self._send({"type": "http.response.body", "body": out, "more_body": more})
+        except TimeoutError:
+            raise ClientGone("the caller does not read its answer") from None
 
     async def _fail(self, body: JSON, error: UpstreamFailed | None) -> None:
         if error is not None and not self._asked.answering:
             raise error
         name, data = error_event(self._asked.wire, body)
-        out = b"" if self._translator else self._flushed()
+        out = self._take() + (b"" if self._translator else self._flushed())
         self._ended(self._asked, "upstream_failed", 200)
         await self._write(out + sse.encode(name, dumps(data)), more=False)
 

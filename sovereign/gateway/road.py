@@ -149,7 +149,8 @@ class Road:
     async def _refuse(self, asked: Asked, error: SovereignError, send: Send) -> None:
         """Answers with ``error`` what was not sent, after that was recorded."""
         if asked.intended:
-            self._recorder.result(asked, "error", error.status)
+            outcome = "client_gone" if isinstance(error, ClientGone) else "error"
+            self._recorder.result(asked, outcome, error.status)
         else:
             try:
                 await self._recorder.refusal(asked, error)

@@ -1,0 +1,144 @@
+"""A streamed answer on its way back: what ends it, and what must not hold it for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import MutableMapping
+from typing import Any
+
+import aiohttp
+import pytest
+
+from sovereign.errors import UpstreamFailed
+from sovereign.gateway import reply
+from sovereign.gateway.asked import Asked, ClientGone
+from sovereign.gateway.clear import Cleared
+from sovereign.gateway.upstreams import Answer, Upstream
+from sovereign.guard import Restorer
+from sovereign.guard.shapes import SHAPES
+from sovereign.types import Action, Destination, Verdict
+
+TO = Destination("openai", "hosted")
+
+
+def _cleared(shape: str = "openai.chat", *, translated: bool = False) -> Cleared:
+    return Cleared(
+        upstream=Upstream(TO, "openai", "http://x/v1", ("m",), 1.0),
+        shape=SHAPES[shape],
+        url="http://x/v1",
+        headers={},
+        raw=b"{}",
+        sha256="",
+        stream=True,
+        translated=translated,
+        rerouted=False,
+        verdict=Verdict(Action.PSEUDONYMIZE, TO, "p"),
+        restorer=Restorer({"PERSON_AAAA": "Maria"}),
+    )
+
+
+def _asked(wire: str = "openai") -> Asked:
+    return Asked("req_1", "POST", "/v1/chat/completions", b"", {}, wire)  # type: ignore[arg-type]
+
+
+class _Protocol:
+    """As much of aiohttp's as a stream reader needs."""
+
+    _reading_paused = False
+    connected = True
+
+    def pause_reading(self) -> None: ...
+    def resume_reading(self, **how: bool) -> None: ...
+
+
+async def _run(
+    chunks: list[bytes], *, fail: BaseException | None = None, **how: Any
+) -> tuple[bytes, list[str]]:
+    """What the caller gets of ``chunks``, and the outcomes that were told."""
+    got: list[bytes] = []
+    outcomes: list[str] = []
+    reader = aiohttp.StreamReader(_Protocol(), 2**16, loop=asyncio.get_running_loop())  # type: ignore[arg-type]
+
+    async def arrive() -> None:
+        for chunk in chunks:
+            reader.feed_data(chunk)
+            await asyncio.sleep(0.001)  # so that each is read by itself
+        if fail is None:
+            reader.feed_eof()
+        else:
+            reader.set_exception(fail)
+
+    arriving = asyncio.create_task(arrive())
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        got.append(message.get("body", b""))
+
+    asked = _asked("anthropic" if how.get("translated") else "openai")
+    streamed = reply._Streamed(
+        asked, _cleared(**how), send, lambda a, outcome, status: outcomes.append(outcome)
+    )
+    try:
+        await streamed.run(Answer(200, "text/event-stream", None, reader))
+    finally:
+        await arriving
+    return b"".join(got), outcomes
+
+
+def _chunk(text: str, finish: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
+    return b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
+
+
+def _said(raw: bytes) -> str:
+    datas = [line[6:] for line in raw.split(b"\n") if line.startswith(b"data: {")]
+    choices = [c for d in datas for c in json.loads(d).get("choices", [])]
+    return "".join(c["delta"].get("content", "") for c in choices)
+
+
+def test_a_whole_stream_is_restored_and_ok() -> None:
+    """A stand-in that was cut in two comes back as the value."""
+    chunks = [_chunk("I am PERSON_"), _chunk("AAAA."), _chunk("", "stop"), b"data: [DONE]\n\n"]
+    raw, outcomes = asyncio.run(_run(chunks))
+    assert _said(raw) == "I am Maria."
+    assert raw.endswith(b"data: [DONE]\n\n")
+    assert outcomes == ["ok"]
+
+
+@pytest.mark.parametrize("translated", [False, True])
+@pytest.mark.parametrize(
+    "rest",
+    [b"", b"data: {nonsense\n\n", b"data: \xff\n\n", b'data: {"error": {"message": "no"}}\n\n'],
+    ids=["cut", "not JSON", "not UTF-8", "its own error"],
+)
+def test_a_stream_that_breaks_ends_in_an_error_event(rest: bytes, translated: bool) -> None:
+    """What was held back is shown, then the error; nothing that says it is whole."""
+    raw, outcomes = asyncio.run(_run([_chunk("I am PERSON_"), rest], translated=translated))
+    assert b'"error"' in raw.split(b"data: ")[-1]
+    assert b"[DONE]" not in raw
+    assert b"message_stop" not in raw
+    assert outcomes == ["upstream_failed"]
+
+
+def test_a_stream_that_never_begins_is_a_plain_error() -> None:
+    """As long as nothing was sent to the caller there can still be a status."""
+    with pytest.raises(UpstreamFailed):
+        asyncio.run(_run([]))
+    with pytest.raises(aiohttp.ServerDisconnectedError):  # which the pool names
+        asyncio.run(_run([], fail=aiohttp.ServerDisconnectedError()))
+
+
+def test_a_caller_who_reads_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Back-pressure has an end: a stalled caller must not hold one of the few places."""
+    monkeypatch.setattr(reply, "STALL_S", 0.01)
+
+    async def scene() -> None:
+        async def send(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.body":
+                await asyncio.sleep(60)
+
+        streamed = reply._Streamed(_asked(), _cleared(), send, lambda a, o, s: None)
+        with pytest.raises(ClientGone):
+            await streamed._write(b"x")
+
+    asyncio.run(scene())
