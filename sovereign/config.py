@@ -6,6 +6,7 @@ Secrets are named (``api_key_env``), never stored. Relative paths are relative t
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -49,10 +50,24 @@ def _http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise ValueError("a name is letters, digits, '.', '_' and '-': it stands in the audit log")
+    return name
+
+
+def _model_pattern(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9*?\[\]._:/@-]{1,128}", name):
+        raise ValueError("a model is letters, digits and ._:/@- with * and ? as wildcards")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_name)]
 EnvName = Annotated[str, AfterValidator(_env_name)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Models = Annotated[
-    tuple[str, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
+    tuple[Annotated[str, AfterValidator(_model_pattern)], ...],
+    BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
 ]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -159,8 +174,8 @@ class Config(StrictModel):
 
     policy: PolicyConfig = Field(description='[policy] with preset = "hipaa", for example')
     guard: GuardConfig = GuardConfig()
-    upstream: dict[str, UpstreamConfig] = Field({}, description="[upstream.NAME] tables")
-    models: dict[str, ModelConfig] = Field({}, description="[models.NAME] tables")
+    upstream: dict[Name, UpstreamConfig] = Field({}, description="[upstream.NAME] tables")
+    models: dict[Name, ModelConfig] = Field({}, description="[models.NAME] tables")
     gateway: GatewayConfig = GatewayConfig()
     keys: KeysConfig = KeysConfig()
     audit: AuditConfig = AuditConfig()

@@ -236,7 +236,7 @@ class UnknownEndpoint(GatewayError):
 
 
 class Unsupported(GatewayError):
-    """The destination's wire cannot carry what the request asks for; nothing is dropped silently."""
+    """The destination's wire cannot carry what is asked for; nothing is dropped."""
 
     code = "unsupported"
 

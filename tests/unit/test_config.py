@@ -93,6 +93,16 @@ MISTAKES = {
         "is both an upstream and a model",
         "",
     ),
+    "a name that the log could not hold": (
+        GOOD.replace("[upstream.openai]", '[upstream."my api"]'),
+        "a name is letters, digits",
+        "",
+    ),
+    "a model that the log could not hold": (
+        GOOD.replace('"gpt-*"', '"gpt 4"'),
+        "upstream.openai.models.0: a model is letters",
+        "",
+    ),
     "not TOML": ("[policy\n", "not TOML", ""),
     "preset and file together": (
         GOOD.replace('preset = "hipaa"', 'preset = "hipaa"\nfile = "x.toml"'),
