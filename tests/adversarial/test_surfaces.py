@@ -1,7 +1,7 @@
 """Every place of a request, and every disguise, in which others let a value through.
 
-Each probe is named by its trick. What must not leave stands in ``secrets``, in the spelling that the
-probe uses: none of it may be in the outgoing bytes.
+Each probe is named by its trick. What must not leave stands in ``secrets``, in the spelling that
+the probe uses: none of it may be in the outgoing bytes.
 """
 
 from __future__ import annotations

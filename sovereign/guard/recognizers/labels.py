@@ -173,6 +173,14 @@ LABELS: tuple[Label, ...] = (
         r"\d(?:[ \-]?\d){11,18}",
         0.9,
     ),
+    Label(
+        "STREET_ADDRESS",
+        r"address|adresse|direcci[óo]n|domicilio|indirizzo|anschrift|(?:live|lives|living|lived|reside|resides|residing|located|located|office)"
+        r"(?:[\s]is)?[\s]at|ship[\s]to|deliver(?:ed)?[\s]to|domiciliad[oa][\s]en|wohnhaft(?:[\s]in)?|ahora[\s]es",
+        rf"\d{{1,6}}\s(?:{_UP}|\d)[^\n,;]{{2,50}}|{_UP}[^\W\d_]*\.?(?:\s[\w.’'-]{{1,20}}){{0,5}},?\s(?:n\.?[º°]\s?)?\d{{1,5}}[a-z]?\b",
+        0.75,
+        fold=False,
+    ),
     Label("PIN", r"pin(?:[\s_]?code|[\s_]number)?", r"\d{4,8}", 0.85),
     Label(
         "PHONE_NUMBER",

@@ -187,6 +187,15 @@ RULES: tuple[Rule, ...] = (
         ),
     ),
     Rule(
+        "street_and_unit",
+        "STREET_ADDRESS",
+        0.65,
+        re.compile(
+            rf"(?<![\w.#-])\d{{1,6}}\s(?!Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+            rf"[A-ZÀ-Þ][^\W\d_]{{2,30}}(?:\s[A-ZÀ-Þ][^\W\d_]{{2,30}})?\s\d{{1,4}}\b(?![.:%/-]){_UNIT}"
+        ),
+    ),
+    Rule(
         "po_box",
         "STREET_ADDRESS",
         0.7,
