@@ -45,6 +45,10 @@ def run(
     is opened from begin to end. The audit event is durable before the adapter appears.
     """
     with offline() as refusals, _quiet():
+        # Rows and name first: a mistake in them is found in a second, the libraries alone take several.
+        rows, eval_sha256 = _held_out(recipe)
+        read_rows(recipe.train_file)
+        entry = store.entry(recipe.model)
         model.require()
         model.set_threads(recipe.train.threads)
         from accelerate import Accelerator
@@ -52,10 +56,6 @@ def run(
         accelerator = Accelerator()
         tell = _Quietly(progress if accelerator.is_main_process else None)
         begun = time.time()
-        # Rows first: a mistake in them is found in a second, a mistake in the weights in many.
-        rows, eval_sha256 = _held_out(recipe)
-        read_rows(recipe.train_file)
-        entry = store.entry(recipe.model)
         folder = store.get(recipe.model)
         with _working(out, accelerator) as (work, finish, metrics):
             run = _Run(recipe, accelerator, tell, metrics)

@@ -199,7 +199,7 @@ def test_a_full_disk_leaves_no_adapter(
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
         with pytest.raises(TuneError, match="cannot be written"):
-            run(recipe.model_copy(update={"data": recipe.data}), model_store, tmp_path / "out")
+            run(recipe, model_store, tmp_path / "out")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, ignored)
