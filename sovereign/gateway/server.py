@@ -55,6 +55,7 @@ def run(
         # Bound first, so that a port in use is known at once; it listens last.
         listener = _bind(config.gateway.host, config.gateway.port if port is None else port)
         stack.callback(listener.close)
+        Upstreams.from_config(config, {})  # a missing secret, too, before anything slow starts
         guard = guard or Guard.from_config(config)
         guard.canary()
         log = stack.enter_context(open_log(config, "gateway"))

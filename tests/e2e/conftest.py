@@ -10,11 +10,12 @@ import base64
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,10 @@ models = ["local-test", "local-standin-half", "local-standin-500", "local-standi
 """
 
 
+CHAT = "/v1/chat/completions"
+HELLO = {"model": "gpt-test", "messages": [{"role": "user", "content": "Hello"}]}
+
+
 @dataclass
 class StandIn:
     """A recording stand-in, and what it received."""
@@ -95,6 +100,23 @@ class StandIn:
     def ids(self) -> set[str]:
         """The request ids that it was given."""
         return {dict(r["headers"]).get("x-request-id", "") for r in self.received()}
+
+
+@dataclass
+class Answer:
+    """One HTTP answer."""
+
+    status: int
+    headers: Any
+    body: bytes
+
+    @property
+    def error(self) -> Any:
+        return json.loads(self.body)["error"]
+
+    @property
+    def request(self) -> str:
+        return str(self.headers["x-sovereign-request"])
 
 
 @dataclass
@@ -158,6 +180,28 @@ class Gateway:
             timeout=60,
             check=False,
         )
+
+    def ask(
+        self,
+        body: Any = HELLO,
+        path: str = CHAT,
+        *,
+        key: str | None = "its own",
+        method: str = "POST",
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        """One request over plain HTTP. Without a body it says hello."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        if key is not None:
+            sent["Authorization"] = f"Bearer {self.key if key == 'its own' else key}"
+        url = self.url + path
+        request = urllib.request.Request(url, data=raw or None, headers=sent, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as reply:
+                return Answer(reply.status, reply.headers, reply.read())
+        except urllib.error.HTTPError as e:
+            return Answer(e.code, e.headers, e.read())
 
     def records(self, request: str | None = None) -> list[dict[str, Any]]:
         """What the log holds, read past the gateway; of one request, if it is named."""
@@ -253,12 +297,3 @@ def tiny(gateway_at: Callable[..., Gateway]) -> Gateway:
 def full(gateway_at: Callable[..., Gateway]) -> Gateway:
     """A running gateway with the guard that is shipped."""
     return gateway_at(tiny=False).start()
-
-
-@pytest.fixture(scope="session")
-def free_port() -> Callable[[], int]:
-    def find() -> int:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            return int(listener.getsockname()[1])
-
-    return find
