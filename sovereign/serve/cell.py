@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import socket
 import stat
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from sovereign.errors import ServeError
 
-__all__ = ["SOCKET_PATH_MAX", "die_with_stdin", "leave_network", "listen"]
+__all__ = ["SOCKET_PATH_MAX", "die_with_stdin", "leave_network", "leave_no_core", "listen"]
 
 SOCKET_PATH_MAX = 107
 """Bytes: ``sun_path`` of unix(7) is 108 with the final NUL."""
@@ -51,6 +52,11 @@ def leave_network() -> bool:
         # Already inside the new namespaces: going on would be going on as nobody.
         raise ServeError(f"cannot map the user into its namespace: {e.strerror}") from None
     return True
+
+
+def leave_no_core() -> None:
+    """A crash must not write this process's memory, with the prompts in it, to a disk."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def die_with_stdin() -> None:
@@ -89,8 +95,13 @@ def listen(path: Path) -> socket.socket:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     about = folder.stat()
     if about.st_uid != os.getuid() or stat.S_IMODE(about.st_mode) & 0o077:
+        # Never the advice to close /tmp, or a folder that belongs to somebody else.
+        ours = about.st_uid == os.getuid() and not about.st_mode & stat.S_ISVTX
         raise ServeError(
-            f"{folder}: others may enter the socket's folder", hint=f"chmod 700 {folder}"
+            f"{folder}: others may enter the socket's folder",
+            hint=f"chmod 700 {folder}"
+            if ours
+            else f"choose a folder of your own, such as {path}.d",
         )
     _clear(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -581,6 +581,13 @@ def test_the_engine_has_no_network(engine: Supervisor) -> None:
     assert [d.split(":")[0].strip() for d in devices] == ["lo"]
 
 
+def test_a_crash_of_the_engine_writes_no_prompt_to_a_disk(engine: Supervisor) -> None:
+    """A core file would hold every prompt in memory."""
+    limits = Path(f"/proc/{engine.pid}/limits").read_text().splitlines()
+    core = next(x for x in limits if x.startswith("Max core file size"))
+    assert core.split()[4:6] == ["0", "0"]
+
+
 def test_the_engine_knows_no_secret_of_ours(engine: Supervisor) -> None:
     """Its environment is a list of what it needs: hub off, telemetry off, no API keys."""
     raw = Path(f"/proc/{engine.pid}/environ").read_bytes().decode()

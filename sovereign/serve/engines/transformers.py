@@ -120,6 +120,7 @@ def main(argv: list[str] | None = None) -> int:
     # kernels on a hub.
     sys.modules["bitsandbytes"] = None  # type: ignore[assignment]
     os.umask(0o077)
+    cell.leave_no_core()
     try:
         network = "kept, as asked"
         if not args.keep_network:

@@ -63,6 +63,15 @@ def test_a_folder_that_others_may_enter_is_refused(private: Path) -> None:
     assert "chmod 700" in caught.value.hint
 
 
+def test_nobody_is_told_to_close_a_folder_that_all_share(private: Path) -> None:
+    """--socket /tmp/x.sock must not end in advice to chmod /tmp."""
+    private.chmod(0o1777)
+    with pytest.raises(ServeError) as caught:
+        cell.listen(private / "e.sock")
+    assert "chmod" not in caught.value.hint
+    assert "e.sock.d" in caught.value.hint
+
+
 def test_a_path_that_the_kernel_would_refuse_is_named(private: Path) -> None:
     """The kernel says only 'AF_UNIX path too long'."""
     with pytest.raises(ServeError, match="107 bytes"):
