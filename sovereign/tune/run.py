@@ -45,7 +45,7 @@ def run(
     is opened from begin to end. The audit event is durable before the adapter appears.
     """
     with offline() as refusals, _quiet():
-        # Rows and name first: a mistake in them is found in a second, the libraries alone take several.
+        # Rows and name first: a mistake there is found at once, while libraries load for seconds.
         rows, eval_sha256 = _held_out(recipe)
         read_rows(recipe.train_file)
         entry = store.entry(recipe.model)

@@ -1,0 +1,56 @@
+"""The same training in other shapes: two processes, and weights in four bits."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sovereign.tune import find_recipe, load_recipe, run
+from sovereign.weights.store import Store
+
+pytestmark = pytest.mark.model
+
+REPO = Path(__file__).resolve().parents[2]
+SHORT = ["train.precision=fp32", "lora.r=4", "train.batch=2", "train.steps=2"]
+SHORT += ["eval.before=false", "eval.limit=1"]
+
+
+def test_two_processes_make_the_adapter_of_one(model_store: Store, tmp_path: Path) -> None:
+    """torchrun on two, against one process that accumulates two passes: equal losses, because the
+    mean is over the learnt tokens of the whole step, wherever they are."""
+    env = os.environ | {
+        "ACCELERATE_USE_CPU": "true",
+        "OMP_NUM_THREADS": "1",
+        "GLOO_SOCKET_IFNAME": "lo",
+        "MASTER_ADDR": "127.0.0.1",
+    }
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    command += ["--master_addr", "127.0.0.1", "--master_port", "0"]
+    command += [str(REPO / "scripts" / "finetune.py"), "scenarios/healthcare", *SHORT]
+    command += ["--store", str(model_store.root), "--out", str(tmp_path / "two")]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    recipe = load_recipe(find_recipe("scenarios/healthcare"), [*SHORT, "train.accumulate=2"])
+    one = run(recipe, model_store, tmp_path / "one")
+    two = json.loads((tmp_path / "two" / "run.json").read_bytes())
+    assert two["world"] == 2
+    for when in ("loss_first", "loss_last"):
+        assert two["training"][when] == pytest.approx(one.data["training"][when], rel=1e-4)
+    assert two["training"]["tokens"] == one.data["training"]["tokens"]
+
+
+def test_four_bit_weights_train_on_this_cpu(model_store: Store, tmp_path: Path) -> None:
+    """bitsandbytes 0.50.2 repacks NF4 weights in the first forward pass on some CPUs, and from then
+    on gradients are zero with only a warning. Here an evaluation comes first, then every step has
+    a gradient, and the update moves the logits."""
+    quick = [*SHORT, "train.quantize=nf4", "train.batch=1", "eval.before=true"]
+    recipe = load_recipe(find_recipe("scenarios/healthcare"), quick)
+    made = run(recipe, model_store, tmp_path / "out")
+    metrics = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
+    assert all(json.loads(line)["grad_norm"] > 0 for line in metrics)
+    assert made.data["checks"]["logits_moved"] > 1e-3
