@@ -17,13 +17,13 @@ import aiohttp
 
 from sovereign import __version__
 from sovereign.config import Config, secret
-from sovereign.errors import ConfigError, UnknownModel, UpstreamFailed
+from sovereign.errors import UnknownModel, UpstreamFailed
 from sovereign.gateway.wires import Wire
 from sovereign.types import Destination
 
 __all__ = ["ANTHROPIC_VERSIONS", "Answer", "Pool", "Route", "Upstream", "Upstreams"]
 
-_NAME = re.compile(r"[A-Za-z0-9._:/@*-]{1,100}", re.ASCII)
+_WILD = re.compile(r"[*?\[\]]+")
 CONNECT_S = 10.0
 ENGINE_S = 600.0
 ANTHROPIC_VERSIONS = ("2023-06-01", "2026-10-21")
@@ -88,8 +88,8 @@ class Route:
 
     @property
     def recorded(self) -> str:
-        """The word for the log: never a caller's own spelling, and no ``*``."""
-        return self.listed.replace("*", "@any")
+        """The word for the log: never a caller's own spelling; ``gpt-*`` is ``gpt-@`` there."""
+        return _WILD.sub("@", self.listed)
 
 
 class Upstreams:
@@ -102,15 +102,8 @@ class Upstreams:
     def from_config(cls, config: Config, sockets: Mapping[str, Path]) -> Upstreams:
         """``sockets`` says where the engine of each ``[models.NAME]`` listens.
 
-        Raises :class:`sovereign.errors.ConfigError` for a key that the environment lacks, and for
-        a name that a record could not hold.
+        Raises :class:`sovereign.errors.ConfigError` for a key that the environment lacks.
         """
-        for name, upstream in config.upstream.items():
-            for word in (name, *upstream.models):
-                if not _NAME.fullmatch(word):
-                    raise ConfigError(
-                        f"upstream.{name}: a name is 1 to 100 of A-Z a-z 0-9 . _ : / @ - and *"
-                    )
         engines = tuple(
             Upstream(
                 destination=Destination(name, "local"),
@@ -146,11 +139,11 @@ class Upstreams:
         Raises :class:`UnknownModel`.
         """
         for upstream in self._all:
-            if model in upstream.models:
+            if model in upstream.models and not _WILD.search(model):
                 return Route(upstream, model, model, True)
         for upstream in self._all:
             for pattern in upstream.models:
-                if "*" in pattern and fnmatchcase(model, pattern):
+                if _WILD.search(pattern) and fnmatchcase(model, pattern):
                     return Route(upstream, model, pattern, False)
         raise UnknownModel(
             "no destination serves the model that was asked for",
@@ -162,7 +155,7 @@ class Upstreams:
         named: dict[str, str] = {}
         for upstream in self._all:
             for model in upstream.models:
-                if "*" not in model:
+                if not _WILD.search(model):
                     named.setdefault(model, upstream.destination.name)
         return named
 
