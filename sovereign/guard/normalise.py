@@ -32,11 +32,12 @@ _LOOKALIKES = {
     "ɡ": "g",
     "ӏ": "l",
 }
-_MIXED = re.compile(f"(?=\\w*[A-Za-z0-9@])(?=\\w*[{''.join(_LOOKALIKES)}])\\w+", re.UNICODE)
+_LOOKALIKE = re.compile(f"[{''.join(_LOOKALIKES)}]")
+_LATIN = re.compile("[A-Za-z0-9]")
+_RUN = re.compile(r"\w+")
 _CLUSTER = re.compile(
     f".[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u3099\u309a{INVISIBLE}]*", re.DOTALL
 )
-_WORD = re.compile(r"[^\W_]+")
 
 
 def fold(text: str) -> str:
@@ -58,7 +59,7 @@ def normalise(mapped: Mapped) -> Mapped:
         and unicodedata.is_normalized("NFKC", text)
         and _SPECIAL.search(text) is None
         and not any(c.isdecimal() and c > "9" for c in text)
-        and _MIXED.search(text) is None
+        and _unmixed(text) == text
     ):
         return mapped
     out: list[str] = []
@@ -70,7 +71,7 @@ def normalise(mapped: Mapped) -> Mapped:
         starts.extend([match.start()] * len(plain))
         ends.extend([match.end()] * len(plain))
     joined = "".join(out)
-    joined = _MIXED.sub(_unmixed, joined)
+    joined = _unmixed(joined)
     if joined == text:
         return mapped
     return mapped.compose(joined, starts, ends)
@@ -94,6 +95,15 @@ def _plain(cluster: str) -> str:
     )
 
 
-def _unmixed(match: re.Match[str]) -> str:
-    """A word of Latin letters and look-alikes, in Latin letters only; same length."""
-    return "".join(_LOOKALIKES.get(c, c) for c in match.group())
+def _unmixed(text: str) -> str:
+    """Words that mix Latin letters with look-alikes, in Latin letters only; same length."""
+    if _LOOKALIKE.search(text) is None:
+        return text
+    return _RUN.sub(_latin, text)
+
+
+def _latin(match: re.Match[str]) -> str:
+    word = match.group()
+    if _LATIN.search(word) is None or _LOOKALIKE.search(word) is None:
+        return word
+    return "".join(_LOOKALIKES.get(c, c) for c in word)

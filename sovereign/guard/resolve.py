@@ -68,14 +68,15 @@ def disjoint(
         by_leaf[hit.leaf].append(hit)
     out: list[Hit] = []
     for index in sorted(by_leaf):
-        taken: list[Hit] = []
-        ranked = sorted(by_leaf[index], key=lambda h: _rank(h, acts(h.finding.entity)))
-        for hit in ranked:
-            text = leaves[index].text
-            for start, end in _free(hit, taken):
+        text = leaves[index].text
+        taken = bytearray(len(text))
+        kept: list[Hit] = []
+        for hit in sorted(by_leaf[index], key=lambda h: _rank(h, acts(h.finding.entity))):
+            for start, end in _free(hit.finding.start, hit.finding.end, taken):
                 if any(c.isalnum() for c in text[start:end]):
-                    taken.append(_cut(hit, start, end))
-        out += sorted(taken, key=lambda h: h.finding.start)
+                    kept.append(_cut(hit, start, end))
+                    taken[start:end] = b"\1" * (end - start)
+        out += sorted(kept, key=lambda h: h.finding.start)
     return out
 
 
@@ -85,21 +86,17 @@ def _rank(hit: Hit, action: Action) -> tuple[object, ...]:
     return (tier, f.score < 1.0, f.start - f.end, -f.score, f.entity, f.start)
 
 
-def _free(hit: Hit, taken: Sequence[Hit]) -> list[tuple[int, int]]:
-    """The stretches of ``hit`` that nothing before it took."""
-    start, end = hit.finding.start, hit.finding.end
-    free = [(start, end)]
-    for other in taken:
-        a, b = other.finding.start, other.finding.end
-        if a >= end or b <= start:
-            continue
-        free = [
-            piece
-            for s, e in free
-            for piece in ((s, min(e, a)), (max(s, b), e))
-            if piece[0] < piece[1]
-        ]
-    return free
+def _free(start: int, end: int, taken: bytearray) -> Iterator[tuple[int, int]]:
+    """The stretches of ``[start, end)`` that nothing before took. Linear in its length, so that a
+    body of a hundred thousand findings takes no longer per finding."""
+    at = start
+    while at < end:
+        begin = taken.find(0, at, end)
+        if begin < 0:
+            return
+        stop = taken.find(1, begin, end)
+        at = end if stop < 0 else stop
+        yield begin, at
 
 
 def _cut(hit: Hit, start: int, end: int) -> Hit:
