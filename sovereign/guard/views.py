@@ -42,7 +42,7 @@ class Mapped:
         """The original's stretch behind ``text[start:end]``, which must not be empty."""
         if self.starts is None or self.ends is None:
             return start, end
-        return min(self.starts[start:end]), max(self.ends[start:end])
+        return self.starts[start], self.ends[end - 1]  # maps never step back
 
     def compose(self, text: str, starts: Sequence[int], ends: Sequence[int]) -> Mapped:
         """``text``, whose characters carry stretches of *this* text, mapped to the original."""
