@@ -24,7 +24,7 @@ from sovereign.audit.verify import verify
 if TYPE_CHECKING:
     from sovereign.weights.store import Store
 
-pytestmark = [pytest.mark.model, pytest.mark.xdist_group("model")]
+pytestmark = pytest.mark.model
 
 CONFIG = """
 [policy]
