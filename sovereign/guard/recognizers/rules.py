@@ -121,6 +121,7 @@ RULES: tuple[Rule, ...] = (
         re.compile(r"\b(?:https?|ftp)://[^\s<>\"'`]{3,2000}|\bwww\.[^\s<>\"'`]{4,2000}", re.I),
         ("://", "www."),
     ),
+    Rule("in_pan", "IN_PAN", 0.75, re.compile(r"\b[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]\b")),
     Rule(
         "vin",
         "VEHICLE_ID",
