@@ -27,10 +27,9 @@ def test_two_processes_make_the_adapter_of_one(model_store: Store, tmp_path: Pat
         "ACCELERATE_USE_CPU": "true",
         "OMP_NUM_THREADS": "1",
         "GLOO_SOCKET_IFNAME": "lo",
-        "MASTER_ADDR": "127.0.0.1",
     }
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
-    command += ["--master_addr", "127.0.0.1", "--master_port", "0"]
+    command += ["--standalone", "--local-addr", "127.0.0.1"]
     command += [str(REPO / "scripts" / "finetune.py"), "scenarios/healthcare", *SHORT]
     command += ["--store", str(model_store.root), "--out", str(tmp_path / "two")]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
