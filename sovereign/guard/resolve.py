@@ -61,8 +61,8 @@ def _again(needles: Needles, index: int, leaf: Leaf, reading: Reading) -> Iterat
 def disjoint(
     leaves: Sequence[Leaf], hits: Sequence[Hit], acts: Callable[[str], Action]
 ) -> list[Hit]:
-    """The stricter action wins, then what was validated, the longer, the better scored. Of a loser
-    that sticks out of a winner, the rest stays found."""
+    """The stricter action wins, then what was validated, the longer, the more particular kind, the
+    better scored. Of a loser that sticks out of a winner, the rest stays found."""
     by_leaf: dict[int, list[Hit]] = defaultdict(list)
     for hit in hits:
         by_leaf[hit.leaf].append(hit)
@@ -83,7 +83,8 @@ def disjoint(
 def _rank(hit: Hit, action: Action) -> tuple[object, ...]:
     f = hit.finding
     tier = 0 if action >= Action.LOCAL else 1 if held_back(action) else 2
-    return (tier, f.score < 1.0, f.start - f.end, -f.score, f.entity, f.start)
+    generic = f.entity == "IDENTIFIER"
+    return (tier, f.score < 1.0, f.start - f.end, generic, -f.score, f.entity, f.start)
 
 
 def _free(start: int, end: int, taken: bytearray) -> Iterator[tuple[int, int]]:

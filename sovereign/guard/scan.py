@@ -22,6 +22,12 @@ CHUNK, OVERLAP = 32_768, 4_096
 """Code points. Longer readings are cut so that time stays linear; the overlap is longer than
 anything a recogniser finds, so a cut loses nothing."""
 
+PROSE = frozenset(
+    {"PERSON", "LOCATION", "ORGANIZATION", "NRP", "DATE_TIME", "AGE", "STREET_ADDRESS"}
+)
+"""What is seen by the words around it. A bare number has none (``"max_tokens": 2048`` is no year),
+and leaves joined without a gap are no sentence: only what shows by its characters counts there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
@@ -70,9 +76,12 @@ class Scanner:
         for index, leaf in enumerate(leaves):
             for reading in readings[index]:
                 for found in self.recognize(reading.text, deadline, fresh=fresh):
-                    hits += self._placed(index, leaf, reading, found)
+                    if leaf.kind != "number" or found.entity not in PROSE:
+                        hits += self._placed(index, leaf, reading, found)
         for piece in joined.pieces(leaves):
             for found in self.recognize(piece.text, deadline, fresh=fresh):
+                if found.entity in PROSE:
+                    continue
                 for index, start, end in piece.origin(found.start, found.end):
                     hits.append(Hit(index, _moved(found, leaves[index], start, end, "joined")))
         return hits

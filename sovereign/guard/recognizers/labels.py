@@ -101,6 +101,7 @@ LABELS: tuple[Label, ...] = (
         r"employee|emp|staff|personnel|personal|badge|mitarbeiter|empleado|matricule|payroll|officer",
         _ANY_ID,
     ),
+    Label("US_SSN", r"ssn|social[\s_]security|social", r"\d{3}[ .\-/]?\d{2}[ .\-/]?\d{4}"),
     Label(
         "IDENTIFIER",
         r"passport|reisepass|pasaporte|passeport|ssn|social(?:[\s_]security)?|tin|tax(?:payer)?|steuer|nif|nie|"

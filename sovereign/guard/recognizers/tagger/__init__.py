@@ -7,6 +7,7 @@ Docs: docs/model-cards/tagger.md. Made by scripts/train_tagger.py.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -70,7 +71,7 @@ class Tagger:
         for p, starts, ends in self.read(text):
             likely += stretches(p, starts, ends)
         whole = _disjoint([t for s in _joined(likely) if (t := _trimmed(text, s)) is not None])
-        sure = kept(whole)
+        sure = [s for s in kept(text, whole) if not _reserved(text, s)]
         extra = columns(text, sure)
         return _disjoint([*sure, *extra]) if extra else sure
 
@@ -103,6 +104,20 @@ class Tagger:
 
 
 TaggerRecognizer = Tagger
+
+
+def _reserved(text: str, s: Span) -> bool:
+    """Whether it is an e-mail address that RFC 2606 keeps for examples, or nobody's."""
+    if s.label != "EMAIL":
+        return False
+    value = text[s.start : s.end + 40].lower()
+    return _EXAMPLE.match(value) is not None
+
+
+_EXAMPLE = re.compile(
+    r"[^\s@]*@(?:[\w-]+\.)*example(?:\.(?:com|org|net))?(?![\w.-]*\w)"
+    r"|[^\s@]*@localhost|(?:no-?reply|do-?not-?reply)@"
+)
 
 
 def _joined(spans: list[Span]) -> list[Span]:

@@ -7,6 +7,7 @@ documents and quiet in the others.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,10 +28,20 @@ LOW: Mapping[str, float] = {
 """A token below this is not of that label."""
 
 HIGH: Mapping[str, float] = {
-    "PERSON": 0.65, "ADDRESS": 0.85, "USERNAME": 0.85, "ID": 0.85, "SECRET": 0.85,
-    "PHONE": 0.9, "EMAIL": 0.9, "ORG": 0.5, "LOC": 0.5,
+    "PERSON": 0.5, "ADDRESS": 0.85, "USERNAME": 0.85, "ID": 0.85, "SECRET": 0.85,
+    "PHONE": 0.8, "EMAIL": 0.8, "ORG": 0.5, "LOC": 0.5,
 }  # fmt: skip
 """A span that reaches this needs nothing beside it."""
+
+IN_CODE: Mapping[str, float] = {
+    "PERSON": 0.85, "ADDRESS": 0.93, "USERNAME": 0.93, "ID": 0.9, "SECRET": 0.9,
+    "PHONE": 0.93, "EMAIL": 0.93, "ORG": 0.7, "LOC": 0.7,
+}  # fmt: skip
+"""The same where the text around is program, markup or a table: words there name things."""
+
+_MARKS = re.compile(r"[=(){}\[\]<>_;\\|`$*#]")
+_AROUND = 100
+_DENSE = 0.04
 
 _PLACES = frozenset({"ORG", "LOC"})
 _LOW = np.array([2.0] + [LOW[label] for label in LABELS[1:]], np.float32)
@@ -73,20 +84,35 @@ def stretches(
         yield Span(int(starts[i]), int(ends[j - 1]), LABELS[heads[k]], float(score[i:j].max()))
 
 
-def kept(spans: Sequence[Span]) -> list[Span]:
-    """Those that are sure, and those that stand near a sure one. ``spans`` are in order."""
+def kept(text: str, spans: Sequence[Span]) -> list[Span]:
+    """Those of ``text`` that are sure, and those that stand near a sure one. ``spans`` are in
+    order."""
+    certain = [_is_sure(text, s) for s in spans]
     sure = np.array(
-        [(s.start, s.end) for s in spans if s.label not in _PLACES and s.score >= HIGH[s.label]],
+        [(s.start, s.end) for s, c in zip(spans, certain, strict=True) if c and _personal(s)],
         dtype=np.int64,
     ).reshape(-1, 2)
     out = []
-    for s in spans:
-        if s.score >= HIGH[s.label]:
+    for s, c in zip(spans, certain, strict=True):
+        if c:
             out.append(s)
-        elif len(sure) and s.label not in _PLACES:
+        elif len(sure) and _personal(s):
             k = int(np.searchsorted(sure[:, 0], s.start))
             after = k < len(sure) and sure[k, 0] - s.end <= NEAR
             before = k > 0 and s.start - sure[k - 1, 1] <= NEAR
             if after or before:
                 out.append(s)
     return out
+
+
+def _personal(s: Span) -> bool:
+    return s.label not in _PLACES
+
+
+def _is_sure(text: str, s: Span) -> bool:
+    if s.score < HIGH[s.label]:
+        return False
+    if s.score >= IN_CODE[s.label]:
+        return True
+    around = text[max(0, s.start - _AROUND) : s.start] + text[s.end : s.end + _AROUND]
+    return len(_MARKS.findall(around)) < _DENSE * max(len(around), 2 * _AROUND // 5)

@@ -1,0 +1,176 @@
+"""Ordinary requests keep their form: a guard that breaks a parameter breaks the application.
+
+The contents hold nothing personal, so under every preset the body must leave as it came, in
+whatever order a client writes its fields.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from sovereign.guard import Guard
+from sovereign.policy import load_policy
+from sovereign.types import Action, Destination
+
+HOSTED = Destination("openai", "hosted")
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather in a city, in degrees.",
+        "strict": True,
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "city": {"type": "string", "description": "the city"},
+                "unit": {"type": "string", "enum": ["celsius", "fahrenheit"]},
+            },
+            "required": ["city", "unit"],
+            "additionalProperties": False,
+        },
+    },
+}
+
+REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "chat with every sampling parameter": (
+        "openai.chat",
+        {
+            "model": "gpt-4o-mini",
+            "messages": [
+                {"role": "system", "content": "You are a helpful assistant. Answer briefly."},
+                {"role": "user", "content": "Remind me how a binary search works."},
+                {"role": "assistant", "content": "It halves a sorted list until it is found."},
+                {"role": "user", "content": "And how fast is it?"},
+            ],
+            "temperature": 0.7,
+            "top_p": 0.95,
+            "max_tokens": 4096,
+            "max_completion_tokens": 2048,
+            "n": 1,
+            "seed": 42,
+            "presence_penalty": 0.1,
+            "frequency_penalty": -0.2,
+            "stop": ["\n\n", "END"],
+            "logprobs": True,
+            "top_logprobs": 5,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "parallel_tool_calls": False,
+            "response_format": {"type": "text"},
+        },
+    ),
+    "chat with tools and a call": (
+        "openai.chat",
+        {
+            "model": "gpt-4o-mini",
+            "tools": [WEATHER],
+            "tool_choice": "auto",
+            "max_tokens": 40,
+            "messages": [
+                {"role": "user", "content": "Is it warmer than 20 degrees?"},
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [
+                        {
+                            "id": "call_9fK2xYp3QvB7",
+                            "type": "function",
+                            "function": {
+                                "name": "get_weather",
+                                "arguments": '{"unit": "celsius", "days": 3}',
+                            },
+                        }
+                    ],
+                },
+                {"role": "tool", "tool_call_id": "call_9fK2xYp3QvB7", "content": '{"t": 21.5}'},
+            ],
+        },
+    ),
+    "chat with a JSON schema": (
+        "openai.chat",
+        {
+            "model": "gpt-4o-mini",
+            "messages": [{"role": "user", "content": "Sort these by size: pea, melon, apple."}],
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {
+                    "name": "sorted_list",
+                    "strict": True,
+                    "schema": {
+                        "type": "object",
+                        "properties": {"items": {"type": "array", "items": {"type": "string"}}},
+                        "required": ["items"],
+                        "additionalProperties": False,
+                    },
+                },
+            },
+        },
+    ),
+    "messages of the other wire": (
+        "anthropic.messages",
+        {
+            "model": "claude-sonnet-4-5",
+            "max_tokens": 1024,
+            "system": "You are a careful editor.",
+            "temperature": 0.3,
+            "top_k": 40,
+            "stop_sequences": ["</answer>"],
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [{"type": "text", "text": "Shorten: it is what it is."}],
+                }
+            ],
+            "tools": [
+                {
+                    "name": "lookup",
+                    "description": "Looks a word up.",
+                    "input_schema": {"type": "object", "properties": {"word": {"type": "string"}}},
+                }
+            ],
+        },
+    ),
+    "embeddings": (
+        "openai.embeddings",
+        {
+            "model": "text-embedding-3-small",
+            "input": ["red apples", "green pears"],
+            "dimensions": 512,
+            "encoding_format": "float",
+        },
+    ),
+}
+
+
+def shuffled(value: Any, seed: int) -> Any:
+    """The same JSON value with the fields of every object in another order."""
+    if isinstance(value, dict):
+        items = list(value.items())
+        random.Random(seed).shuffle(items)
+        return {k: shuffled(v, seed + 1) for k, v in items}
+    return [shuffled(v, seed) for v in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("preset", ["direct", "hipaa", "gdpr"])
+@pytest.mark.parametrize("what", REQUESTS)
+def test_a_request_without_personal_data_leaves_as_it_came(
+    guard: Guard, what: str, preset: str
+) -> None:
+    """No parameter, schema, name of a tool or id of a call is taken for a person or a date."""
+    shape, body = REQUESTS[what]
+    strict = Guard.__new__(Guard)
+    strict.__dict__.update(guard.__dict__, policy=load_policy(preset=preset))
+    for seed in range(4):
+        asked = shuffled(body, seed)
+        seen = strict.inspect(asked, to=HOSTED, shape=shape)
+        changed = [
+            (f.path, f.entity, f.view)
+            for f, a in zip(seen.findings, seen.verdict.actions, strict=True)
+            if a is not Action.ALLOW
+        ]
+        assert changed == []
+        assert seen.body == asked
