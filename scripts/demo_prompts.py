@@ -20,7 +20,7 @@ local_model = "clinic"
 side = "hosted"
 base_url = "{hosted_url}"
 api_key_env = "{key_env}"
-models = ["gpt-*"]
+models = ["gpt-4o-mini"]
 timeout_s = 60.0
 
 [models.base]

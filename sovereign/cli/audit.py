@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["audit_command"]
 
 POLL_SECONDS = 0.5
+ID_SHOWN = 10
 COLUMNS = ("#", "time (UTC)", "type", "request", "team", "model → to", "verdict", "entities")
 
 _config = click.option(
@@ -104,7 +105,7 @@ def verify_command(
 @_path
 @click.option("-n", "last", type=click.IntRange(1), default=20, show_default=True, help="How many.")
 @click.option("--type", "kind", help="Only this type, such as request.intent.")
-@click.option("--request", help="Only this request's records.")
+@click.option("--request", help="Only this request's records: its id, or how the id ends.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 @click.option("--follow", is_flag=True, help="Go on with what is appended, until Ctrl-C.")
 def show_command(
@@ -244,7 +245,7 @@ def _print(shown: Iterable[Shown], *, as_json: bool, header: bool = True) -> Non
         return
     table = Table(box=box.SIMPLE if header else None, show_header=header, pad_edge=False)
     for name in COLUMNS:
-        wraps = name in ("request", "verdict", "entities")
+        wraps = name in ("verdict", "entities")
         table.add_column(name, overflow="fold", no_wrap=not wraps)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
@@ -269,12 +270,17 @@ def _row(shown: Shown) -> list[str]:
         str(shown.index),
         str(record["time"])[5:19].replace("T", " "),
         str(record["type"]).removeprefix("request."),
-        record.get("request", ""),
+        _short(record.get("request", "")),
         record.get("team", ""),
         " → ".join(filter(None, subject)),
         _verdict(record),
         "\n".join(entities),
     ]
+
+
+def _short(request: str) -> str:
+    """The end of an id tells requests of one process apart, and is enough for ``--request``."""
+    return request if len(request) <= ID_SHOWN else f"…{request[-ID_SHOWN:]}"
 
 
 def _verdict(record: dict[str, Any]) -> str:

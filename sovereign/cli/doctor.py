@@ -16,7 +16,7 @@ __all__ = ["doctor_command"]
 
 EXTRAS = {
     "core": ["click", "pydantic", "cryptography", "rfc8785", "rich"],
-    "guard": ["presidio-analyzer", "spacy", "httpx2"],
+    "guard": ["presidio-analyzer", "numpy", "httpx2"],
     "gateway": ["starlette", "uvicorn", "aiohttp"],
     "tune": ["torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets"],
     "serve": ["torch", "transformers", "peft", "starlette", "uvicorn"],

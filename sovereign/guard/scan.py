@@ -22,11 +22,11 @@ CHUNK, OVERLAP = 32_768, 4_096
 """Code points. Longer readings are cut so that time stays linear; the overlap is longer than
 anything a recogniser finds, so a cut loses nothing."""
 
-PROSE = frozenset(
-    {"PERSON", "LOCATION", "ORGANIZATION", "NRP", "DATE_TIME", "AGE", "STREET_ADDRESS"}
-)
-"""What is seen by the words around it. A bare number has none (``"max_tokens": 2048`` is no year),
-and leaves joined without a gap are no sentence: only what shows by its characters counts there."""
+LABELLED = frozenset({"IDENTIFIER", "USERNAME", "SECRET"})
+"""Known by the words before them. Without any, a recogniser that judges by words only guesses."""
+
+SURE = 0.5
+"""What a joined view shows counts from here on: two numbers side by side look like many things."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ class Scanner:
 
     def __init__(self, recognizers: Sequence[Recognizer], *, cache_key: bytes) -> None:
         self._recognizers = tuple(recognizers)
+        self._by_words = frozenset(r.name for r in recognizers if getattr(r, "by_words", False))
         self._cache = Cache(cache_key)
 
     def scan(
@@ -76,14 +77,14 @@ class Scanner:
         for index, leaf in enumerate(leaves):
             for reading in readings[index]:
                 for found in self.recognize(reading.text, deadline, fresh=fresh):
-                    if leaf.kind != "number" or found.entity not in PROSE:
+                    if self._credible(found, leaf, reading.text):
                         hits += self._placed(index, leaf, reading, found)
         for piece in joined.pieces(leaves):
             for found in self.recognize(piece.text, deadline, fresh=fresh):
-                if found.entity in PROSE:
-                    continue
-                for index, start, end in piece.origin(found.start, found.end):
-                    hits.append(Hit(index, _moved(found, leaves[index], start, end, "joined")))
+                places = piece.origin(found.start, found.end)
+                if self._credible_across(found, leaves, places):
+                    for index, start, end in places:
+                        hits.append(Hit(index, _moved(found, leaves[index], start, end, "joined")))
         return hits
 
     def recognize(self, text: str, deadline: Deadline, *, fresh: bool = False) -> list[Finding]:
@@ -100,6 +101,27 @@ class Scanner:
                 deadline.check(recognizer.name)
         self._cache.put(text, tuple(found))
         return found
+
+    def _credible(self, found: Finding, leaf: Leaf, text: str) -> bool:
+        """A bare number has no words around it (``"max_tokens": 2048`` is no year), and what is
+        known by its label is nothing if it stands alone (``"name": "get_weather"``)."""
+        if found.recognizer not in self._by_words:
+            return True
+        alone = found.start == 0 and found.end == len(text)
+        return leaf.kind != "number" and not (alone and found.entity in LABELLED)
+
+    def _credible_across(
+        self, found: Finding, leaves: Sequence[Leaf], places: Sequence[tuple[int, int, int]]
+    ) -> bool:
+        """Leaves joined without a gap are no sentence, and half a number is no part of a value."""
+        return (
+            found.recognizer not in self._by_words
+            and found.score >= SURE
+            and all(
+                leaves[index].kind != "number" or (start, end) == (0, len(leaves[index].text))
+                for index, start, end in places
+            )
+        )
 
     def _placed(self, index: int, leaf: Leaf, reading: Reading, found: Finding) -> Iterator[Hit]:
         place = reading.origin(found.start, found.end)

