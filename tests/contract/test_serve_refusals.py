@@ -17,7 +17,7 @@ from serve_wire import CONTEXT, NAME, ask, said
 
 from sovereign.serve.supervise import Supervisor
 
-pytestmark = [pytest.mark.model, pytest.mark.xdist_group("engine")]
+pytestmark = pytest.mark.model
 
 # ---- refusals ----------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from serve_wire import NAME, QUESTION, ask, said, stream, words
 
 from sovereign.weights.store import Store
 
-pytestmark = [pytest.mark.model, pytest.mark.xdist_group("engine")]
+pytestmark = pytest.mark.model
 
 # ---- whole answers -----------------------------------------------------------------------------
 

@@ -71,6 +71,17 @@ class Door:
     key: str
     folder: Path
     record: Path
+    pid: int
+
+    def engines(self) -> list[int]:
+        """The processes that the gateway started: its engines."""
+        kids = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        kids += [
+            kid
+            for task in Path(f"/proc/{self.pid}/task").iterdir()
+            for kid in (task / "children").read_text().split()
+        ]
+        return sorted({int(kid) for kid in kids})
 
     def received(self) -> list[dict[str, Any]]:
         if not self.record.exists():
@@ -126,7 +137,7 @@ def door(model_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             assert gateway.poll() is None, (folder / "gateway.err").read_text()
             assert time.monotonic() < end, "the gateway was not ready in 150 s"
             time.sleep(0.1)
-        yield Door(json.loads(ready.read_text())["url"], key, folder, record)
+        yield Door(json.loads(ready.read_text())["url"], key, folder, record, gateway.pid)
     finally:
         gateway.send_signal(signal.SIGTERM)
         assert gateway.wait(timeout=60) == 0
@@ -206,6 +217,29 @@ def test_what_the_policy_keeps_inside_is_answered_inside(door: Door, stream: boo
     assert raw.headers["x-sovereign-verdict"] == "local"
     assert raw.headers["x-sovereign-destination"] == "inside"
     raw.parse()
+    assert len(door.received()) == before
+
+
+def test_a_killed_engine_is_a_clear_error_and_comes_back(door: Door) -> None:
+    """A crash of the model never takes the door with it, and nothing falls back to outside."""
+    before = len(door.received())
+    for pid in door.engines():
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(openai.APIStatusError) as caught:
+        for _ in range(50):  # until the death is seen
+            openai_text(door.openai(), "inside", CHART, stream=False)
+    assert caught.value.status_code in (502, 503)
+    error = caught.value.response.json()["error"]
+    assert "hint:" in error["message"]
+    assert error["code"] in ("upstream_failed", "engine_down")
+    end = time.monotonic() + 90
+    while True:
+        try:
+            assert openai_text(door.openai(), "inside", CHART, stream=False).strip()
+            break
+        except openai.APIStatusError:
+            assert time.monotonic() < end, "the engine did not come back"
+            time.sleep(0.5)
     assert len(door.received()) == before
 
 

@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -124,5 +125,17 @@ def test_a_process_ends_with_its_standard_input() -> None:
     process.stdin.close()
     assert process.wait(timeout=10) != 0
     process.stdout.close()
-    state = Path(f"/proc/{child}/stat")
-    assert not state.exists() or state.read_text().split(")")[1].split()[0] == "Z"
+    assert _gone(child)
+
+
+def _gone(pid: int) -> bool:
+    """Whether ``pid`` has ended, or does within seconds: a signal takes a moment to arrive."""
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text()
+        except FileNotFoundError:
+            return True
+        if state.rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.05)
+    return False
