@@ -26,6 +26,7 @@ from typing import Any
 from demo_prompts import CONFIG, IDENTIFIERS, POLICY, PROMPTS, TOOL_ARGUMENTS
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import track
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -227,7 +228,9 @@ def _facts(console: Console, client: Any) -> None:
     step = max(1, len(rows) // ASKED)
     table = Table("question (held out)", "before tuning", "after tuning", "the rows say")
     right = [0, 0]
-    for row in rows[::step][:ASKED]:
+    for row in track(
+        rows[::step][:ASKED], "asking both", console=Console(stderr=True), transient=True
+    ):
         *asked, wanted = row["messages"]
         answers = []
         for position, model in enumerate(("base", "clinic")):
