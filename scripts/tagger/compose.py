@@ -78,7 +78,13 @@ class Composer:
         """One slot's value, labelled."""
         r, v, lang = self.rng, self.v, out.lang
         person = BIT["PERSON"]
-        if p is not None and kind in ("n", "f", "l") and lang in CASES and r.random() < (0.25 if lang in ("pl", "cs", "hr", "ru", "uk", "fi", "hu", "tr") else 0.02):
+        if (
+            p is not None
+            and kind in ("n", "f", "l")
+            and lang in CASES
+            and r.random()
+            < (0.25 if lang in ("pl", "cs", "hr", "ru", "uk", "fi", "hu", "tr") else 0.02)
+        ):
             p = inflect(p, lang, r)
         if p is not None and kind in PERSONAL - {"u", "e"}:
             last = p.last.upper() if caps else p.last

@@ -115,11 +115,24 @@ PRONOUN = re.compile(
 )
 
 
-CHAT = ("{u}: ", "<{u}> ", "[{t}] {u}: ", "{u}  {t}\n", "@{u} ", "{u} — {t}\n", "{u} wrote:\n", "({t}) {u}: ", "{t} {u} ", "{u}\n")
+CHAT = (
+    "{u}: ",
+    "<{u}> ",
+    "[{t}] {u}: ",
+    "{u}  {t}\n",
+    "@{u} ",
+    "{u} — {t}\n",
+    "{u} wrote:\n",
+    "({t}) {u}: ",
+    "{t} {u} ",
+    "{u}\n",
+)
 """How a post is led by who wrote it."""
 
 
-def address(s: Sample, names: Names, rng: random.Random, user: Callable[[Person], str], slang: list[str]) -> Sample:
+def address(
+    s: Sample, names: Names, rng: random.Random, user: Callable[[Person], str], slang: list[str]
+) -> Sample:
     """``s`` with somebody named in it: where a pronoun stood, or spoken to before or after."""
     out = Sample(s.name, "", s.lang, s.rest, s.coded)
     end, person, small = (
@@ -137,7 +150,11 @@ def address(s: Sample, names: Names, rng: random.Random, user: Callable[[Person]
         return n.lower() if small else n
 
     if rng.random() < 0.15:
-        lead, _, tail = rng.choice(CHAT).replace("{t}", f"{rng.randint(0, 23):02}:{rng.randint(0, 59):02}").partition("{u}")
+        lead, _, tail = (
+            rng.choice(CHAT)
+            .replace("{t}", f"{rng.randint(0, 23):02}:{rng.randint(0, 59):02}")
+            .partition("{u}")
+        )
         out.add(lead)
         if rng.random() < 0.7:
             out.add(user(names.person("en")), BIT["USERNAME"])
@@ -175,8 +192,11 @@ def address(s: Sample, names: Names, rng: random.Random, user: Callable[[Person]
         out.add(rng.choice((", ", " ", ": ", "! ", "... ", "? ", " - ", ". ")))
         before = False
     edits = [
-        (m.start(), m.end(), person, name()) if rng.random() < 0.75 else (m.start(), m.end(), 0, rng.choice(slang))
-        for m in places if rng.random() < 0.6
+        (m.start(), m.end(), person, name())
+        if rng.random() < 0.75
+        else (m.start(), m.end(), 0, rng.choice(slang))
+        for m in places
+        if rng.random() < 0.6
     ]
     todo = sorted([(a, b, m, "") for a, b, m in s.spans] + edits)
     for a, b, mask, new in todo:

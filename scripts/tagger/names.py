@@ -4,6 +4,8 @@ Lists come from the gazetteers folder (licences beside them). 22 % of the names 
 that the tagger learns what surrounds a name and does not only learn lists.
 """
 
+# ruff: noqa: E501  (tables read better with long lines)
+
 from __future__ import annotations
 
 import gzip
@@ -172,15 +174,23 @@ CASES = {
 
 def inflect(p: Person, lang: str, rng: random.Random) -> Person:
     """``p`` in another grammatical case, roughly: names are not always in the nominative."""
+
     def bend(name: str) -> str:
-        fits = [(a, b) for a, b in CASES[lang] if a and name.endswith(a)] or [(a, b) for a, b in CASES[lang] if not a]
+        fits = [(a, b) for a, b in CASES[lang] if a and name.endswith(a)] or [
+            (a, b) for a, b in CASES[lang] if not a
+        ]
         if not fits:
             return name
         a, b = rng.choice(fits)
         return name[: len(name) - len(a)] + b
+
     if lang in ("pl", "cs", "hr", "ru", "uk"):
         return Person(bend(p.first), p.middle, bend(p.last))
-    return Person(p.first, p.middle, bend(p.last)) if rng.random() < 0.6 else Person(bend(p.first), p.middle, p.last)
+    return (
+        Person(p.first, p.middle, bend(p.last))
+        if rng.random() < 0.6
+        else Person(bend(p.first), p.middle, p.last)
+    )
 
 
 COMMON_FIRST, FIRST, COMMON_LAST, LAST, CITY, COUNTRY, STREET, TITLE, COMPANY, COMPANY_TYPE = (

@@ -139,7 +139,10 @@ class Neutral:
         case = r.choice((str.title, str.capitalize, str.capitalize, str.upper, str.lower))
         if r.random() < 0.15:
             words = self.w["slang"]
-        items = [case(" ".join(r.choice(words) for _ in range(r.randint(1, 4)))) for _ in range(r.randint(1, 6))]
+        items = [
+            case(" ".join(r.choice(words) for _ in range(r.randint(1, 4))))
+            for _ in range(r.randint(1, 6))
+        ]
         dress = r.randrange(8)
         if dress == 0:
             return "\n".join(f"{i + 1}. {x}" for i, x in enumerate(items))
@@ -152,7 +155,13 @@ class Neutral:
         if dress == 4:
             return "\n".join(f"{x}: {r.choice(words)} {r.choice(words)}" for x in items)
         if dress == 5:
-            return "# " + items[0] + "\n\n" + " ".join(r.choice(words).lower() for _ in range(r.randint(3, 14))).capitalize() + "."
+            return (
+                "# "
+                + items[0]
+                + "\n\n"
+                + " ".join(r.choice(words).lower() for _ in range(r.randint(3, 14))).capitalize()
+                + "."
+            )
         if dress == 6:
             return '"' + '", "'.join(items) + '"'
         return items[0] + r.choice((".", "!", "?", "...", ":", "", " " + self.v.filler("num")))
@@ -164,8 +173,19 @@ class Neutral:
         def name() -> str:
             w = [r.choice(words).lower() for _ in range(r.choice((1, 1, 1, 2, 2, 3)))]
             if r.random() < 0.15:
-                w = ["".join(r.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(r.randint(1, 4)))]
-            return r.choice(("_".join(w), "_".join(w), w[0] + "".join(x.title() for x in w[1:]), "".join(x.title() for x in w), "_".join(w).upper(), "".join(w)))
+                w = [
+                    "".join(r.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(r.randint(1, 4)))
+                ]
+            return r.choice(
+                (
+                    "_".join(w),
+                    "_".join(w),
+                    w[0] + "".join(x.title() for x in w[1:]),
+                    "".join(x.title() for x in w),
+                    "_".join(w).upper(),
+                    "".join(w),
+                )
+            )
 
         line = r.choice((
             "{} = {}.{}", "{} = {}({}, {})", "self.{} = {}", "'{}': 1, '{}': 0, '{}': 1", "import {}\nfrom {} import {}", "def {}({}, {}):\n    return {}",

@@ -142,7 +142,10 @@ class Values:
         """A password as people make them."""
         r = self.rng
         w = r.choice(WORDS) if r.random() < 0.4 else r.choice(self.names.words).lower()
-        leet = "".join({"e": "3", "o": "0", "a": "4", "i": "1", "s": "$"}.get(c, c) if r.random() < 0.5 else c for c in w).title()
+        leet = "".join(
+            {"e": "3", "o": "0", "a": "4", "i": "1", "s": "$"}.get(c, c) if r.random() < 0.5 else c
+            for c in w
+        ).title()
         return r.choice((
             lambda: leet + r.choice("!#$@*&%-_.") + str(r.randint(1, 999)) + r.choice(("", "x", "!", "Z")),
             lambda: leet + str(r.randint(1, 99)) + r.choice("!#$@*&"),

@@ -46,6 +46,7 @@ class Tagger:
     """A :class:`sovereign.types.Recognizer`. Safe for threads; loads in about 0.1 s."""
 
     name = "tagger"
+    by_words = True
 
     def __init__(self, net: Net | None = None) -> None:
         """``net`` is the packaged model unless given. Raises :class:`ConfigError` if its file is
@@ -110,8 +111,7 @@ def _reserved(text: str, s: Span) -> bool:
     """Whether it is an e-mail address that RFC 2606 keeps for examples, or nobody's."""
     if s.label != "EMAIL":
         return False
-    value = text[s.start : s.end + 40].lower()
-    return _EXAMPLE.match(value) is not None
+    return _EXAMPLE.match(text[s.start : s.end].lower()) is not None
 
 
 _EXAMPLE = re.compile(
@@ -177,6 +177,7 @@ _INSIDE: Mapping[str, Callable[[str, int], bool]] = {
     "ID": _linked("-./"),
     "USERNAME": _linked("-._"),
     "PHONE": _linked("-."),
+    "EMAIL": _linked("-._+%@"),
     "SECRET": lambda text, i: not text[i].isspace() and text[i] not in "\"'`<>,;:=@|/\\()[]{}",
 }
 
