@@ -72,7 +72,7 @@ class Tagger:
         for p, starts, ends in self.read(text):
             likely += stretches(p, starts, ends)
         whole = _disjoint([t for s in _joined(likely) if (t := _trimmed(text, s)) is not None])
-        sure = [s for s in kept(text, whole) if not _reserved(text, s)]
+        sure = [s for s in kept(text, whole) if not (_reserved(text, s) or _slight(text, s))]
         extra = columns(text, sure)
         return _disjoint([*sure, *extra]) if extra else sure
 
@@ -114,6 +114,17 @@ def _reserved(text: str, s: Span) -> bool:
     return _EXAMPLE.match(text[s.start : s.end].lower()) is not None
 
 
+def _slight(text: str, s: Span) -> bool:
+    """Whether it is a plain word and a digit or two: "one 2" identifies nobody."""
+    if s.label != "ID" or s.end - s.start > 8:
+        return False
+    value = text[s.start : s.end]
+    spoken = value.replace(" ", "").isalpha() and " " in value
+    signs = sum(c.isdigit() or c.isupper() for c in value)
+    return signs < 3 and not spoken and _WORD.search(value) is not None
+
+
+_WORD = re.compile(r"[^\W\d_]{3}")
 _EXAMPLE = re.compile(
     r"[^\s@]*@(?:[\w-]+\.)*example(?:\.(?:com|org|net))?(?![\w.-]*\w)"
     r"|[^\s@]*@localhost|(?:no-?reply|do-?not-?reply)@"
