@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sovereign.guard.recognizers.rules import no_placeholder
+from sovereign.guard.recognizers.rules.secrets import no_placeholder
 from sovereign.types import Finding
 
 __all__ = ["LABELS", "Label", "LabelsRecognizer"]
