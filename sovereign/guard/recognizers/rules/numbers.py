@@ -110,6 +110,8 @@ def _judged(text: str, lowered: str, a: int, b: int, whole: bool) -> Iterator[Fi
     for form in forms:
         if not form.check(compact):
             continue
+        if form.entity == "US_SSN" and compact != upper and not _as_written(form, upper):
+            continue  # 7078-72-555 is a part's number
         near = _words(form).search(lowered, max(0, a - CONTEXT), a) is not None
         if near or (form.alone and whole and text[a:b] == upper) or _as_written(form, upper):
             score = NAMED if near or form.entity == "CREDIT_CARD" else PLAIN

@@ -43,7 +43,8 @@ def within(text: str, start: int, end: int) -> Iterator[Finding]:
     at = begin
     for pattern, score in ((_INTERNATIONAL, 0.75), (_NATIONAL, 0.7)):
         for m in pattern.finditer(text, begin, end):
-            if _fits(m.group(), 8 if pattern is _INTERNATIONAL else 9):
+            least = 8 if m.group()[0] == "+" else 11 if m.group().isdecimal() else 9
+            if _fits(m.group(), least):
                 yield Finding((), m.start(), m.end(), "PHONE_NUMBER", score, "rules:phone")
                 named, at = True, m.end()
     if not named and _NAMED.search(text, max(0, start - NEAR), start):

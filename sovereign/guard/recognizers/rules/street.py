@@ -31,7 +31,7 @@ _FIRST = re.compile(
     rf"|(?:\s[A-Z0-9]{{1,20}}){{1,4}}\s(?:{_TYPES[3:-1].upper()})\b"
     rf"|(?:\s?(?:bis|ter))?,?\s(?:rue|avenue|boulevard|bd|place|chemin|allée|impasse|quai)\s(?:{_WORD}\s?){{1,5}}"
     rf"|\s(?!Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
-    rf"[A-ZÀ-Þ][^\W\d_]{{2,30}}(?:\s[A-ZÀ-Þ][^\W\d_]{{2,30}})?\s\d{{1,4}}\b(?![.:%/-]){_UNIT}"
+    rf"[A-ZÀ-Þ][a-zà-ÿ][^\W\d_]{{1,30}}(?:\s[A-ZÀ-Þ][a-zà-ÿ][^\W\d_]{{1,30}})?\s\d{{1,4}}\b(?![.:%/-]){_UNIT}"
     rf")"
 )
 _LOWER = re.compile(r"\d{2,6}(?:\s[a-z]{3,20}){1,3}\s(?:street|avenue|road|boulevard|lane)\b")
