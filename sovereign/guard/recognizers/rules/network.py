@@ -25,6 +25,16 @@ _MAC = re.compile(
 _URL = re.compile(r"(?:https?|ftp)://[^\s<>\"'`]{3,2000}|(?<![\w.])www\.[^\s<>\"'`]{4,2000}", re.I)
 
 
+_PROFILE = re.compile(
+    r"(?:https?://)?(?:[\w-]+\.)?(?:facebook\.com|instagram\.com|tiktok\.com|twitter\.com|x\.com|threads\.net|"
+    r"linkedin\.com/in|t\.me|wa\.me|github\.com|gitlab\.com|xing\.com/profile|vk\.com|patreon\.com|venmo\.com)/"
+    r"@?[\w.-]{3,60}/?(?![\w/-])",
+    re.I,
+)
+_NO_PROFILE = re.compile(r"/(?:about|login|settings|features|pricing|explore|share|search|home|help|legal|privacy)/?$")
+"""Pages of one person, not of a project or of the service."""
+
+
 def ipv4(text: str, start: int, end: int) -> Iterator[Finding]:
     """IPv4 addresses in a run of digits."""
     for m in _V4.finditer(text, start, min(len(text), end + 3)):
@@ -51,6 +61,10 @@ def others(text: str) -> Iterator[Finding]:
     if "://" in text or "www." in text or "WWW." in text:
         for m in _URL.finditer(text):
             yield Finding((), m.start(), m.end(), "URL", 0.6, "rules:web_address")
+    if ".com/" in text or ".me/" in text or ".net/" in text:
+        for m in _PROFILE.finditer(text):
+            if _NO_PROFILE.search(m.group()) is None and (not m.start() or not text[m.start() - 1].isalnum()):
+                yield Finding((), m.start(), m.end(), "USERNAME", 0.7, "rules:profile")
 
 
 def _is_v6(value: str) -> bool:

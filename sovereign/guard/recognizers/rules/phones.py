@@ -12,6 +12,8 @@ __all__ = ["within"]
 _INTERNATIONAL = re.compile(
     r"(?:\+|(?<![\d.\-/])00)(?:\(?[1-9]\d{0,3}\)?)[\s.\-\u00a0]?(?:\(0?\d{1,5}\)[\s.\-]?)?\d{1,5}"
     r"(?:[\s.\-/\u00a0]{1,2}\d{1,5}){0,6}(?:\s?(?:x|ext\.?)\s?\d{1,5})?(?!\d)"
+    r"|\+[1-9]\d{7,14}(?!\d)"
+    r"|\+[1-9]\d{0,3}[\s.\-\u00a0]\d{6,12}(?!\d)"
 )
 _NATIONAL = re.compile(
     r"(?<![\w.+/-])(?:1[\s.\-])?(?:\(\d{3}\)\s?|\d{3}[\-. ])\d{3}[\-. ]\d{4}(?:\s?(?:x|ext\.?)\s?\d{1,5})?(?![\w-])"
@@ -30,6 +32,10 @@ _BARE = re.compile(
     r"(?<![\w.+/\-(])(?:\(?\d{3}\)?[ .\-]?\d{3}[ .\-]?\d{4}|\d{3}[ .\-]\d{4}|\d{7,12}|\d{2,5}(?:[ .\-/]\d{2,5}){1,4})(?![\w-])"
 )
 _DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}\b|0?123456789\d*$|\d{4}-\d{4}\b")
+_NOT_PHONES = re.compile(
+    r"(?:ndc|isbn|issn|doi|sku|ean|gtin|part|article|art|lot|batch|cas|version|invoice|order|iban)[\s.:#-]{0,3}(?:no\.?|nr\.?)?\s?\(?$",
+    re.I,
+)
 NEAR = 32
 
 
@@ -39,6 +45,8 @@ def within(text: str, start: int, end: int) -> Iterator[Finding]:
     while begin and start - begin < 2 and text[begin - 1] in "+(":
         begin -= 1
     end = min(len(text), end + 10)
+    if _NOT_PHONES.search(text, max(0, begin - 16), begin):
+        return
     named = False
     at = begin
     for pattern, score in ((_INTERNATIONAL, 0.75), (_NATIONAL, 0.7)):
