@@ -17,7 +17,9 @@ __all__ = ["LabelsRecognizer"]
 _WORD = re.compile(r"[^\W\d_]+")
 _DIGIT = re.compile(r"\d")
 _CLOSING = re.compile(r"[.\-/]+$")
-_NOBODYS = re.compile(r"(?:INC|CVE|RFC|ISO|JIRA|BUG|PR|SEV|CHG|RITM|PEP|DIN|EN|IEC|IEEE)[-# ]?\d", re.I)
+_NOBODYS = re.compile(
+    r"(?:INC|CVE|RFC|ISO|JIRA|BUG|PR|SEV|CHG|RITM|PEP|DIN|EN|IEC|IEEE)[-# ]?\d", re.I
+)
 """Tickets of a help desk, standards, weaknesses: numbers of no person."""
 
 
@@ -56,9 +58,7 @@ class LabelsRecognizer:
                     found += _judged(label, match)
         return found
 
-    def _at(
-        self, text: str, at: int, chosen: tuple[int, ...], numbered: bool
-    ) -> Iterator[Finding]:
+    def _at(self, text: str, at: int, chosen: tuple[int, ...], numbered: bool) -> Iterator[Finding]:
         for i in chosen:
             if i == self._titled:
                 match = TITLED.match(text, at)

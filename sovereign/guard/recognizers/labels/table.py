@@ -126,7 +126,9 @@ LABELS: tuple[Label, ...] = (
         r"(?:iris|retina|fingerprint|voice[\s]?print|face[\s]?print|biometric)(?:[\s_](?:id|template|hash|scan|token))?",
         r"(?=[A-Za-z:\-]{0,12}\d)[A-Za-z0-9][A-Za-z0-9:\-]{7,80}",
     ),
-    Label("US_EIN", r"ein|fein|employer[\s]identification|federal[\s]tax[\s]id", r"\d{2}-\d{7}", 0.95),
+    Label(
+        "US_EIN", r"ein|fein|employer[\s]identification|federal[\s]tax[\s]id", r"\d{2}-\d{7}", 0.95
+    ),
     Label(
         "US_DRIVER_LICENSE",
         r"(?:a[lkzr]|c[aot]|d[ec]|fl|ga|hi|i[dlna]|k[sy]|la|m[edainsot]|n[evhjmycd]|o[hkr]|pa|ri|s[cd]|t[nx]|ut|v[ta]|w[aviy])[\s]dl",

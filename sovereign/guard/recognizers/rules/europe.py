@@ -9,6 +9,7 @@ from sovereign.guard.recognizers.rules.checks import (
     date8,
     iso7064_11_10,
     luhn,
+    verhoeff,
     weighted,
 )
 
@@ -142,8 +143,44 @@ def es_nass(v: str) -> bool:
 _ODD = dict(
     zip(
         "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-        (1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21)
-        + (2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23),
+        (
+            1,
+            0,
+            5,
+            7,
+            9,
+            13,
+            15,
+            17,
+            19,
+            21,
+            1,
+            0,
+            5,
+            7,
+            9,
+            13,
+            15,
+            17,
+            19,
+            21,
+            2,
+            4,
+            18,
+            20,
+            11,
+            3,
+            6,
+            8,
+            12,
+            14,
+            16,
+            10,
+            22,
+            25,
+            24,
+            23,
+        ),
         strict=True,
     )
 )
@@ -222,7 +259,9 @@ def cz_birth_number(v: str) -> bool:
 def ro_cnp(v: str) -> bool:
     """Cod numeric personal: sex, birth date, county, modulo 11."""
     check = weighted(v, (2, 7, 9, 1, 4, 6, 3, 5, 8, 2, 7, 9)) % 11
-    return v[0] != "0" and date6(v[1:3], v[3:5], v[5:7]) and int(v[12]) == (check % 10 or check // 10)
+    return (
+        v[0] != "0" and date6(v[1:3], v[3:5], v[5:7]) and int(v[12]) == (check % 10 or check // 10)
+    )
 
 
 def bg_egn(v: str) -> bool:
@@ -326,8 +365,8 @@ def tr_national_id(v: str) -> bool:
 
 
 def lu_matricule(v: str) -> bool:
-    """Matricule: birth date, Luhn over the first twelve."""
-    return date8(v[:4], v[4:6], v[6:8]) and luhn(v[:12])
+    """Matricule: birth date, then Luhn, then Verhoeff, each over the first eleven."""
+    return date8(v[:4], v[4:6], v[6:8]) and luhn(v[:12]) and verhoeff(v[:11] + v[12])
 
 
 def eu_vat_de(v: str) -> bool:
@@ -338,4 +377,3 @@ def eu_vat_de(v: str) -> bool:
 def fr_vat(v: str) -> bool:
     """Numéro de TVA: modulo 97 over the SIREN."""
     return v[:2] == "FR" and luhn(v[4:]) and (12 + 3 * (int(v[4:]) % 97)) % 97 == int(v[2:4])
-

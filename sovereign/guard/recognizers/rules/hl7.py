@@ -15,12 +15,29 @@ _RULES = (
     ("hl7_birth_date", "DATE_OF_BIRTH", re.compile(r"\^[^|\n]*\|[^|\n]*\|((?:19|20)\d{6})\|[FMOU]?\|")),
     ("hl7_address", "STREET_ADDRESS", re.compile(r"\|(\d{1,6} [A-Z0-9 .]{3,60})\^")),
 )  # fmt: skip
-_HEADERS = frozenset("ADT ORU ORM SIU MDM DFT BAR ACK VXU OML QBP RSP MFN RDE".split())
+_HEADERS = frozenset(
+    [
+        "ADT",
+        "ORU",
+        "ORM",
+        "SIU",
+        "MDM",
+        "DFT",
+        "BAR",
+        "ACK",
+        "VXU",
+        "OML",
+        "QBP",
+        "RSP",
+        "MFN",
+        "RDE",
+    ]
+)
 
 
 def fields(text: str) -> Iterator[Finding]:
     """What the carets part, if there are any."""
-    if "^" not in text or "|" not in text and text.count("^") < 2:
+    if "^" not in text or ("|" not in text and text.count("^") < 2):
         return
     for name, entity, pattern in _RULES:
         for m in pattern.finditer(text):

@@ -1,5 +1,7 @@
 """IP and MAC addresses, and web addresses. Not versions, networks or hosts of everybody."""
 
+# ruff: noqa: E501 - a pattern broken in two is two riddles
+
 from __future__ import annotations
 
 import ipaddress
@@ -31,7 +33,9 @@ _PROFILE = re.compile(
     r"@?[\w.-]{3,60}/?(?![\w/-])",
     re.I,
 )
-_NO_PROFILE = re.compile(r"/(?:about|login|settings|features|pricing|explore|share|search|home|help|legal|privacy)/?$")
+_NO_PROFILE = re.compile(
+    r"/(?:about|login|settings|features|pricing|explore|share|search|home|help|legal|privacy)/?$"
+)
 """Pages of one person, not of a project or of the service."""
 
 
@@ -63,7 +67,9 @@ def others(text: str) -> Iterator[Finding]:
             yield Finding((), m.start(), m.end(), "URL", 0.6, "rules:web_address")
     if ".com/" in text or ".me/" in text or ".net/" in text:
         for m in _PROFILE.finditer(text):
-            if _NO_PROFILE.search(m.group()) is None and (not m.start() or not text[m.start() - 1].isalnum()):
+            if _NO_PROFILE.search(m.group()) is None and (
+                not m.start() or not text[m.start() - 1].isalnum()
+            ):
                 yield Finding((), m.start(), m.end(), "USERNAME", 0.7, "rules:profile")
 
 

@@ -1,6 +1,8 @@
 """Reads every run of digits once and says what it is: a card, a national identifier, a phone, an
 address's house number, an IP address, a date, an age. One pass, whatever the number of kinds."""
 
+# ruff: noqa: E501 - a pattern broken in two is two riddles
+
 from __future__ import annotations
 
 import re
@@ -19,11 +21,11 @@ __all__ = ["numbers"]
 CONTEXT = 48
 """Characters before a number in which a word may name it."""
 
-_CHAIN = re.compile(r"\d[0-9A-Za-z]*(?:[ .\-/()\u00a0]{1,3}(?:\d[0-9A-Za-z]*|[A-Z]{1,3}\d[0-9A-Za-z]*|[A-Z](?![A-Za-z0-9])))*")
-_TOKEN = re.compile(r"[^ \u00a0]+")
-_SHAPE = str.maketrans(
-    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", "9" * 10 + "A" * 26, " .-/()+\u00a0"
+_CHAIN = re.compile(
+    r"\d[0-9A-Za-z]*(?:[ .\-/()\u00a0]{1,3}(?:\d[0-9A-Za-z]*|[A-Z]{1,3}\d[0-9A-Za-z]*|[A-Z](?![A-Za-z0-9])))*"
 )
+_TOKEN = re.compile(r"[^ \u00a0]+")
+_SHAPE = str.maketrans("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", "9" * 10 + "A" * 26, " .-/()+\u00a0")
 _COMPACT = str.maketrans("", "", " .-/()+\u00a0")
 _MOST_TOKENS = 8
 
@@ -39,8 +41,8 @@ def numbers(text: str) -> Iterator[Finding]:
             start = _word_start(text, start)
         elif start > 2 and text[start - 1] in " -" and text[start - 2].isupper():
             start = _prefix_start(text, start)
-        digits = sum(map(str.isdigit, match.group())) if end - start > 6 else 0
-        if digits >= 6 and end - start < 160:
+        digits = sum(map(str.isdigit, match.group())) if end - start > 7 else 0
+        if digits >= 5 and end - start < 160:
             if not lowered:
                 lowered = text.lower()
                 if len(lowered) != len(text):

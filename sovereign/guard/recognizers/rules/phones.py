@@ -1,5 +1,7 @@
 """Phone numbers: international with a country's code, or national as people group them."""
 
+# ruff: noqa: E501 - a pattern broken in two is two riddles
+
 from __future__ import annotations
 
 import re

@@ -62,7 +62,20 @@ RULES: tuple[SecretRule, ...] = (
             r"AGE-SECRET-KEY-1[A-Z0-9]{50,}|nvapi-[\w-]{20,}|tskey-[\w-]{20,}|glrt-[\w-]{20,}|PMAK-[a-f0-9-]{50,}|"
             r"sntrys_[\w+/=-]{20,}|xkeysib-[a-f0-9-]{60,}|rubygems_[a-f0-9]{48})(?![A-Za-z0-9])"
         ),
-        ("sk-", "glpat-", "xox", "xapp-", "pypi-", "key-", "KEY-1", "nvapi-", "glrt-", "PMAK-", "sntrys_", "rubygems_"),
+        (
+            "sk-",
+            "glpat-",
+            "xox",
+            "xapp-",
+            "pypi-",
+            "key-",
+            "KEY-1",
+            "nvapi-",
+            "glrt-",
+            "PMAK-",
+            "sntrys_",
+            "rubygems_",
+        ),
     ),
     SecretRule(
         "prefix_underscore",
@@ -72,7 +85,26 @@ RULES: tuple[SecretRule, ...] = (
             r"dop_v1_[a-f0-9]{64}|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}|gsk_[A-Za-z0-9]{20,}|r8_[A-Za-z0-9]{20,}|"
             r"lin_api_[A-Za-z0-9]{30,}|pat_[A-Za-z0-9]{30,}|sqp_[a-f0-9]{40}|dckr_pat_[\w-]{20,})(?![A-Za-z0-9])"
         ),
-        ("k_live_", "k_test_", "whsec_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "_pat_", "hf_", "npm_", "dop_v1_", "shp", "gsk_", "r8_", "lin_api_", "pat_", "sqp_"),
+        (
+            "k_live_",
+            "k_test_",
+            "whsec_",
+            "ghp_",
+            "gho_",
+            "ghu_",
+            "ghs_",
+            "ghr_",
+            "_pat_",
+            "hf_",
+            "npm_",
+            "dop_v1_",
+            "shp",
+            "gsk_",
+            "r8_",
+            "lin_api_",
+            "pat_",
+            "sqp_",
+        ),
     ),
     SecretRule(
         "prefix_letters",
@@ -80,7 +112,20 @@ RULES: tuple[SecretRule, ...] = (
             r"(?<![A-Za-z0-9])(?:(?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA)[A-Z0-9]{16}|AIza[\w-]{35}|ya29\.[\w-]{20,}|"
             r"SG\.[\w-]{16,}\.[\w-]{16,}|dapi[a-f0-9]{32}|hvs\.[\w-]{20,}|EAACEdEose0cBA\w{10,})(?![A-Za-z0-9])"
         ),
-        ("AKIA", "ASIA", "AROA", "AIDA", "ABIA", "ACCA", "AIza", "ya29.", "SG.", "dapi", "hvs.", "EAACEd"),
+        (
+            "AKIA",
+            "ASIA",
+            "AROA",
+            "AIDA",
+            "ABIA",
+            "ACCA",
+            "AIza",
+            "ya29.",
+            "SG.",
+            "dapi",
+            "hvs.",
+            "EAACEd",
+        ),
     ),
     SecretRule(
         "url_password",

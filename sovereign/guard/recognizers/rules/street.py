@@ -35,11 +35,33 @@ _FIRST = re.compile(
     rf")"
 )
 _LOWER = re.compile(r"\d{2,6}(?:\s[a-z]{3,20}){1,3}\s(?:street|avenue|road|boulevard|lane)\b")
-_ENDINGS = tuple(
-    "straße strasse str. gasse allee weg platz damm ufer straat laan plein gracht gatan gata vägen "
-    "vej gade katu tie veien utca".split()
+_ENDINGS = (
+    "straße",
+    "strasse",
+    "str.",
+    "gasse",
+    "allee",
+    "weg",
+    "platz",
+    "damm",
+    "ufer",
+    "straat",
+    "laan",
+    "plein",
+    "gracht",
+    "gatan",
+    "gata",
+    "vägen",
+    "vej",
+    "gade",
+    "katu",
+    "tie",
+    "veien",
+    "utca",
 )
-_NOT_STREETS = frozenset("weg platz gata gade katu tie damm ufer plein untie".split())
+_NOT_STREETS = frozenset(
+    ["weg", "platz", "gata", "gade", "katu", "tie", "damm", "ufer", "plein", "untie"]
+)
 _CAPITALS = re.compile(r"(?:[A-ZÀ-Þ][\w-]{1,40}[ -]){1,2}$")
 _LEADING = re.compile(
     r"\b(?:Calle|Avenida|Avda\.?|C/|Paseo|Plaza|Via|Viale|Corso|Piazza|Rua|ulica|ul\.|al\.|os\.)\s?"

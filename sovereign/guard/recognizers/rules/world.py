@@ -239,7 +239,9 @@ def au_medicare(v: str) -> bool:
 def au_abn(v: str) -> bool:
     """Business number: modulo 89."""
     first = str(int(v[0]) - 1)
-    return v[0] != "0" and weighted(first + v[1:], (10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19)) % 89 == 0
+    return (
+        v[0] != "0" and weighted(first + v[1:], (10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19)) % 89 == 0
+    )
 
 
 def au_acn(v: str) -> bool:
