@@ -92,6 +92,9 @@ class GuardConfig(StrictModel):
         "tagger",
         description='who finds names: "tagger" (ships with us), "spacy:PACKAGE", or "none"',
     )
+    presidio: bool = Field(
+        False, description="also run every pattern recogniser that presidio-analyzer ships"
+    )
     plugins: Words = Field((), description="entry points of sovereign.recognizers to load")
     key_file: FilePath = Field(
         Path(".sovereign/surrogate.key"), description="32 random bytes; `sovereign init` makes it"

@@ -91,8 +91,11 @@ def decide(policy: Policy, findings: Iterable[Finding], to: Destination) -> Verd
     """
     actions: list[Action] = []
     entities: dict[str, Counter[str]] = {}
+    known: dict[str, Action] = {}
     for finding in findings:
-        action = policy.action(finding.entity, to)
+        action = known.get(finding.entity)
+        if action is None:
+            action = known[finding.entity] = policy.action(finding.entity, to)
         actions.append(action)
         entities.setdefault(finding.entity, Counter())[action.verb] += 1
     return Verdict(

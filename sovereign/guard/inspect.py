@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from sovereign.config import Config
@@ -132,7 +132,8 @@ class Guard:
         unread = opaque.found(body, free, known)
         reads = [views.of_leaf(leaf) for leaf in free]
         hits = self.scanner.scan(free, reads, deadline)
-        chosen = resolve.resolve(free, reads, hits, partial(self._acts, to=to), self.policy.counts)
+        acts = cache(partial(self._acts, to=to))
+        chosen = resolve.resolve(free, reads, hits, acts, self.policy.counts)
         unread += opaque.blobs(free, chosen)
         verdict = decide(self.policy, [hit.finding for hit in chosen], to)
         verdict = opaque.judge(verdict, unread, self.policy, to)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from typing import TYPE_CHECKING, Any
 
 from sovereign import plugins
@@ -21,14 +22,19 @@ DEFAULT_NER = "tagger"
 
 def from_config(settings: GuardConfig) -> list[Recognizer]:
     """The recognisers of ``[guard]``. Raises :class:`ConfigError` or :class:`MissingExtra`."""
-    return build(settings.ner, settings.plugins)
+    return build(settings.ner, settings.plugins, presidio=settings.presidio)
 
 
-def build(ner: str = DEFAULT_NER, names: tuple[str, ...] = ()) -> list[Recognizer]:
-    """Rules, labels, Presidio's patterns, the recogniser of names that ``ner`` says, plugins."""
-    from sovereign.guard.recognizers import presidio
+def build(
+    ner: str = DEFAULT_NER, names: tuple[str, ...] = (), *, presidio: bool = False
+) -> list[Recognizer]:
+    """Rules, labels, the recogniser of names that ``ner`` says, plugins; and all of Presidio's own
+    patterns if ``presidio``. Nothing of Presidio is imported unless it is named."""
+    found: list[Recognizer] = [RulesRecognizer(), LabelsRecognizer()]
+    if presidio:
+        from sovereign.guard.recognizers.presidio import predefined
 
-    found: list[Recognizer] = [RulesRecognizer(), LabelsRecognizer(), *presidio.predefined()]
+        found += predefined()
     found += _ner(ner)
     for name in names:
         found.append(_plugin(name))
@@ -55,12 +61,14 @@ def _ner(ner: str) -> list[Recognizer]:
 
 def _plugin(name: str) -> Recognizer:
     """An entry point: a recogniser, a class or function that makes one, or one of Presidio's."""
-    from sovereign.guard.recognizers.presidio import PresidioRecognizer, import_presidio
-
     made: Any = plugins.load("sovereign.recognizers", name)
     if inspect.isclass(made) or inspect.isfunction(made):
         made = made()
-    if isinstance(made, import_presidio().EntityRecognizer):
+    # Whoever made one of Presidio's has imported it already.
+    presidio = sys.modules.get("presidio_analyzer")
+    if presidio is not None and isinstance(made, presidio.EntityRecognizer):
+        from sovereign.guard.recognizers.presidio import PresidioRecognizer
+
         return PresidioRecognizer(made)
     if not all(hasattr(made, part) for part in ("name", "build", "recognize")):
         raise ConfigError(
