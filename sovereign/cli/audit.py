@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sovereign.cli.evidence import EVIDENCE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from sovereign.audit.reader import Shown
     from sovereign.audit.verify import Progress, Report
 
-__all__ = ["audit_command"]
+__all__ = ["audit_command", "configured"]
 
 POLL_SECONDS = 0.5
 ID_SHOWN = 10
@@ -37,6 +39,10 @@ _path = click.option(
 @click.group("audit")
 def audit_command() -> None:
     """Verify, show and follow the audit log."""
+
+
+for _command in EVIDENCE:
+    audit_command.add_command(_command)
 
 
 @audit_command.command("verify")
@@ -70,9 +76,9 @@ def verify_command(
 
     folder, key_from = path, "--key"
     if folder is None:
-        folder, configured = _configured(config)
-        if key is None and configured is not None:
-            key, key_from = configured, "[audit].key_file"
+        folder, known = configured(config)
+        if key is None and known is not None:
+            key, key_from = known, "[audit].key_file"
     try:
         with _progress() as progress:
             report = verify.verify(
@@ -129,7 +135,7 @@ def show_command(
         raise click.UsageError(f"--request must be {ID.says}")
     folder, before = path, None
     if folder is None:
-        folder, _ = _configured(config)
+        folder, _ = configured(config)
         before = _record_reading(config, folder, kind, request)
     shown = read(folder, last=last, kind=kind, request=request, before=before)
     _print(shown, as_json=as_json)
@@ -161,7 +167,7 @@ def key_command(config: Path, path: Path | None) -> None:
         raise AuditError(f"{path} holds no log.pub") from None
 
 
-def _configured(config: Path) -> tuple[Path, str | None]:
+def configured(config: Path) -> tuple[Path, str | None]:
     """The log's folder, and the verifier key if whoever asks may read the signing key."""
     from sovereign.audit.log import read_key
     from sovereign.audit.note import Signer
