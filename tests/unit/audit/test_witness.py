@@ -81,7 +81,7 @@ def test_a_fork_is_refused(tmp_path: Path) -> None:
 
 
 def test_each_bad_request_has_the_specifications_status(tmp_path: Path) -> None:
-    """Unknown log 404, unknown key 403, an old size past the checkpoint or no request at all 400."""
+    """Unknown log 404, unknown key 403, no request or an impossible one 400, a bad proof 422."""
     witness, _ = open_witness(tmp_path / "w", name=NAME, logs=[KEY])
     logs.grow(tmp_path / "log", 3)
     good = request(tmp_path / "log")
