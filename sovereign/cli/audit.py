@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sovereign.cli.evidence import EVIDENCE
+from sovereign.cli.search import search_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,7 +42,7 @@ def audit_command() -> None:
     """Verify, show and follow the audit log."""
 
 
-for _command in EVIDENCE:
+for _command in (*EVIDENCE, search_command):
     audit_command.add_command(_command)
 
 
