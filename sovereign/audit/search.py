@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sovereign.audit.durable import locked
 from sovereign.audit.stored import Stored
 from sovereign.audit.tokens import TokenKey
 from sovereign.audit.tree import Frontier
@@ -69,15 +68,15 @@ class Index:
         signed root; then the index is as it was.
         """
         _, newest = stored.checkpoint()
-        row = self._db.execute("SELECT size, peaks FROM state").fetchone()
-        known = Frontier.unpack(*row) if row else Frontier()
-        if known.size > newest.size:
-            raise LogTampered(
-                f"{known.size} records were indexed, and the log was signed up to {newest.size}",
-                index=newest.size,
-                hint="the log was rolled back; `sovereign audit verify --checkpoint` says more",
-            )
         with self._transaction():
+            row = self._db.execute("SELECT size, peaks FROM state").fetchone()
+            known = Frontier.unpack(*row) if row else Frontier()
+            if known.size > newest.size:
+                raise LogTampered(
+                    f"{known.size} records were indexed, the log was signed up to {newest.size}",
+                    index=newest.size,
+                    hint="the log was rolled back; `sovereign audit verify --checkpoint FILE`",
+                )
             leaves = self._read(stored, known.size, newest.size)
             now = known.extend(leaves)
             if now.root() != newest.root:
@@ -95,19 +94,22 @@ class Index:
         key: TokenKey,
         value: str,
         *,
-        entity: str | None = None,
         team: str | None = None,
         since: str = "",
         until: str = "~",
     ) -> Answer:
-        """Decisions about ``value`` whose time is in [since, until), of any entity and team unless
-        named. Times are as records write them (RFC 3339, UTC)."""
+        """Decisions about ``value`` whose time is in [since, until), of any team unless named.
+        Times are as records write them (RFC 3339, UTC).
+
+        Of every entity that was ever found: "SSN is 536…" may have been taken for another kind of
+        identifier, and a no must not hang on what a recogniser called it.
+        """
         tree = self.catch_up(stored)
         indices: set[int] = set()
         for seen_team, seen_entity, epoch in self._db.execute(
             "SELECT DISTINCT team, entity, epoch FROM seen WHERE key = ?", (key.id,)
         ):
-            if entity not in (None, seen_entity) or team not in (None, seen_team):
+            if team not in (None, seen_team):
                 continue
             token = bytes.fromhex(key.token(seen_team, seen_entity, epoch, value))
             rows = self._db.execute("SELECT idx FROM token WHERE token = ?", (token,))
@@ -175,7 +177,6 @@ def open_index(folder: Path | None) -> Iterator[Index]:
     with contextlib.ExitStack() as stack:
         name = ":memory:"
         if folder is not None:
-            stack.enter_context(locked(folder))
             file = folder / INDEX
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))

@@ -21,7 +21,7 @@ SHOWN = 50
 
 @click.command("search")
 @click.option("--value", help="The value; - reads it from stdin. Without it, you are asked.")
-@click.option("--entity", help="Only as this kind, such as US_SSN.")
+@click.option("--entity", help="What it is, such as US_SSN; goes into the record.")
 @click.option("--team", help="Only in this team's requests.")
 @click.option("--from", "since", help="From this day or moment (UTC): 2026-01-31 or …T08:00Z.")
 @click.option("--to", "until", help="To the end of this day, or to this moment (UTC).")
@@ -46,6 +46,8 @@ def search_command(
 ) -> None:
     """Find every decision about a value. The value itself is not in the log, and is not recorded.
 
+    It is found whatever kind a recogniser took it for, but only as far as one found it: what none
+    saw has no token. --entity says what you ask about; it does not narrow the search.
     It needs the token key. That somebody asked is recorded before the answer. Exit status 1 if
     nothing was found and "no" cannot be said.
     """
@@ -92,9 +94,7 @@ def search_command(
         open_index(folder if path is None else None) as index,
         open_stored(folder, verifier) as stored,
     ):
-        answer = index.search(
-            stored, key, wanted, entity=entity, team=team, since=start or "", until=stop or "~"
-        )
+        answer = index.search(stored, key, wanted, team=team, since=start or "", until=stop or "~")
     _say(answer, as_json=as_json)
     if not answer.found and not answer.complete:
         raise AuditError(

@@ -75,6 +75,12 @@ def test_a_value_is_found_in_every_month_and_team(tmp_path: Path) -> None:
     assert search(tmp_path, "ann  lee").found[0][0] == 1
 
 
+def test_a_value_is_found_whatever_it_was_taken_for(tmp_path: Path) -> None:
+    """A recogniser that calls a social security number an identifier must not cause a false no."""
+    decide(tmp_path, ("IDENTIFIER", SSN))
+    assert [index for index, _ in search(tmp_path, "123456789").found] == [1]
+
+
 def test_no_is_said_over_records_that_were_read_whole(tmp_path: Path) -> None:
     """Each decision had tokens of this key, and the tree of all records led to the signed root."""
     decide(tmp_path, ("US_SSN", SSN), times=5)
@@ -97,14 +103,13 @@ def test_no_is_not_said_over_decisions_without_tokens(tmp_path: Path) -> None:
     assert (answer.cut, answer.complete) == (1, False)
 
 
-def test_a_range_and_a_kind_limit_what_is_looked_at(tmp_path: Path) -> None:
+def test_a_range_and_a_team_limit_what_is_looked_at(tmp_path: Path) -> None:
     """Decisions out of the range neither answer nor spoil the answer."""
     decide(tmp_path, ("US_SSN", SSN), key=None)
     decide(tmp_path, ("US_SSN", SSN), at=MARCH)
     assert len(search(tmp_path, since="2026-03-01").found) == 1
     early = search(tmp_path, since="2026-01-01", until="2026-02-01")
     assert (early.found, early.decisions, early.complete) == ((), 1, False)
-    assert search(tmp_path, since="2026-03-01", entity="PERSON").found == ()
     assert search(tmp_path, since="2026-03-01", team="billing").found == ()
 
 
@@ -139,7 +144,7 @@ def test_a_rolled_back_log_is_not_searched(tmp_path: Path) -> None:
     decide(tmp_path / "log", ("US_SSN", SSN))
     search(tmp_path / "log")
     shutil.copy(tmp_path / "log" / "search.db", tmp_path / "old" / "search.db")
-    with pytest.raises(LogTampered, match="rolled back|indexed"):
+    with pytest.raises(LogTampered, match="were indexed"):
         search(tmp_path / "old")
 
 
