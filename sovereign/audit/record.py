@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from sovereign.audit.schema import ID, SCHEMA, validate
-from sovereign.audit.tokens import Tokens
 from sovereign.errors import RecordRejected
 from sovereign.types import JSON, Destination, Verdict
+
+if TYPE_CHECKING:
+    from sovereign.audit.tokens import Tokens
 
 __all__ = [
     "MAX_BYTES",

@@ -198,6 +198,12 @@ SCHEMA: dict[str, dict[str, Field]] = {
     "log.open": {"size": COUNT, "root": SHA256, "covered": COUNT},
     # A source that ends without it was killed, or still runs.
     "log.close": {},
+    "log.read": {
+        "command": WORD,
+        "records": COUNT.maybe,
+        "by_type": ID.maybe,
+        "by_request": ID.maybe,
+    },
     # Who asks for a value is recorded before the answer, under a token of its own.
     "log.search": {
         "token": TOKEN,
@@ -205,12 +211,6 @@ SCHEMA: dict[str, dict[str, Field]] = {
         "entity": ENTITY.maybe,
         "since": MOMENT.maybe,
         "until": MOMENT.maybe,
-    },
-    "log.read": {
-        "command": WORD,
-        "records": COUNT.maybe,
-        "by_type": ID.maybe,
-        "by_request": ID.maybe,
     },
 }
 """Record type to its fields. :func:`sovereign.audit.record.encode` adds the envelope (v, time,

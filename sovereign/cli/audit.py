@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sovereign.audit.reader import Shown
     from sovereign.audit.verify import Progress, Report
 
-__all__ = ["audit_command", "configured"]
+__all__ = ["audit_command"]
 
 POLL_SECONDS = 0.5
 ID_SHOWN = 10
@@ -77,7 +77,7 @@ def verify_command(
 
     folder, key_from = path, "--key"
     if folder is None:
-        folder, known = configured(config)
+        folder, known = _configured(config)
         if key is None and known is not None:
             key, key_from = known, "[audit].key_file"
     try:
@@ -136,7 +136,7 @@ def show_command(
         raise click.UsageError(f"--request must be {ID.says}")
     folder, before = path, None
     if folder is None:
-        folder, _ = configured(config)
+        folder, _ = _configured(config)
         before = _record_reading(config, folder, kind, request)
     shown = read(folder, last=last, kind=kind, request=request, before=before)
     _print(shown, as_json=as_json)
@@ -168,7 +168,7 @@ def key_command(config: Path, path: Path | None) -> None:
         raise AuditError(f"{path} holds no log.pub") from None
 
 
-def configured(config: Path) -> tuple[Path, str | None]:
+def _configured(config: Path) -> tuple[Path, str | None]:
     """The log's folder, and the verifier key if whoever asks may read the signing key."""
     from sovereign.audit.log import read_key
     from sovereign.audit.note import Signer

@@ -274,12 +274,12 @@ def witness_ask_command(
 def _log(config: Path, path: Path | None, key: str | None) -> tuple[Path, Verifier]:
     """The log's folder, and the key that what is written is checked with before it is written."""
     from sovereign.audit.note import Verifier
-    from sovereign.cli.audit import configured
+    from sovereign.cli.audit import _configured
     from sovereign.errors import AuditError
 
     folder = path
     if folder is None:
-        folder, known = configured(config)
+        folder, known = _configured(config)
         key = key or known
     if key is None:
         try:
