@@ -158,6 +158,10 @@ class AuditConfig(StrictModel):
     key_file: FilePath = Field(
         Path(".sovereign/audit.key"), description="Ed25519 seed; `sovereign init` makes it"
     )
+    token_key_file: FilePath = Field(
+        Path(".sovereign/token.key"),
+        description="32 random bytes: with it, and only with it, the log can be searched by value",
+    )
     origin: str = Field(
         "sovereign.local/audit",
         pattern=r"^[a-z0-9.\-]+(/[A-Za-z0-9._\-/]+)?$",

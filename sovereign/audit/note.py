@@ -18,7 +18,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sovereign.audit.tree import HASH_SIZE
 from sovereign.errors import LogTampered
 
-__all__ = ["Checkpoint", "Signer", "Verifier", "open_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "Signer",
+    "Verifier",
+    "b64",
+    "is_name",
+    "open_checkpoint",
+    "split_note",
+    "unb64",
+]
 
 ED25519 = b"\x01"
 """c2sp.org/signed-note#signature-types: 0x01 is Ed25519."""
@@ -44,15 +53,15 @@ class Verifier:
 
     def __str__(self) -> str:
         """The vkey: ``<name>+<key id in hex>+<base64(type || public key)>``."""
-        return f"{self.name}+{self.id.hex()}+{_b64(ED25519 + self._raw())}"
+        return f"{self.name}+{self.id.hex()}+{b64(ED25519 + self._raw())}"
 
     @classmethod
     def parse(cls, vkey: str) -> Verifier:
         """Raises :class:`LogTampered` unless ``vkey`` is exactly what :meth:`__str__` writes."""
         name, _, rest = vkey.strip().partition("+")
         key_id, _, encoded = rest.partition("+")
-        material = _unb64(encoded, "verifier key")
-        if not _is_name(name) or len(material) != 33 or material[:1] != ED25519:
+        material = unb64(encoded, "verifier key")
+        if not is_name(name) or len(material) != 33 or material[:1] != ED25519:
             raise LogTampered("not an Ed25519 verifier key")
         verifier = cls(name, Ed25519PublicKey.from_public_bytes(material[1:]))
         if verifier.id.hex() != key_id:
@@ -73,7 +82,7 @@ class Signer:
     @classmethod
     def from_seed(cls, name: str, seed: bytes) -> Signer:
         """``seed`` is RFC 8032's 32-byte private key."""
-        if not _is_name(name):
+        if not is_name(name):
             raise ValueError("a signer's name holds no space and no plus, and is not empty")
         return cls(name, Ed25519PrivateKey.from_private_bytes(seed))
 
@@ -86,7 +95,7 @@ class Signer:
         if not text.endswith("\n"):
             raise ValueError("a note's text ends in a newline")
         signature = self.verifier.id + self.key.sign(text.encode())
-        return f"{text}\n{_DASH}{self.name} {_b64(signature)}\n"
+        return f"{text}\n{_DASH}{self.name} {b64(signature)}\n"
 
     def __repr__(self) -> str:
         return f"Signer({self.verifier})"
@@ -102,7 +111,7 @@ class Checkpoint:
 
     def __str__(self) -> str:
         """The note's text: three lines."""
-        return f"{self.origin}\n{self.size}\n{_b64(self.root)}\n"
+        return f"{self.origin}\n{self.size}\n{b64(self.root)}\n"
 
     @classmethod
     def parse(cls, text: str) -> Checkpoint:
@@ -117,7 +126,7 @@ class Checkpoint:
         # "decimal, no leading zeroes"; a bound keeps int() from chewing on a megabyte of digits
         if not re.fullmatch(r"0|[1-9][0-9]{0,18}", size, re.ASCII):
             raise LogTampered("the checkpoint's size is not a number")
-        checkpoint = cls(origin, int(size), _unb64(root, "checkpoint's root"))
+        checkpoint = cls(origin, int(size), unb64(root, "checkpoint's root"))
         if not origin or len(checkpoint.root) != HASH_SIZE:
             raise LogTampered("the checkpoint's origin or root is not one")
         return checkpoint
@@ -129,7 +138,7 @@ def open_checkpoint(note: str, verifier: Verifier) -> Checkpoint:
 
     Lines that other keys signed (witnesses) are passed over, as c2sp.org/signed-note asks.
     """
-    text, signatures = _split(note)
+    text, signatures = split_note(note)
     ours = [s for name, s in signatures if name == verifier.name and s[:4] == verifier.id]
     if len(ours) != 1:
         raise LogTampered("the checkpoint is not signed by this log's key")
@@ -143,7 +152,7 @@ def open_checkpoint(note: str, verifier: Verifier) -> Checkpoint:
     return checkpoint
 
 
-def _split(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+def split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     """A note's text and its signature lines as (name, key id || signature)."""
     if len(note) > MAX_NOTE or any(c < " " and c != "\n" for c in note):
         raise LogTampered("the checkpoint is not a signed note")
@@ -155,28 +164,28 @@ def _split(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     found = []
     for line in block[:-1].split("\n"):
         name, _, encoded = line.removeprefix(_DASH).partition(" ")
-        signature = _unb64(encoded, "signature")
-        if not line.startswith(_DASH) or not _is_name(name) or len(signature) < 5:
+        signature = unb64(encoded, "signature")
+        if not line.startswith(_DASH) or not is_name(name) or len(signature) < 5:
             raise LogTampered("the checkpoint has a line that is no signature")
         found.append((name, signature))
     return text + "\n", found
 
 
-def _is_name(name: str) -> bool:
+def is_name(name: str) -> bool:
     """ "Key names MUST be non-empty, and MUST NOT contain any Unicode spaces or plus"."""
     return bool(name) and "+" not in name and not any(c.isspace() for c in name)
 
 
-def _b64(data: bytes) -> str:
+def b64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def _unb64(encoded: str, what: str) -> bytes:
+def unb64(encoded: str, what: str) -> bytes:
     """Standard base64. The decoder forgives stray bits at the end, so it is written again."""
     try:
         data = base64.b64decode(encoded.encode(), validate=True)
     except (binascii.Error, ValueError):
         data = b""
-    if not data or _b64(data) != encoded:
+    if not data or b64(data) != encoded:
         raise LogTampered(f"the {what} is not base64")
     return data

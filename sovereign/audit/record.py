@@ -9,10 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from sovereign.audit.schema import ID, SCHEMA, validate
 from sovereign.errors import RecordRejected
 from sovereign.types import JSON, Destination, Verdict
+
+if TYPE_CHECKING:
+    from sovereign.audit.tokens import Tokens
 
 __all__ = [
     "MAX_BYTES",
@@ -48,6 +52,7 @@ def intent(
     bytes_out: int,
     stream: bool,
     rerouted: bool = False,
+    tokens: Tokens | None = None,
 ) -> dict[str, JSON]:
     """What is about to leave: these exact bytes, to this destination, under this verdict."""
     return event(
@@ -67,6 +72,7 @@ def intent(
         bytes_out=bytes_out,
         stream=stream,
         rerouted=rerouted,
+        **_about(tokens),
     )
 
 
@@ -97,6 +103,7 @@ def refusal(
     code: str,
     status: int,
     verdict: Verdict | None = None,
+    tokens: Tokens | None = None,
 ) -> dict[str, JSON]:
     """A request that did not leave. ``code`` is the :class:`SovereignError`'s own."""
     decided: dict[str, JSON] = {}
@@ -118,6 +125,7 @@ def refusal(
         code=code,
         status=status,
         **decided,
+        **_about(tokens),
     )
 
 
@@ -170,6 +178,18 @@ def stamp_time(seconds: float) -> bytes:
     """Seconds since the epoch as RFC 3339 in UTC with milliseconds."""
     moment = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
     return moment.replace("+00:00", "Z").encode("ascii")
+
+
+def _about(tokens: Tokens | None) -> dict[str, JSON]:
+    """An empty list says that nothing was found; no list at all, that nobody made tokens."""
+    if tokens is None:
+        return {}
+    return {
+        "tokens": list(tokens.tokens),
+        "tokens_cut": True if tokens.cut else None,
+        "token_key": tokens.key,
+        "token_epoch": tokens.epoch,
+    }
 
 
 def _entities(verdict: Verdict) -> dict[str, dict[str, int]]:

@@ -65,10 +65,19 @@ GLOB = _pattern(r"[A-Za-z0-9._:/@*-]{1,128}", "an identifier that may hold *")
 WORD = _pattern(r"[a-z0-9_]{1,64}", "a word of a-z 0-9 _")
 LICENCE = _pattern(r"[A-Za-z0-9.+-]{1,64}", "an SPDX licence identifier")
 SHA256 = _pattern(r"[0-9a-f]{64}", "64 hex digits")
+TOKEN = _pattern(r"[0-9a-f]{32}", "32 hex digits")
+TOKEN_KEY = _pattern(r"[0-9a-f]{16}", "16 hex digits")
+EPOCH = _pattern(r"[0-9]{4}-[0-9]{2}", "a month")
+MOMENT = _pattern(r"[0-9:.TZ-]{10,24}", "a date and time in UTC")
+ENTITY = _pattern(r"[A-Z0-9_]{1,64}", "an entity's name")
 COMMIT = _pattern(r"[0-9a-f]{40}", "40 hex digits")
 COUNT = _integer()
 STATUS = _integer(599)
 BOOL = Field(lambda v: type(v) is bool, "true or false")
+TOKENS = Field(
+    lambda v: type(v) is list and len(v) <= 128 and all(map(TOKEN.fits, v)),
+    "at most 128 tokens of 32 hex digits",
+)
 ENTITIES = Field(_is_entities, "counts by entity and verb")
 VERDICT = _one_of(*VERBS)
 SIDE = _one_of("hosted", "local")
@@ -76,6 +85,14 @@ OUTCOME = _one_of("ok", "upstream_failed", "client_gone", "error")
 GLOBS = Field(
     lambda v: type(v) is list and len(v) <= 256 and all(map(GLOB.fits, v)), "a list of identifiers"
 )
+
+# Keyed tokens of the values that a decision was about; see tokens.py.
+ABOUT = {
+    "tokens": TOKENS.maybe,
+    "tokens_cut": BOOL.maybe,
+    "token_key": TOKEN_KEY.maybe,
+    "token_epoch": EPOCH.maybe,
+}
 
 SCHEMA: dict[str, dict[str, Field]] = {
     # What may leave: durable before the first byte is sent.
@@ -95,6 +112,7 @@ SCHEMA: dict[str, dict[str, Field]] = {
         "bytes_out": COUNT,
         "stream": BOOL,
         "rerouted": BOOL,
+        **ABOUT,
     },
     "request.result": {
         "request": ID,
@@ -116,6 +134,7 @@ SCHEMA: dict[str, dict[str, Field]] = {
         "verdict": VERDICT.maybe,
         "policy": SHA256.maybe,
         "entities": ENTITIES.maybe,
+        **ABOUT,
     },
     "gateway.start": {
         "version": ID,
@@ -184,6 +203,14 @@ SCHEMA: dict[str, dict[str, Field]] = {
         "records": COUNT.maybe,
         "by_type": ID.maybe,
         "by_request": ID.maybe,
+    },
+    # Who asks for a value is recorded before the answer, under a token of its own.
+    "log.search": {
+        "token": TOKEN,
+        "token_key": TOKEN_KEY,
+        "entity": ENTITY.maybe,
+        "since": MOMENT.maybe,
+        "until": MOMENT.maybe,
     },
 }
 """Record type to its fields. :func:`sovereign.audit.record.encode` adds the envelope (v, time,

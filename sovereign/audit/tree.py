@@ -6,7 +6,7 @@ A proof is verified by a function that returns nothing, or raises :class:`LogTam
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sovereign.errors import LogTampered
@@ -15,7 +15,10 @@ __all__ = [
     "EMPTY_ROOT",
     "HASH_SIZE",
     "Frontier",
+    "Subtrees",
+    "consistency_path",
     "consistency_proof",
+    "inclusion_path",
     "inclusion_proof",
     "leaf_hash",
     "node_hash",
@@ -91,32 +94,54 @@ class Frontier:
 
 def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
     """RFC 6962 section 2.1.1, PATH(m, D[n]): that ``leaves[index]`` is in their tree."""
-    if not 0 <= index < len(leaves):
-        raise ValueError(f"there is no leaf {index} among {len(leaves)}")
-    if len(leaves) == 1:
-        return []
-    k = _split(len(leaves))
-    if index < k:
-        return [*inclusion_proof(leaves[:k], index), _root(leaves[k:])]
-    return [*inclusion_proof(leaves[k:], index - k), _root(leaves[:k])]
+    return inclusion_path(_roots(leaves), index, len(leaves))
 
 
 def consistency_proof(leaves: Sequence[bytes], size: int) -> list[bytes]:
     """RFC 6962 section 2.1.2, PROOF(m, D[n]): that the tree of ``leaves`` begins with the tree of
     its first ``size`` leaves."""
-    if not 0 < size <= len(leaves):
-        raise ValueError(f"no consistency proof from {size} to {len(leaves)}")
-    return _subproof(leaves, size, whole=True)
+    return consistency_path(_roots(leaves), size, len(leaves))
 
 
-def _subproof(leaves: Sequence[bytes], size: int, *, whole: bool) -> list[bytes]:
-    """SUBPROOF(m, D[n], b): ``whole`` is b, true while the old root itself is already known."""
-    if size == len(leaves):
-        return [] if whole else [_root(leaves)]
-    k = _split(len(leaves))
-    if size <= k:
-        return [*_subproof(leaves[:k], size, whole=whole), _root(leaves[k:])]
-    return [*_subproof(leaves[k:], size - k, whole=False), _root(leaves[:k])]
+Subtrees = Callable[[int, int], bytes]
+"""MTH(D[start:stop]), for the ranges that RFC 6962 cuts a tree into. Who has all leaves, or tiles
+of them, can say it without handing over the leaves."""
+
+
+def inclusion_path(root_of: Subtrees, index: int, size: int) -> list[bytes]:
+    """RFC 6962 section 2.1.1, PATH(index, D[size])."""
+    if not 0 <= index < size:
+        raise ValueError(f"there is no leaf {index} among {size}")
+    path, start, stop = [], 0, size
+    while stop - start > 1:
+        middle = start + _split(stop - start)
+        if index < middle:
+            path.append(root_of(middle, stop))
+            stop = middle
+        else:
+            path.append(root_of(start, middle))
+            start = middle
+    return path[::-1]  # "from the leaf's sibling hash up to the root's child hash"
+
+
+def consistency_path(root_of: Subtrees, old: int, size: int) -> list[bytes]:
+    """RFC 6962 section 2.1.2, PROOF(old, D[size])."""
+    if not 0 < old <= size:
+        raise ValueError(f"no consistency proof from {old} to {size}")
+    path, start, stop = [], 0, size
+    while old < stop:
+        middle = start + _split(stop - start)
+        if old <= middle:
+            path.append(root_of(middle, stop))
+            stop = middle
+        else:
+            path.append(root_of(start, middle))
+            start = middle
+    # SUBPROOF(m, D[m], b): with b, which is true while nothing was cut off on the left, the old
+    # root itself is known and is left out.
+    if start > 0:
+        path.append(root_of(start, stop))
+    return path[::-1]
 
 
 def verify_inclusion(
@@ -187,8 +212,8 @@ def _split(n: int) -> int:
     return 1 << ((n - 1).bit_length() - 1)
 
 
-def _root(leaves: Sequence[bytes]) -> bytes:
-    return Frontier().extend(leaves).root()
+def _roots(leaves: Sequence[bytes]) -> Subtrees:
+    return lambda start, stop: Frontier().extend(leaves[start:stop]).root()
 
 
 def _hashes(*hashes: bytes) -> None:

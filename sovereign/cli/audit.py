@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sovereign.cli.evidence import EVIDENCE
+from sovereign.cli.search import search_command
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
@@ -37,6 +40,10 @@ _path = click.option(
 @click.group("audit")
 def audit_command() -> None:
     """Verify, show and follow the audit log."""
+
+
+for _command in (*EVIDENCE, search_command):
+    audit_command.add_command(_command)
 
 
 @audit_command.command("verify")
@@ -70,9 +77,9 @@ def verify_command(
 
     folder, key_from = path, "--key"
     if folder is None:
-        folder, configured = _configured(config)
-        if key is None and configured is not None:
-            key, key_from = configured, "[audit].key_file"
+        folder, known = _configured(config)
+        if key is None and known is not None:
+            key, key_from = known, "[audit].key_file"
     try:
         with _progress() as progress:
             report = verify.verify(

@@ -59,6 +59,8 @@ file = ".sovereign/keys.json"
 [audit]
 path = ".sovereign/audit"
 key_file = ".sovereign/audit.key"
+# With this key, and only with it, the log can be searched by value: keep it where the log is not.
+token_key_file = ".sovereign/token.key"
 # The log's name in its signed checkpoints: a host name of yours, and a path.
 origin = "sovereign.local/audit"
 
@@ -100,13 +102,13 @@ def init_command(folder: Path, preset: str) -> None:
 
 
 def _make_keys(folder: Path) -> None:
-    """Two keys of 32 random bytes each. A key that is already there is never replaced."""
+    """Three keys of 32 random bytes each. A key that is already there is never replaced."""
     import secrets
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     _write(folder / ".gitignore", b"*\n", 0o600)
-    for name in ("audit.key", "surrogate.key"):
+    for name in ("audit.key", "surrogate.key", "token.key"):
         if not (folder / name).exists():
             _write(folder / name, secrets.token_bytes(32), 0o600)
 
@@ -265,7 +267,7 @@ def _warnings(config: Config, policy: Policy) -> list[str]:
     keeps = Action.LOCAL.verb in verbs or policy.unreadable == "local"
     if keeps and config.gateway.local_model is None:
         found.append("the policy keeps data inside, but gateway.local_model names nobody: refused")
-    for key in (config.guard.key_file, config.audit.key_file):
+    for key in (config.guard.key_file, config.audit.key_file, config.audit.token_key_file):
         path = config.resolve(key)
         if not path.exists():
             found.append(f"{path} is not there: `sovereign init` in a new folder makes one")

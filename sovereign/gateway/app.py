@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from sovereign.audit.tokens import read_token_key
 from sovereign.config import Config
 from sovereign.gateway.clear import Clearance
 from sovereign.gateway.keys import KeyRing
@@ -44,7 +45,7 @@ def create_app(
     recorder = Recorder(log, metrics, guard.build)
     road = Road(
         keys=KeyRing(config.resolve(config.keys.file)),
-        clearance=Clearance(guard, upstreams, config.gateway.local_model),
+        clearance=Clearance(guard, upstreams, config.gateway.local_model, read_token_key(config)),
         upstreams=upstreams,
         recorder=recorder,
         workers=workers,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
+from sovereign.audit.tokens import Tokens
 from sovereign.errors import GatewayError, SovereignError, TooLarge
 from sovereign.gateway.keys import Key
 from sovereign.gateway.wires import Wire, dumps, error_body, should_retry, wire_of
@@ -50,6 +51,7 @@ class Asked:
     key: Key | None = None
     model: str | None = None
     verdict: Verdict | None = None
+    tokens: Tokens | None = None
     destination: Destination | None = None
     receipt: Receipt | None = None
     intended: bool = False

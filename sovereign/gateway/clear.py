@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from sovereign.audit.tokens import TokenKey
 from sovereign.errors import Refused, UnknownModel, Unreadable, Unsupported
 from sovereign.gateway import translate
 from sovereign.gateway.asked import Asked
@@ -61,8 +63,15 @@ class Cleared:
 class Clearance:
     """Guard and destinations together. Safe to use from several threads."""
 
-    def __init__(self, guard: Guard, upstreams: Upstreams, local_model: str | None) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        upstreams: Upstreams,
+        local_model: str | None,
+        token_key: TokenKey | None = None,
+    ) -> None:
         self._guard = guard
+        self._token_key = token_key
         self._upstreams = upstreams
         self._local_model = local_model
         self._names: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -88,6 +97,8 @@ class Clearance:
         form, sent_as = _fit(asked.path, shape, route.upstream, body)
         inspection = self._inspect(form, sent_as, route, asked)
         asked.verdict = verdict = inspection.verdict
+        if self._token_key is not None:  # the only use of the values; none of them is kept
+            asked.tokens = self._token_key.tokens(asked.key.team, inspection.values, time.time())
         rerouted = verdict.action is Action.LOCAL and verdict.destination.side == "hosted"
         if rerouted:
             route = self._fallback()

@@ -50,6 +50,7 @@ class Recorder:
             bytes_out=len(cleared.raw),
             stream=cleared.stream,
             rerouted=cleared.rerouted,
+            tokens=asked.tokens,
         )
         # From here on it may be in the log, even if we are cancelled while we wait.
         asked.intended = True
@@ -74,6 +75,7 @@ class Recorder:
                 code=error.code,
                 status=error.status,
                 verdict=asked.verdict,
+                tokens=asked.tokens,
             )
         )
 

@@ -17,7 +17,7 @@ from sovereign.guard.body import Limits
 from sovereign.guard.restore import Restorer
 from sovereign.guard.scan import Deadline, Scanner
 from sovereign.guard.surrogates import Surrogates
-from sovereign.guard.transform import Transformed, transform
+from sovereign.guard.transform import Transformed, transform, value_of
 from sovereign.policy import Policy, decide, load_policy
 from sovereign.types import JSON, Action, Destination, Finding, Recognizer, Verdict
 
@@ -39,13 +39,15 @@ class Inspection:
     """What the guard made of one request at one destination.
 
     ``findings`` runs parallel to ``verdict.actions``. ``body`` may be sent only if the verdict is
-    below LOCAL for this destination. ``repr`` shows counts.
+    below LOCAL for this destination. ``values`` are what was found, as (entity, value), whatever
+    the verdict is: only for keyed tokens, never to be stored. ``repr`` shows counts.
     """
 
     verdict: Verdict
     findings: tuple[Finding, ...]
     restorer: Restorer
     body: JSON
+    values: tuple[tuple[str, str], ...] = field(compare=False)
     _held: residual.Held = field(compare=False)
 
     def __repr__(self) -> str:
@@ -144,6 +146,7 @@ class Guard:
             findings=tuple(hit.finding for hit in chosen),
             restorer=Restorer(surrogates.issued),
             body=done.body,
+            values=tuple((h.finding.entity, value_of(free[h.leaf], h)) for h in chosen),
             _held=residual.Held(done.values, done.placeholders, known, self.limits),
         )
 

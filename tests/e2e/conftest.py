@@ -266,9 +266,10 @@ def gateway_at(
                 policy='file = "policy.toml"' if tiny else 'preset = "direct"',
                 guard='key_file = "surrogate.key"',
             )
-            + '[audit]\npath = "audit"\nkey_file = "audit.key"\n[keys]\nfile = "keys.json"\n'
+            + '[audit]\npath = "audit"\nkey_file = "audit.key"\ntoken_key_file = "token.key"\n'
+            + '[keys]\nfile = "keys.json"\n'
         )
-        for name in ("audit.key", "surrogate.key"):
+        for name in ("audit.key", "surrogate.key", "token.key"):
             (folder / name).write_bytes(os.urandom(32))
             (folder / name).chmod(0o600)
         command = [sys.executable, str(HERE / "tiny_gateway.py"), str(config)]

@@ -1,0 +1,193 @@
+"""Finds every decision about a value: yes with its records, or no over what was read whole.
+
+An index beside the log (``search.db``) holds each record's tokens. It is filled from records whose
+tree led to a signed root; each search first adds what is new, by the same check. So "no" is said
+of records that were all there, in order, as signed; never of a query that merely found nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sovereign.audit.stored import Stored
+from sovereign.audit.tokens import TokenKey
+from sovereign.audit.tree import Frontier
+from sovereign.errors import AuditError, LogTampered
+
+__all__ = ["INDEX", "Answer", "Index", "open_index"]
+
+INDEX = "search.db"
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS token (token BLOB, idx INTEGER, PRIMARY KEY (token, idx)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS decision (time TEXT, idx INTEGER, key TEXT, cut INTEGER,
+    PRIMARY KEY (time, idx)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seen (team TEXT, entity TEXT, epoch TEXT, key TEXT,
+    PRIMARY KEY (team, entity, epoch, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS state (size INTEGER, peaks BLOB);
+"""
+_DECISIONS = (b'"type":"request.intent"', b'"type":"request.refusal"')
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``found`` are (index, record). ``decisions`` were looked at in the range; of those, ``blind``
+    had no tokens of this key, and ``cut`` more values than a record holds. ``size`` and ``root``
+    are the tree that was read whole."""
+
+    found: tuple[tuple[int, dict[str, Any]], ...]
+    decisions: int
+    blind: int
+    cut: int
+    size: int
+    root: bytes
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing found means that there is nothing."""
+        return not self.blind and not self.cut
+
+
+class Index:
+    """The tokens of one log's records. Use :func:`open_index`."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def catch_up(self, stored: Stored) -> Frontier:
+        """Read what is new up to the newest checkpoint: the tree that is indexed now.
+
+        Raises :class:`LogTampered` if what was read before and what is new do not lead to the
+        signed root; then the index is as it was.
+        """
+        _, newest = stored.checkpoint()
+        with self._transaction():
+            row = self._db.execute("SELECT size, peaks FROM state").fetchone()
+            known = Frontier.unpack(*row) if row else Frontier()
+            if known.size > newest.size:
+                raise LogTampered(
+                    f"{known.size} records were indexed, the log was signed up to {newest.size}",
+                    index=newest.size,
+                    hint="the log was rolled back; `sovereign audit verify --checkpoint FILE`",
+                )
+            leaves = self._read(stored, known.size, newest.size)
+            now = known.extend(leaves)
+            if now.root() != newest.root:
+                raise LogTampered(
+                    "the log does not continue what was indexed",
+                    hint="`sovereign audit verify`; if the log is right, delete search.db",
+                )
+            self._db.execute("DELETE FROM state")
+            self._db.execute("INSERT INTO state VALUES (?, ?)", (now.size, now.pack()))
+        return now
+
+    def search(
+        self,
+        stored: Stored,
+        key: TokenKey,
+        value: str,
+        *,
+        team: str | None = None,
+        since: str = "",
+        until: str = "~",
+    ) -> Answer:
+        """Decisions about ``value`` whose time is in [since, until), of any team unless named.
+        Times are as records write them (RFC 3339, UTC).
+
+        Of every entity that was ever found: "SSN is 536…" may have been taken for another kind of
+        identifier, and a no must not hang on what a recogniser called it.
+        """
+        tree = self.catch_up(stored)
+        indices: set[int] = set()
+        for seen_team, seen_entity, epoch in self._db.execute(
+            "SELECT DISTINCT team, entity, epoch FROM seen WHERE key = ?", (key.id,)
+        ):
+            if team not in (None, seen_team):
+                continue
+            token = bytes.fromhex(key.token(seen_team, seen_entity, epoch, value))
+            rows = self._db.execute("SELECT idx FROM token WHERE token = ?", (token,))
+            indices.update(index for (index,) in rows)
+        found = []
+        for index in sorted(indices):
+            ((_, data, _),) = stored.entries(index, index + 1)
+            record = json.loads(data)
+            if since <= str(record["time"]) < until:
+                found.append((index, record))
+        decisions = blind = cut = 0
+        for its_key, its_cut, count in self._db.execute(
+            "SELECT key, cut, count(*) FROM decision WHERE time >= ? AND time < ?"
+            " GROUP BY key, cut",
+            (since, until),
+        ):
+            decisions += count
+            if its_key != key.id:
+                blind += count
+            elif its_cut:
+                cut += count
+        return Answer(tuple(found), decisions, blind, cut, tree.size, tree.root())
+
+    def _read(self, stored: Stored, start: int, stop: int) -> Iterator[bytes]:
+        """The leaf hashes of new records; their tokens go into the tables on the way."""
+        for index, data, leaf in stored.entries(start, stop):
+            if any(kind in data for kind in _DECISIONS):
+                self._add(index, json.loads(data))
+            yield leaf
+
+    def _add(self, index: int, record: dict[str, Any]) -> None:
+        key = record.get("token_key", "")
+        if not key and record["type"] == "request.refusal" and "verdict" not in record:
+            return  # refused before anything was read, so nothing was decided about a value
+        self._db.execute(
+            "INSERT INTO decision VALUES (?, ?, ?, ?)",
+            (record["time"], index, key, bool(record.get("tokens_cut"))),
+        )
+        if not key:
+            return
+        self._db.executemany(
+            "INSERT OR IGNORE INTO token VALUES (?, ?)",
+            ((bytes.fromhex(token), index) for token in record["tokens"]),
+        )
+        self._db.executemany(
+            "INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)",
+            ((record["team"], e, record["token_epoch"], key) for e in record["entities"]),
+        )
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def open_index(folder: Path | None) -> Iterator[Index]:
+    """The index beside the log in ``folder``; None makes one in memory, for a copy that nobody may
+    write to. Raises :class:`AuditError`."""
+    with contextlib.ExitStack() as stack:
+        name = ":memory:"
+        if folder is not None:
+            file = folder / INDEX
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            name = str(file)
+        try:
+            db = stack.enter_context(
+                contextlib.closing(sqlite3.connect(name, isolation_level=None, timeout=10))
+            )
+            db.executescript(_TABLES)
+            yield Index(db)
+        except sqlite3.Error as e:
+            raise AuditError(
+                f"the search index cannot be used: {e}", hint=f"delete {name}; it is made again"
+            ) from None

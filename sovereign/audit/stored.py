@@ -1,0 +1,113 @@
+"""One moment of a stored log, read only: its records in order, their hashes, its checkpoints.
+
+What proves something reads here. Nothing is believed that was not recomputed or signed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sovereign.audit.note import Checkpoint, Verifier, open_checkpoint
+from sovereign.audit.tree import Frontier, leaf_hash
+from sovereign.audit.verify import NotALog, snapshot
+from sovereign.errors import AuditError, LogTampered
+
+__all__ = ["COSIGNED", "Stored", "open_stored"]
+
+COSIGNED = "cosigned"
+"""The file with the newest checkpoint that a witness has cosigned."""
+
+HINT = "`sovereign audit verify` says what is wrong"
+
+
+class Stored:
+    """A log's records and checkpoints as they were when it was opened."""
+
+    def __init__(self, db: sqlite3.Connection, folder: Path, verifier: Verifier) -> None:
+        """Use :func:`open_stored`."""
+        self._db = db
+        self._folder = folder
+        self.verifier = verifier
+
+    def checkpoint(self) -> tuple[str, Checkpoint]:
+        """The newest checkpoint, as a note and as what it says.
+
+        If a witness has cosigned that very checkpoint, the note has its lines too. Raises
+        :class:`LogTampered`, or :class:`AuditError` if there is none yet.
+        """
+        row = self._db.execute("SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1").fetchone()
+        if row is None:
+            raise AuditError("audit log: it has no checkpoint yet")
+        note = _text(row[0])
+        newest = open_checkpoint(note, self.verifier)
+        cosigned = self.cosigned()
+        return cosigned if cosigned is not None and cosigned[1] == newest else (note, newest)
+
+    def cosigned(self) -> tuple[str, Checkpoint] | None:
+        """The newest checkpoint that a witness has cosigned. Its cosignatures are not checked."""
+        try:
+            note = _text((self._folder / COSIGNED).read_bytes())
+        except FileNotFoundError:
+            return None
+        except OSError as e:
+            raise AuditError(f"{self._folder / COSIGNED}: {e.strerror}") from None
+        return note, open_checkpoint(note, self.verifier)
+
+    def entries(self, start: int, stop: int) -> Iterator[tuple[int, bytes, bytes]]:
+        """(index, bytes, leaf hash) from ``start`` to before ``stop``. Each leaf hash is
+        recomputed. Raises :class:`LogTampered`, which names the record."""
+        expected = start
+        for index, data, stored in self._rows("idx, bytes, leaf", start, stop):
+            if index != expected:
+                break
+            leaf = leaf_hash(data) if type(data) is bytes else b""
+            if leaf != stored:
+                raise LogTampered(
+                    f"record {index} is not what its leaf hash says", index=index, hint=HINT
+                )
+            yield index, data, leaf
+            expected += 1
+        if expected < stop:
+            raise LogTampered(f"record {expected} is missing", index=expected, hint=HINT)
+
+    def root_of(self, start: int, stop: int) -> bytes:
+        """MTH(D[start:stop]) over the *stored* leaf hashes: what comes of it is to be checked
+        against a signed root."""
+        rows = self._rows("idx, leaf", start, stop)
+        frontier = Frontier().extend(leaf for _, leaf in rows if type(leaf) is bytes)
+        if frontier.size != stop - start:
+            raise LogTampered("records are missing", hint=HINT)
+        return frontier.root()
+
+    def _rows(self, columns: str, start: int, stop: int) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from self._db.execute(
+                # Fixed text; values are parameters.
+                f"SELECT {columns} FROM record WHERE idx >= ? AND idx < ? ORDER BY idx",  # noqa: S608
+                (start, stop),
+            )
+        except sqlite3.DatabaseError as e:
+            raise LogTampered(f"the database cannot be read: {e}", hint=HINT) from None
+
+
+@contextlib.contextmanager
+def open_stored(folder: Path, verifier: Verifier) -> Iterator[Stored]:
+    """The log in ``folder``, in use or a copy. Raises :class:`AuditError` if there is none."""
+    try:
+        with snapshot(folder) as db:
+            yield Stored(db, folder, verifier)
+    except NotALog as e:
+        raise AuditError(
+            f"audit log: {e}", hint="the gateway begins one; see [audit].path in sovereign.toml"
+        ) from None
+
+
+def _text(data: bytes | str) -> str:
+    try:
+        return data if type(data) is str else bytes(data).decode("utf-8")  # type: ignore[arg-type]
+    except UnicodeDecodeError:
+        raise LogTampered("the checkpoint is not text", hint=HINT) from None

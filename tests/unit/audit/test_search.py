@@ -1,0 +1,171 @@
+"""Search answers yes with records, no over what was read whole, or says that it cannot know."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import logs
+import pytest
+
+from sovereign.audit import record
+from sovereign.audit.log import Log
+from sovereign.audit.search import Answer, open_index
+from sovereign.audit.stored import open_stored
+from sovereign.audit.tokens import TokenKey
+from sovereign.errors import LogTampered
+from sovereign.types import Action, Destination, Verdict
+
+KEY = logs.verifier()
+TOKENS = TokenKey(bytes(range(32)))
+SSN = "123-45-6789"
+JANUARY, MARCH = 1_768_000_000.0, 1_773_000_000.0
+HOSTED = Destination("openai", "hosted")
+
+
+def decide(
+    folder: Path,
+    *values: tuple[str, str],
+    at: float = JANUARY,
+    team: str = "oncology",
+    key: TokenKey | None = TOKENS,
+    refuse: bool = False,
+    times: int = 1,
+) -> None:
+    """A log that grew by decisions about ``values``."""
+    entities = {entity: {"pseudonymize": 1} for entity, _ in values}
+    verdict = Verdict(
+        Action.BLOCK if refuse else Action.PSEUDONYMIZE, HOSTED, "a" * 64, (), entities
+    )
+    tokens = key.tokens(team, values, at) if key else None
+    with Log.open(
+        folder, key=logs.SEED, origin=logs.ORIGIN, source="gateway", clock=lambda: at
+    ) as log:
+        for n in range(times):
+            if refuse:
+                made = record.refusal(
+                    request=f"req_{n}", team=team, key_id="k", endpoint="openai.chat", model="m",
+                    code="refused_by_policy", status=403, verdict=verdict, tokens=tokens,
+                )  # fmt: skip
+            else:
+                made = record.intent(
+                    request=f"req_{n}", team=team, key_id="k", endpoint="openai.chat", model="m",
+                    destination=HOSTED, verdict=verdict, guard_build="b" * 64,
+                    body_sha256="c" * 64, bytes_out=1, stream=False, tokens=tokens,
+                )  # fmt: skip
+            log.submit(made)
+
+
+def search(folder: Path, value: str = SSN, *, key: TokenKey = TOKENS, **more: str) -> Answer:
+    with open_index(folder) as index, open_stored(folder, KEY) as stored:
+        return index.search(stored, key, value, **more)  # type: ignore[arg-type]
+
+
+def test_a_value_is_found_in_every_month_and_team(tmp_path: Path) -> None:
+    """Tokens differ by epoch and team; a search knows which there were."""
+    decide(tmp_path, ("US_SSN", SSN), ("PERSON", "Ann Lee"))
+    decide(tmp_path, ("US_SSN", "123 45 6789"), at=MARCH, team="billing")
+    decide(tmp_path, ("PERSON", "Bo Chan"), at=MARCH)
+    decide(tmp_path, ("US_SSN", SSN), at=MARCH, refuse=True)
+    answer = search(tmp_path)
+    assert [index for index, _ in answer.found] == [1, 4, 10]
+    assert [r["type"] for _, r in answer.found][-1] == "request.refusal"
+    assert (answer.decisions, answer.complete) == (4, True)
+    assert search(tmp_path, "ann  lee").found[0][0] == 1
+
+
+def test_a_value_is_found_whatever_it_was_taken_for(tmp_path: Path) -> None:
+    """A recogniser that calls a social security number an identifier must not cause a false no."""
+    decide(tmp_path, ("IDENTIFIER", SSN))
+    assert [index for index, _ in search(tmp_path, "123456789").found] == [1]
+
+
+def test_no_is_said_over_records_that_were_read_whole(tmp_path: Path) -> None:
+    """Each decision had tokens of this key, and the tree of all records led to the signed root."""
+    decide(tmp_path, ("US_SSN", SSN), times=5)
+    decide(tmp_path, times=3)  # nothing was found in these: an empty list, not a missing one
+    answer = search(tmp_path, "999-99-9999")
+    assert (answer.found, answer.complete, answer.decisions) == ((), True, 8)
+    with open_stored(tmp_path, KEY) as stored:
+        assert stored.checkpoint()[1].root == answer.root
+
+
+def test_no_is_not_said_over_decisions_without_tokens(tmp_path: Path) -> None:
+    """No token key, or another one, or more values than fit: then nobody knows."""
+    decide(tmp_path, ("US_SSN", SSN), key=None)
+    answer = search(tmp_path)
+    assert (answer.found, answer.complete, answer.blind) == ((), False, 1)
+    decide(tmp_path, ("US_SSN", SSN), key=TokenKey(bytes(32)))
+    assert search(tmp_path).blind == 2
+    decide(tmp_path, *[("US_SSN", str(n)) for n in range(1000, 1200)])
+    answer = search(tmp_path)
+    assert (answer.cut, answer.complete) == (1, False)
+
+
+def test_a_range_and_a_team_limit_what_is_looked_at(tmp_path: Path) -> None:
+    """Decisions out of the range neither answer nor spoil the answer."""
+    decide(tmp_path, ("US_SSN", SSN), key=None)
+    decide(tmp_path, ("US_SSN", SSN), at=MARCH)
+    assert len(search(tmp_path, since="2026-03-01").found) == 1
+    early = search(tmp_path, since="2026-01-01", until="2026-02-01")
+    assert (early.found, early.decisions, early.complete) == ((), 1, False)
+    assert search(tmp_path, since="2026-03-01", team="billing").found == ()
+
+
+def test_a_record_that_was_taken_out_after_it_was_indexed_is_missed(tmp_path: Path) -> None:
+    """The index knows a record that the log no longer has: that is said, not passed over."""
+    decide(tmp_path, ("US_SSN", SSN))
+    search(tmp_path)
+    with sqlite3.connect(tmp_path / "log.db") as db:
+        db.execute("DELETE FROM record WHERE idx = 1")
+    with pytest.raises(LogTampered) as caught:
+        search(tmp_path)
+    assert caught.value.index == 1
+
+
+def test_nothing_is_answered_about_a_log_that_was_changed(tmp_path: Path) -> None:
+    """A record changed before it was indexed, with its leaf hash: the root shows it."""
+    from sovereign.audit.tree import leaf_hash
+
+    decide(tmp_path, ("US_SSN", SSN))
+    with sqlite3.connect(tmp_path / "log.db") as db:
+        (data,) = db.execute("SELECT bytes FROM record WHERE idx = 1").fetchone()
+        data = data.replace(b"oncology", b"oncologz")
+        db.execute("UPDATE record SET bytes = ?, leaf = ? WHERE idx = 1", (data, leaf_hash(data)))
+    with pytest.raises(LogTampered):
+        search(tmp_path)
+
+
+def test_a_rolled_back_log_is_not_searched(tmp_path: Path) -> None:
+    """The index has seen more than there is."""
+    decide(tmp_path / "log", ("US_SSN", SSN))
+    shutil.copytree(tmp_path / "log", tmp_path / "old")
+    decide(tmp_path / "log", ("US_SSN", SSN))
+    search(tmp_path / "log")
+    shutil.copy(tmp_path / "log" / "search.db", tmp_path / "old" / "search.db")
+    with pytest.raises(LogTampered, match="were indexed"):
+        search(tmp_path / "old")
+
+
+def test_a_rewritten_log_is_not_searched(tmp_path: Path) -> None:
+    """Another history under the same key does not continue what was indexed."""
+    decide(tmp_path / "a", ("US_SSN", SSN))
+    decide(tmp_path / "b", at=MARCH, times=9)
+    search(tmp_path / "a")
+    shutil.copy(tmp_path / "a" / "search.db", tmp_path / "b" / "search.db")
+    with pytest.raises(LogTampered, match="does not continue"):
+        search(tmp_path / "b")
+
+
+def test_the_index_is_made_again_and_holds_no_value(tmp_path: Path) -> None:
+    """Deleting it costs a moment; what is in it is in the log, so tokens only."""
+    decide(tmp_path, ("US_SSN", SSN), ("PERSON", "Ann Lee"))
+    first = search(tmp_path)
+    for file in tmp_path.iterdir():
+        data = file.read_bytes()
+        assert b"6789" not in data
+        assert b"Lee" not in data
+    assert (tmp_path / "search.db").stat().st_mode & 0o077 == 0
+    (tmp_path / "search.db").unlink()
+    assert search(tmp_path) == first
