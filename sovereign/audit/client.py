@@ -128,16 +128,12 @@ class Client:
                     hint="open the log in the process that uses it",
                 )
             item = self._item(record, future)
-            with self._lock:
-                if self._closing:
-                    raise LogUnavailable("audit log: closed")
-                if self._flight.pending >= MAX_PENDING:
-                    raise LogUnavailable("audit log: too many records are waiting for the disk")
-                self._flight.waiting.append(item)
-                if self._line is not None:
-                    self._flight.send(self._line)
-                else:
-                    self._nudge.set()
+            if self._closing:
+                raise LogUnavailable("audit log: closed")
+            if self._flight.pending >= MAX_PENDING:
+                raise LogUnavailable("audit log: too many records are waiting for the disk")
+            self._flight.waiting.append(item)
+            self._pump()
         except AuditError as e:
             future.set_exception(e)
         return future
@@ -185,6 +181,21 @@ class Client:
         stamped = records.stamp_time(self._clock())
         return Item(prepared, stamped, future, record.get("type") == "request.intent")
 
+    def _pump(self) -> None:
+        """Send what waits, or see to it that whoever is at it does: callers that come together
+        share a send, and none of them waits for another's."""
+        while self._flight.waiting and self._lock.acquire(blocking=False):
+            try:
+                if self._done:
+                    self._flight.give_up(self._why)
+                elif self._line is None:
+                    self._nudge.set()
+                    return
+                elif not self._flight.send(self._line):
+                    return  # the next acknowledgement makes room
+            finally:
+                self._lock.release()
+
     def _say_goodbye(self) -> None:
         """With the lock."""
         if self._closing and self._line and not self._said_goodbye and not self._flight.pending:
@@ -203,6 +214,7 @@ class Client:
             self._flight.end(self._why)
             if self._line is not None:
                 self._line.close()
+        self._pump()
 
     def _listen(self, line: Line) -> None:
         """What the sequencer says next; at least once in a tick."""
@@ -215,6 +227,7 @@ class Client:
             with self._lock:
                 landed = self._flight.land(*ack)
                 self._flight.send(line)
+            self._pump()
             for item, receipt in landed:
                 self.size = max(self.size, receipt.index + 1)
                 item.resolve(receipt)
@@ -233,10 +246,8 @@ class Client:
     def _note(self, kind: str, **fields: JSON) -> None:
         """Something of our own, that nobody waits for."""
         item = self._item(records.event(kind, **fields), None)
-        with self._lock:
-            self._flight.waiting.append(item)
-            if self._line is not None:
-                self._flight.send(self._line)
+        self._flight.waiting.append(item)
+        self._pump()
 
     def _lose(self, line: Line, why: AuditError | OSError) -> None:
         with self._lock:

@@ -356,6 +356,8 @@ def _alone(folder: Path) -> Iterator[None]:
                 f"audit log: {folder} has a sequencer already",
                 hint="clients find it by themselves; a second one is not needed",
             ) from None
+        os.truncate(descriptor, 0)
+        os.write(descriptor, b"%d\n" % os.getpid())  # for people, and `kill`
         yield
     finally:
         os.close(descriptor)

@@ -1,7 +1,7 @@
 """A client's records between submission and acknowledgement: which wait, which have a number.
 
 A number is given in the moment a record is first sent, or kept on disk, and is then that record's
-for good. All of it happens under the client's lock, and nothing here talks to anybody but a line.
+for good. All of it happens under the client's lock, but for putting a record to what waits.
 """
 
 from __future__ import annotations
@@ -75,13 +75,14 @@ class Flight:
     def pending(self) -> int:
         return len(self.waiting) + len(self._sent)
 
-    def send(self, line: Line) -> None:
-        """Give numbers to what waits, as far as the window goes, and send it."""
+    def send(self, line: Line) -> bool:
+        """Give numbers to what waits, as far as the window goes, and send it. Whether any went."""
         out = []
         while self.waiting and (not self._sent or self._cost + self.waiting[0].cost <= WINDOW):
             out.append(wire.frame(wire.RECORD, self._number(self.waiting.popleft()).data))
         if out:
             line.send(b"".join(out))
+        return bool(out)
 
     def land(self, seq: int, index: int, count: int) -> list[tuple[Item, Receipt]]:
         """The sequencer committed ``count`` records from ``seq`` on. Whose they are."""
@@ -100,11 +101,13 @@ class Flight:
 
     def park(self) -> None:
         """Keep on disk what has happened, and with it all that has a number before it."""
-        happened = [item for item in self.waiting if not item.holds]
+        # Others append meanwhile, so what waits is taken out one by one.
+        taken = [self.waiting.popleft() for _ in range(len(self.waiting))]
+        self.waiting.extendleft(item for item in reversed(taken) if item.holds)
+        happened = [item for item in taken if not item.holds]
         if not happened:
             return
         before = self._next, self._cost
-        self.waiting = deque(item for item in self.waiting if item.holds)
         for item in happened:
             self._number(item)
         try:
@@ -121,8 +124,8 @@ class Flight:
         """The sequencer has been away for too long: refuse what waits for it. What has a number is
         sent to the next sequencer all the same. Returns how many were refused."""
         refused = sum(item.fail(why) for item in self._sent)
-        refused += sum(item.fail(why) for item in self.waiting)
-        self.waiting.clear()
+        while self.waiting:
+            refused += self.waiting.popleft().fail(why)
         return refused
 
     def stuck(self, before: float) -> bool:
