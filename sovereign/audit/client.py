@@ -9,6 +9,7 @@ to the next one, which takes each number of a source once.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import threading
@@ -29,6 +30,7 @@ from sovereign.types import JSON, Clock, Receipt
 __all__ = ["Client"]
 
 MAX_PENDING = 65_536
+ATTEMPTS = 5
 TICK_SECONDS = 0.25
 FIRST_WAIT, LONGEST_WAIT = 0.01, 0.5
 PATIENCE_SECONDS = 5.0
@@ -91,7 +93,7 @@ class Client:
         Raises :class:`LogUnavailable` if none answers, and what a sequencer that cannot start says.
         """
         instance = f"{source}-{secrets.token_hex(8)}"
-        line = _first_line(folder, instance, starter, patience)
+        line = _first_line(folder, instance, starter)
         if vkey is not None and line.vkey != vkey:
             line.close()
             raise LogUnavailable(
@@ -320,9 +322,8 @@ class Client:
         )
 
 
-def _first_line(folder: Path, source: str, starter: Starter | None, patience: float) -> Line:
-    until = time.monotonic() + patience
-    while True:
+def _first_line(folder: Path, source: str, starter: Starter | None) -> Line:
+    for _ in range(ATTEMPTS):
         try:
             return Line.connect(folder, source, oldest=0, new=True)
         except OSError:
@@ -330,6 +331,7 @@ def _first_line(folder: Path, source: str, starter: Starter | None, patience: fl
                 raise LogUnavailable(
                     f"audit log: no sequencer in {folder}", hint="sovereign audit serve"
                 ) from None
-        starter.start()
-        if time.monotonic() >= until:
-            raise LogUnavailable("audit log: the sequencer does not stay") from None
+        # The one that was there may just have ended, or was killed while it started.
+        with contextlib.suppress(LogUnavailable):
+            starter.start()
+    raise LogUnavailable("audit log: the sequencer does not stay")

@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, Self
 
 from sovereign.audit import record as records
 from sovereign.audit.anchor import Anchor
@@ -25,13 +25,12 @@ from sovereign.audit.recover import recover
 from sovereign.audit.sequencer import Position, Sequencer
 from sovereign.audit.store.sqlite import FILE, SQLiteStore
 from sovereign.errors import AuditError, ConfigError, LogUnavailable
-from sovereign.types import JSON, Clock, Receipt
+from sovereign.types import JSON, Clock, Receipt, Sink
 
 if TYPE_CHECKING:
-    from sovereign.audit.client import Client
     from sovereign.config import Config
 
-__all__ = ["Log", "open_log", "opened", "read_key", "read_seed"]
+__all__ = ["Log", "OpenLog", "open_log", "opened", "read_key", "read_seed"]
 
 BATCH = 1024
 MAX_PENDING = 65_536
@@ -42,6 +41,26 @@ SEED_SIZE = 32
 class _Waiting:
     prepared: bytes
     future: Future[Receipt]
+
+
+class OpenLog(Sink, Protocol):
+    """A log that is open here: :class:`Log`, or a client of its sequencer. A context manager."""
+
+    source: str
+    vkey: str
+
+    def append(self, record: Mapping[str, JSON]) -> Receipt: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
 
 
 class Log:
@@ -252,15 +271,13 @@ def opened(
     return store, sequencer, str(signer.verifier)
 
 
-def open_log(
-    config: Config, source: str, *, announce: bool = True, start: bool = False
-) -> Log | Client:
+def open_log(config: Config, source: str, *, announce: bool = True, start: bool = False) -> OpenLog:
     """The log that ``[audit]`` names: through its sequencer if one runs, otherwise directly.
 
     With ``start`` a sequencer is started if none runs, now and whenever it dies. Raises as
     :meth:`Log.open` and :func:`read_key` do.
     """
-    from sovereign.audit.client import Client
+    from sovereign.audit.client import Client  # they import this module
     from sovereign.audit.starting import Starter
 
     folder, key = config.resolve(config.audit.path), read_key(config)
@@ -280,9 +297,7 @@ def open_log(
             patience=config.audit.patience_s,
             heartbeat=config.audit.heartbeat_s,
         )
-    return Log.open(
-        folder, key=key, origin=config.audit.origin, source=source, announce=announce
-    )
+    return Log.open(folder, key=key, origin=config.audit.origin, source=source, announce=announce)
 
 
 def read_key(config: Config) -> bytes:

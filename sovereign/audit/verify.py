@@ -299,7 +299,6 @@ class Sources:
             return None
         return f"number {seq} of {source} stands where number {expected} should"
 
-
     def jump(self, gap: dict[str, Any]) -> bool:
         """Go on where a log.gap record says. False if it does not fit what came before."""
         of, expected, found = gap.get("of"), gap.get("expected"), gap.get("found")
@@ -352,9 +351,7 @@ class Canonical:
     holds anything but names and brackets is not kept, so such a record is judged each time.
     """
 
-    VALUE = re.compile(
-        rb':("[ !#-\[\]-~]*"|0|-?[1-9][0-9]{0,15}|true|false|null|\{\})(?=[,}])'
-    )
+    VALUE = re.compile(rb':("[ !#-\[\]-~]*"|0|-?[1-9][0-9]{0,15}|true|false|null|\{\})(?=[,}])')
     NAME = rb'"[A-Za-z0-9_]+"'
     FRAME = re.compile(rb"(?:\{|\}*,)" + NAME + rb"(?::\{" + NAME + rb")*")
     KEPT = 4096

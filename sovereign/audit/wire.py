@@ -35,6 +35,7 @@ __all__ = [
     "frames",
     "json_frame",
     "pack_ack",
+    "peer_uid",
     "protocol",
     "raised",
     "unpack_ack",
@@ -113,7 +114,7 @@ def raised(fields: dict[str, Any]) -> AuditError:
     return kind(str(fields.get("message", "")), hint=str(fields.get("hint", "")))
 
 
-class address:  # noqa: N801 - reads as what it gives
+class address:
     """A context manager: a name for ``folder / name`` that fits into a socket address.
 
     An address holds 107 bytes, and folders are often deeper. A descriptor's name is short.
@@ -133,7 +134,5 @@ class address:  # noqa: N801 - reads as what it gives
 def peer_uid(sock: socket.socket) -> int:
     """Who is at the other end, as the kernel says."""
     size = struct.calcsize("3i")
-    _, uid, _ = struct.unpack(
-        "3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    )
+    _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     return int(uid)

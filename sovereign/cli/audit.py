@@ -1,4 +1,4 @@
-"""`sovereign audit`: serve, verify, show and follow the log, and print the key to verify it with."""
+"""`sovereign audit`: serve, verify, show and follow the log; print the key to verify it with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kill -9` of the gateway, or of the log's sequencer, at any moment leaves no request at an upstream
+"""`kill -9` of the gateway, or of the log's sequencer, at any moment: no request is at an upstream
 without its record."""
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def _call_until(stop: threading.Event, gateway: Any, number: int) -> None:
 
 
 def test_every_request_that_got_out_is_in_the_log(gateway_at: Any) -> None:
-    """Ten kills of the gateway at random moments under load, and five of its sequencer before. Each id that a stand-in received has an intent whose
+    """Ten kills of the gateway at random moments under load, and five of its sequencer before.
+    Each id that a stand-in received has an intent whose
     bytes are those that it received, and the log still verifies."""
     gateway = gateway_at(tiny=True)
     before = gateway.hosted.ids() | gateway.local.ids()
