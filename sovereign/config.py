@@ -167,6 +167,10 @@ class AuditConfig(StrictModel):
         pattern=r"^[a-z0-9.\-]+(/[A-Za-z0-9._\-/]+)?$",
         description="the log's name in checkpoints: a host and path without a scheme",
     )
+    patience_s: Seconds = Field(
+        5.0, description="a request waits so long for a sequencer that is away, then is refused"
+    )
+    heartbeat_s: Seconds = Field(60.0, description="each source says so often that it lives")
 
 
 class WeightsConfig(StrictModel):

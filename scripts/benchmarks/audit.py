@@ -21,11 +21,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sovereign.audit import record
+from sovereign.audit.client import Client
 from sovereign.audit.log import Log
+from sovereign.audit.starting import Starter
 from sovereign.audit.verify import verify
 from sovereign.types import Action, Destination, Verdict
 
 KEY = bytes(range(32))
+ORIGIN = "bench.example/a"
 VERDICT = Verdict(
     Action.PSEUDONYMIZE,
     Destination("openai", "hosted"),
@@ -34,6 +37,7 @@ VERDICT = Verdict(
     {"PERSON": {"pseudonymize": 2}, "US_SSN": {"mask": 1}},
 )
 PROCESSES = 4
+VERIFIED = 400_000
 
 
 def intent(i: int) -> dict[str, object]:
@@ -53,7 +57,7 @@ def intent(i: int) -> dict[str, object]:
 
 
 def begin(folder: Path) -> Log:
-    return Log.open(folder, key=KEY, origin="bench.example/a", source="bench")
+    return Log.open(folder, key=KEY, origin=ORIGIN, source="bench")
 
 
 def for_a_while(seconds: float, threads: int, step: Callable[[int], object]) -> float:
@@ -84,7 +88,7 @@ def plain(folder: Path, seconds: float) -> float:
         return for_a_while(seconds, 1, step)
 
 
-def latencies(log: Log, rate: float, seconds: float) -> list[float]:
+def latencies(log: Client, rate: float, seconds: float) -> list[float]:
     """Milliseconds of single appends that come at ``rate`` a second."""
     took = []
     for i in range(int(rate * seconds)):
@@ -95,15 +99,45 @@ def latencies(log: Log, rate: float, seconds: float) -> list[float]:
     return took
 
 
+def sequencer(folder: Path) -> Starter:
+    """The sequencer of the log in ``folder``, and its key where it finds it."""
+    key = folder.parent / "key"
+    if not key.exists():
+        key.write_bytes(KEY)
+        key.chmod(0o600)
+    return Starter(folder, key_file=key, origin=ORIGIN)
+
+
 def several(folder: Path, seconds: float, threads: int) -> float:
-    """The same from several processes on one log: the sum of their rates."""
-    command = [sys.executable, __file__, "--only", "--seconds", str(seconds)]
-    command += ["--threads", str(threads), "--folder", str(folder)]
-    children = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(PROCESSES)]
-    rates = [float(child.communicate()[0]) for child in children]
+    """Appends a second by ``threads`` in each of several processes, to one sequencer: what they
+    were acknowledged together, over the time that they took together."""
+    with Client.open(folder, source="first", starter=sequencer(folder)):
+        command = [sys.executable, __file__, "--only", "--seconds", str(seconds)]
+        command += ["--threads", str(threads), "--folder", str(folder)]
+        pipe = subprocess.PIPE
+        children = [subprocess.Popen(command, stdin=pipe, stdout=pipe) for _ in range(PROCESSES)]
+        for child in children:  # all are connected
+            assert child.stdout is not None
+            child.stdout.readline()
+        for child in children:
+            assert child.stdin is not None
+            child.stdin.write(b"go\n")
+            child.stdin.flush()
+        said = [child.communicate()[0].split() for child in children]
     if any(child.returncode for child in children):
         sys.exit("a process of the measurement failed")
-    return sum(rates)
+    counts, begins, ends = zip(*((float(x) for x in one) for one in said), strict=True)
+    return sum(counts) / (max(ends) - min(begins))
+
+
+def one_of_several(folder: Path, seconds: float, threads: int) -> None:
+    with Client.open(folder, source="bench") as log:
+        print("open", flush=True)
+        sys.stdin.readline()
+        begun = time.monotonic()
+        rate = for_a_while(seconds, threads, lambda i: log.append(intent(i)))
+        took = time.monotonic() - begun
+        print(rate * took, begun, begun + took)
 
 
 def main() -> None:
@@ -114,40 +148,45 @@ def main() -> None:
     parser.add_argument("--only", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.only:
-        with begin(args.folder) as log:
-            print(for_a_while(args.seconds, args.threads, lambda i: log.append(intent(i))))
+        one_of_several(args.folder, args.seconds, args.threads)
         return
     with tempfile.TemporaryDirectory(dir=args.folder) as made:
         folder = Path(made)
         base = plain(folder, args.seconds)
         print(f"plain JSON lines, fsynced one by one   {base:10,.0f} records/s   1.0x")
         with begin(folder / "log") as log:
-            took = latencies(log, 200, args.seconds)
             many = for_a_while(args.seconds, args.threads, lambda i: log.append(intent(i)))
+        starter = sequencer(folder / "single")
+        with Client.open(folder / "single", source="bench", starter=starter) as client:
+            took = latencies(client, 200, args.seconds)
         shared = several(folder / "shared", args.seconds, args.threads // PROCESSES)
         print(
-            f"log, {args.threads} threads, acknowledged           {many:10,.0f} records/s "
+            f"log in one process, {args.threads} threads         {many:10,.0f} records/s "
             f"{many / base:5.1f}x"
         )
         print(
-            f"log, {args.threads} threads in {PROCESSES} processes           {shared:10,.0f} "
+            f"sequencer, {args.threads} callers in {PROCESSES} processes   {shared:10,.0f} "
             f"records/s {shared / base:5.1f}x"
         )
         p99 = statistics.quantiles(took, n=100)[98]
         print(
-            f"one append at 200/s                    p50 {statistics.median(took):.2f} ms, "
+            f"one append at 200/s, by the sequencer  p50 {statistics.median(took):.2f} ms, "
             f"p99 {p99:.2f} ms"
         )
-        start, cpu = time.perf_counter(), time.process_time()
-        report = verify(folder / "log")
-        rate = report.size / (time.perf_counter() - start)
-        per_cpu = report.size / (time.process_time() - cpu)
-        for problem in (*report.problems, *verify(folder / "shared").problems):
-            sys.exit(f"the log that was measured is not whole: {problem}")
-        print(
-            f"verify, one process                    {rate:10,.0f} records/s "
-            f"({per_cpu:,.0f} per CPU-second; {report.size:,} records)"
-        )
+        while (size := verify(folder / "log").size) < VERIFIED:  # long enough to be a rate
+            with begin(folder / "log") as log:
+                for waits in [log.submit(intent(i)) for i in range(min(VERIFIED - size, 50_000))]:
+                    waits.result()
+        for jobs in (1, 2):
+            start = time.perf_counter()
+            report = verify(folder / "log", jobs=jobs)
+            rate = report.size / (time.perf_counter() - start)
+            for problem in (*report.problems, *verify(folder / "shared").problems):
+                sys.exit(f"the log that was measured is not whole: {problem}")
+            print(
+                f"verify, {jobs} process{'es' if jobs > 1 else '  '}                    "
+                f"{rate:10,.0f} records/s ({report.size:,} records)"
+            )
         start = time.perf_counter()
         begin(folder / "log").close()
         print(f"open and close again                   {time.perf_counter() - start:10.2f} s")

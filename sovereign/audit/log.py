@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, Self
 
 from sovereign.audit import record as records
 from sovereign.audit.anchor import Anchor
@@ -25,12 +25,12 @@ from sovereign.audit.recover import recover
 from sovereign.audit.sequencer import Position, Sequencer
 from sovereign.audit.store.sqlite import FILE, SQLiteStore
 from sovereign.errors import AuditError, ConfigError, LogUnavailable
-from sovereign.types import JSON, Clock, Receipt
+from sovereign.types import JSON, Clock, Receipt, Sink
 
 if TYPE_CHECKING:
     from sovereign.config import Config
 
-__all__ = ["Log", "open_log", "read_key"]
+__all__ = ["Log", "OpenLog", "open_log", "opened", "read_key", "read_seed"]
 
 BATCH = 1024
 MAX_PENDING = 65_536
@@ -41,6 +41,26 @@ SEED_SIZE = 32
 class _Waiting:
     prepared: bytes
     future: Future[Receipt]
+
+
+class OpenLog(Sink, Protocol):
+    """A log that is open here: :class:`Log`, or a client of its sequencer. A context manager."""
+
+    source: str
+    vkey: str
+
+    def append(self, record: Mapping[str, JSON]) -> Receipt: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
 
 
 class Log:
@@ -86,25 +106,9 @@ class Log:
         shorter than or different from what was signed, :class:`LogUnavailable` if it cannot be
         written.
         """
-        signer = Signer.from_seed(origin, key)
-        try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as e:
-            raise LogUnavailable(f"audit log: cannot make {path}: {e.strerror}") from None
-        anchor = Anchor(path, signer.verifier)
-        anchor.check_key()
-        published = anchor.checkpoint()  # before the storage is read: it may only grow
-        store = SQLiteStore(path / FILE)
-        try:
-            frontier, covered = recover(store, published, signer.verifier)
-            anchor.pin_key()
-        except BaseException:
-            store.close()
-            raise
         instance = f"{source}-{secrets.token_hex(8)}"
-        position = Position(frontier, covered)
-        sequencer = Sequencer(store, anchor, signer, position, source=instance, clock=clock)
-        log = cls(store, sequencer, source=instance, vkey=str(signer.verifier))
+        store, sequencer, vkey = opened(path, key=key, origin=origin, source=instance, clock=clock)
+        log = cls(store, sequencer, source=instance, vkey=vkey)
         if announce:
             try:
                 log._announce()
@@ -242,21 +246,67 @@ class Log:
         return LogUnavailable(message, hint=hint)
 
 
-def open_log(config: Config, source: str, *, announce: bool = True) -> Log:
-    """The log that ``[audit]`` names. Raises as :meth:`Log.open` and :func:`read_key` do."""
-    return Log.open(
-        config.resolve(config.audit.path),
-        key=read_key(config),
+def opened(
+    path: Path, *, key: bytes, origin: str, source: str, clock: Clock
+) -> tuple[SQLiteStore, Sequencer, str]:
+    """The storage in folder ``path``, compared with what was last signed, what appends to it as
+    ``source``, and the verifier key. Raises as :meth:`Log.open` does."""
+    signer = Signer.from_seed(origin, key)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as e:
+        raise LogUnavailable(f"audit log: cannot make {path}: {e.strerror}") from None
+    anchor = Anchor(path, signer.verifier)
+    anchor.check_key()
+    published = anchor.checkpoint()  # before the storage is read: it may only grow
+    store = SQLiteStore(path / FILE)
+    try:
+        frontier, covered = recover(store, published, signer.verifier)
+        anchor.pin_key()
+    except BaseException:
+        store.close()
+        raise
+    position = Position(frontier, covered)
+    sequencer = Sequencer(store, anchor, signer, position, source=source, clock=clock)
+    return store, sequencer, str(signer.verifier)
+
+
+def open_log(config: Config, source: str, *, announce: bool = True, start: bool = False) -> OpenLog:
+    """The log that ``[audit]`` names: through its sequencer if one runs, otherwise directly.
+
+    With ``start`` a sequencer is started if none runs, now and whenever it dies. Raises as
+    :meth:`Log.open` and :func:`read_key` do.
+    """
+    from sovereign.audit.client import Client  # they import this module
+    from sovereign.audit.starting import Starter
+
+    folder, key = config.resolve(config.audit.path), read_key(config)
+    wanted = Starter(
+        folder,
+        key_file=config.resolve(config.audit.key_file),
         origin=config.audit.origin,
-        source=source,
-        announce=announce,
+        heartbeat=config.audit.heartbeat_s,
     )
+    if start or wanted.answers():
+        return Client.open(
+            folder,
+            source=source,
+            announce=announce,
+            starter=wanted if start else None,
+            vkey=str(Signer.from_seed(config.audit.origin, key).verifier),
+            patience=config.audit.patience_s,
+            heartbeat=config.audit.heartbeat_s,
+        )
+    return Log.open(folder, key=key, origin=config.audit.origin, source=source, announce=announce)
 
 
 def read_key(config: Config) -> bytes:
-    """The Ed25519 seed in ``[audit].key_file``, which nobody else may read. Raises
-    :class:`ConfigError`."""
-    file = config.resolve(config.audit.key_file)
+    """The Ed25519 seed in ``[audit].key_file``. Raises :class:`ConfigError`."""
+    return read_seed(config.resolve(config.audit.key_file))
+
+
+def read_seed(file: Path) -> bytes:
+    """The 32 bytes in ``file``, which nobody else may read. Raises :class:`ConfigError`."""
     try:
         with file.open("rb") as opened:
             mode = os.fstat(opened.fileno()).st_mode

@@ -7,11 +7,12 @@ value outside its field's closed set, is refused.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sovereign.audit.schema import ID, SCHEMA, validate
+from sovereign.audit.schema import COUNT, ID, SCHEMA, validate
 from sovereign.errors import RecordRejected
 from sovereign.types import JSON, Destination, Verdict
 
@@ -25,6 +26,7 @@ __all__ = [
     "encode",
     "event",
     "intent",
+    "parse",
     "prepare",
     "refusal",
     "result",
@@ -172,6 +174,30 @@ def stamp(prepared: bytes, *, time: bytes, seq: int) -> bytes:
     """
     data = prepared.replace(b'"seq":0,', b'"seq":%d,' % seq, 1)
     return data.replace(_NO_TIME.encode(), time, 1)
+
+
+_ENVELOPE_TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII).fullmatch
+
+
+def parse(data: bytes) -> tuple[str, int, dict[str, JSON]]:
+    """Source, number and record of what :func:`encode` made, and of nothing else: each field is
+    checked again, and the bytes must be the only ones that say the same. Raises
+    :class:`RecordRejected`."""
+    try:
+        record = json.loads(data.decode("ascii"))
+        again = _canonical(record)
+        version, time = record.pop("v"), record.pop("time")
+        source, seq = record.pop("source"), record.pop("seq")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise RecordRejected("what was sent is not a record") from None
+    if again.encode("ascii") != data or len(data) > MAX_BYTES:
+        raise RecordRejected("what was sent is not canonical")
+    if version != VERSION or type(time) is not str or not _ENVELOPE_TIME(time.encode()):
+        raise RecordRejected("the envelope of a record is not ours")
+    if not ID.fits(source) or not COUNT.fits(seq):
+        raise RecordRejected("the source or number of a record is not one")
+    validate(record)
+    return source, seq, record
 
 
 def stamp_time(seconds: float) -> bytes:

@@ -198,6 +198,21 @@ SCHEMA: dict[str, dict[str, Field]] = {
     "log.open": {"size": COUNT, "root": SHA256, "covered": COUNT},
     # A source that ends without it was killed, or still runs.
     "log.close": {},
+    # A source lives although it has nothing to say. `clients` is what a sequencer serves.
+    "log.heartbeat": {"clients": COUNT.maybe},
+    # This source was without its sequencer for so long; `resent` records had been under way, of
+    # which `spooled` had been kept on disk, and `refused` were never promised to anybody.
+    "log.restart": {
+        "waited_ms": COUNT,
+        "resent": COUNT,
+        "spooled": COUNT,
+        "refused": COUNT,
+    },
+    # The numbers of source `of` jump: those from `expected` to before `found` are lost.
+    "log.gap": {"of": ID, "expected": COUNT, "found": COUNT},
+    # What a source that is gone had kept on disk: `records` were new, `known` were in the log,
+    # `damaged` lines could not be read.
+    "log.spool": {"of": ID, "records": COUNT, "known": COUNT, "damaged": COUNT},
     "log.read": {
         "command": WORD,
         "records": COUNT.maybe,

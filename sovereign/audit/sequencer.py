@@ -1,7 +1,8 @@
 """Gives records their order: one durable transaction per call, and checkpoints over the result.
 
-No threads and no waiting here: :mod:`.log` calls it from its one writer. Other processes may append
-to the same storage; each transaction first reads what they added.
+No threads and no waiting here: :mod:`.log` calls it from its one writer, and :mod:`.daemon` from
+its loop. Other processes may append to the same storage; each transaction first reads what they
+added.
 """
 
 from __future__ import annotations
@@ -59,8 +60,11 @@ class Sequencer:
         self._unpublished: StoredCheckpoint | None = None
         self._tried_at = -CHECKPOINT_SECONDS
 
-    def commit(self, prepared: Sequence[bytes], *, sign: bool = False) -> list[Receipt]:
-        """Append prepared records in this order; they are durable on return, or none is there.
+    def commit(
+        self, prepared: Sequence[bytes], finished: Sequence[bytes] = (), *, sign: bool = False
+    ) -> list[Receipt]:
+        """Append prepared records of this source, then finished ones of others, in this order; they
+        are durable on return, or none is there.
 
         A checkpoint goes into the same transaction if one is due, or if ``sign``. Raises
         :class:`LogUnavailable`, or :class:`LogTampered` if the storage changed under us.
@@ -75,9 +79,11 @@ class Sequencer:
                 for offset, template in enumerate(prepared):
                     data = records.stamp(template, time=now, seq=seq + offset)
                     rows.append((first + offset, data, leaf_hash(data)))
+                for index, data in enumerate(finished, first + len(rows)):
+                    rows.append((index, data, leaf_hash(data)))
                 self._store.put(rows)
                 frontier = position.frontier.extend(leaf for _, _, leaf in rows)
-                position = replace(position, frontier=frontier, seq=seq + len(rows))
+                position = replace(position, frontier=frontier, seq=seq + len(prepared))
                 if self._due(position, sign=sign):
                     signed = self._signed(frontier)
                     self._store.put_checkpoint(signed)

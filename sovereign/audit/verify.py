@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Recompute an audit log and say what is wrong with it. One file, to be read and run alone.
 
-    python verify.py FOLDER [--key VKEY] [--checkpoint FILE]... [--json]
+    python verify.py FOLDER [--key VKEY] [--checkpoint FILE]... [--jobs N] [--json]
 
 It needs Python 3.11, `cryptography`, and nothing of the toolkit that wrote the log: whoever checks
 a log should not have to trust its writer's code, so the hashing is here a second time. It only
@@ -13,10 +13,13 @@ What is checked, in this order:
 1. The key. Give --key: `log.pub` lies beside the log, where whoever rewrites one can rewrite both.
 2. Each checkpoint: signature, and that the stored frontier leads to the signed root.
 3. Each record: its leaf hash is that of its bytes, none is missing, its JSON is canonical, and each
-   source's own numbers run 0, 1, 2, … without a gap.
+   source's own numbers run 0, 1, 2, … without a gap, or with one that a log.gap record declares.
 4. Each checkpoint's root is that of the records under it. A frontier that was checked in step 2
    lets each stretch between checkpoints be judged alone, so that the wrong one is named.
 5. No checkpoint, here or in a file kept elsewhere (--checkpoint), covers more than there is.
+
+Steps 3 and 4 are done in blocks by several processes first, which find out whether anything is
+wrong. If something is, all is read once more, in order, to say what.
 
 Formats: RFC 6962 section 2.1 (tree), c2sp.org/signed-note, c2sp.org/tlog-checkpoint, RFC 8785.
 """
@@ -28,8 +31,11 @@ import base64
 import contextlib
 import hashlib
 import json
+import os
+import re
 import shutil
 import sqlite3
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +46,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-__all__ = ["NotALog", "Problem", "Report", "main", "snapshot", "verify"]
+__all__ = ["NotALog", "Problem", "Report", "main", "processors", "snapshot", "verify"]
 
 DATABASE, CHECKPOINT, PUBLIC_KEY = "log.db", "checkpoint", "log.pub"
 APPLICATION_ID = 0x534C4F47  # "SLOG" in the database's header
@@ -86,6 +92,7 @@ class Report:
     checkpoints: int = 0
     sources: int = 0
     sources_open: int = 0
+    declared_lost: int = 0
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -104,6 +111,8 @@ class Report:
             yield f"{self.size - self.covered} records not yet covered by a checkpoint"
         if self.sources_open:
             yield f"{self.sources_open} sources have not closed: they still run, or were killed"
+        if self.declared_lost:
+            yield f"{self.declared_lost} records were lost before they got here (see log.gap)"
         yield f"signed by {self.key} (key from {self.key_from})"
 
 
@@ -260,6 +269,7 @@ class Sources:
 
     def __init__(self) -> None:
         self.lost = 0
+        self.declared = 0
         self.open: set[str] = set()
         self._next: dict[str, tuple[int, int]] = {}
 
@@ -283,9 +293,269 @@ class Sources:
             self.open.add(source)
         elif kind == "log.close":
             self.open.discard(source)
+        elif kind == "log.gap" and not self.jump(record):
+            return "it declares a gap where there is none"
         if seq == expected or expected < seq <= expected + self.lost - lost:
             return None
         return f"number {seq} of {source} stands where number {expected} should"
+
+    def jump(self, gap: dict[str, Any]) -> bool:
+        """Go on where a log.gap record says. False if it does not fit what came before."""
+        of, expected, found = gap.get("of"), gap.get("expected"), gap.get("found")
+        if type(of) is not str or type(expected) is not int or type(found) is not int:
+            return False
+        at, lost = self._next.get(of, (0, 0))
+        if not at <= expected <= at + self.lost - lost or found <= expected:
+            return False
+        self._next[of] = (found, self.lost)
+        self.declared += found - expected
+        return True
+
+    def join(self, part: Part) -> bool:
+        """Step 3 for a part of the log whose records were each checked. False if the numbers in it
+        do not go on where those before it ended."""
+        for source, (first, after) in part.runs.items():
+            if self._next.get(source, (0, 0))[0] != first:
+                return False
+            self._next[source] = (after, 0)
+        for source, opened in part.openings:
+            (self.open.add if opened else self.open.discard)(source)
+        return part.gap is None or self.jump(part.gap)
+
+
+# --- The same in blocks, to find out whether anything is wrong -----------------------------------
+
+BLOCK = 1 << 14
+"""Records in a block. A power of two, so that a whole block is one node of the tree."""
+
+FEW = 4 * BLOCK
+"""Of fewer records one process makes shorter work."""
+
+
+@dataclass
+class Part:
+    """Records of a block up to a declared gap, or the block's end: each source's first number and
+    the one after its last, who opened and closed the log, and the gap."""
+
+    runs: dict[str, list[int]] = field(default_factory=dict)
+    openings: list[tuple[str, bool]] = field(default_factory=list)
+    gap: dict[str, Any] | None = None
+
+
+class Canonical:
+    """Is this the canonical JSON of a record, and what are its source, number and type?
+
+    Most records differ from one before only in words and integers. Cut at these, what is left is
+    the record's frame. A frame is judged once, by reading the record and writing it again; the
+    words and integers that :attr:`VALUE` lets through can be written in one way only. A frame that
+    holds anything but names and brackets is not kept, so such a record is judged each time.
+    """
+
+    VALUE = re.compile(rb':("[ !#-\[\]-~]*"|0|-?[1-9][0-9]{0,15}|true|false|null|\{\})(?=[,}])')
+    NAME = rb'"[A-Za-z0-9_]+"'
+    FRAME = re.compile(rb"(?:\{|\}*,)" + NAME + rb"(?::\{" + NAME + rb")*")
+    KEPT = 4096
+
+    def __init__(self) -> None:
+        self._frames: dict[tuple[bytes, ...], tuple[int, int, int]] = {}
+        self._split = self.VALUE.split
+
+    def read(self, data: bytes) -> tuple[str, int, str, bool] | None:
+        """Source, number, type, and whether it must be read to know what it says. None: no."""
+        parts = self._split(data)
+        frame = tuple(parts[::2])
+        where = self._frames.get(frame)
+        if where is None:
+            return self._judge(data, frame, parts)
+        source, seq, kind = parts[where[0]], parts[where[1]], parts[where[2]]
+        if not seq.isdigit() or not source.startswith(b'"') or not kind.startswith(b'"'):
+            return self._judge(data, (), parts)
+        return source[1:-1].decode(), int(seq), kind[1:-1].decode(), kind in _SPECIAL
+
+    def _judge(
+        self, data: bytes, frame: tuple[bytes, ...], parts: list[bytes]
+    ) -> tuple[str, int, str, bool] | None:
+        try:
+            record = json.loads(data)
+            again = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            source, seq, kind = record["source"], record["seq"], record["type"]
+        except (ValueError, TypeError, KeyError):
+            return None
+        if again.encode() != data or type(source) is not str or type(seq) is not int:
+            return None
+        if type(kind) is not str:
+            return None
+        plain = len(self._frames) < self.KEPT and len(frame) > 1
+        if plain and all(map(self.FRAME.fullmatch, frame[:-1])) and not frame[-1].strip(b"}"):
+            where = [self._place(name, parts) for name in (b"source", b"seq", b"type")]
+            if None not in where and parts[where[1] or 0].isdigit():
+                self._frames[frame] = (where[0] or 0, where[1] or 0, where[2] or 0)
+        return source, seq, kind, kind.encode() in _PLAIN_SPECIAL
+
+    @staticmethod
+    def _place(name: bytes, parts: list[bytes]) -> int | None:
+        """Where the record's own field ``name`` (not one of a field's) has its value."""
+        for i in range(1, len(parts), 2):
+            if parts[i - 1].endswith(b'"' + name + b'"'):
+                marked = [*parts]
+                marked[i] = b'"~"'
+                text = b"".join(b":" + p if at & 1 else p for at, p in enumerate(marked))
+                if json.loads(text).get(name.decode()) == "~":
+                    return i
+        return None
+
+
+_PLAIN_SPECIAL = (b"log.open", b"log.close", b"log.gap")
+_SPECIAL = tuple(b'"' + kind + b'"' for kind in _PLAIN_SPECIAL)
+
+
+def check_block(
+    db: sqlite3.Connection, start: int, stop: int, sizes: Sequence[int], canonical: Canonical
+) -> dict[str, Any] | None:
+    """Steps 3 and 4 for records ``start`` to ``stop - 1`` of one block: its parts, and the roots of
+    its perfect subtrees at its end and at each of ``sizes``. None if anything is wrong."""
+    part = Part()
+    parts, marks, peaks, expected = [part], {}, [], start
+    sha256, read, wanted = hashlib.sha256, canonical.read, set(sizes)
+    rows = db.execute(
+        "SELECT idx, bytes, leaf FROM record WHERE idx >= ? AND idx < ? ORDER BY idx", (start, stop)
+    )
+    for index, data, stored in rows:
+        if index != expected or type(data) is not bytes:
+            return None
+        leaf = sha256(b"\x00" + data).digest()
+        if leaf != stored or (said := read(data)) is None:
+            return None
+        source, seq, kind, special = said
+        run = part.runs.get(source)
+        if run is None:
+            part.runs[source] = [seq, seq + 1]
+        elif run[1] != seq:
+            return None
+        else:
+            run[1] = seq + 1
+        if special and kind == "log.gap":
+            part.gap = json.loads(data)
+            part = Part()
+            parts.append(part)
+        elif special:
+            part.openings.append((source, kind == "log.open"))
+        peaks.append(leaf)
+        carry = expected - start
+        while carry & 1:
+            right, left = peaks.pop(), peaks.pop()
+            peaks.append(sha256(b"\x01" + left + right).digest())
+            carry >>= 1
+        expected += 1
+        if expected in wanted:
+            marks[expected] = b"".join(peaks).hex()
+    if expected != stop:
+        return None
+    return {
+        "parts": [asdict(p) for p in parts],
+        "marks": marks,
+        "peaks": b"".join(peaks).hex(),
+    }
+
+
+def check_blocks(
+    folder: Path, total: int, sizes: Sequence[int], first: int, step: int
+) -> Iterator[dict[str, Any] | None]:
+    """:func:`check_block` for each ``step``-th block, from the ``first``."""
+    canonical = Canonical()
+    with snapshot(folder) as db:
+        for start in range(first * BLOCK, total, step * BLOCK):
+            stop = min(start + BLOCK, total)
+            wanted = [n for n in sizes if start < n <= stop]
+            try:
+                yield check_block(db, start, stop, wanted, canonical)
+            except sqlite3.DatabaseError:
+                yield None
+
+
+class Helpers:
+    """Processes that check blocks: this file again, started with a list of arguments. Their results
+    come in the order of the blocks."""
+
+    def __init__(self, folder: Path, total: int, sizes: Sequence[int], jobs: int) -> None:
+        command = [sys.executable, str(Path(__file__).resolve()), "--blocks", str(folder)]
+        pipe = subprocess.PIPE
+        self._running = [subprocess.Popen(command, stdin=pipe, stdout=pipe) for _ in range(jobs)]
+        for first, process in enumerate(self._running):
+            assert process.stdin is not None
+            process.stdin.write(json.dumps([total, list(sizes), first, jobs]).encode())
+            process.stdin.close()
+        self._blocks = -(-total // BLOCK)
+
+    def __iter__(self) -> Iterator[dict[str, Any] | None]:
+        for block in range(self._blocks):
+            out = self._running[block % len(self._running)].stdout
+            assert out is not None
+            line = out.readline()
+            yield json.loads(line) if line else None
+
+    def end(self) -> None:
+        for process in self._running:
+            process.kill()
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+def _is_whole(
+    folder: Path,
+    db: sqlite3.Connection,
+    targets: dict[int, list[Target]],
+    jobs: int,
+    report: Report,
+    progress: Progress | None,
+) -> bool:
+    """Steps 3 to 5. True, and the report filled in, only if nothing at all is wrong."""
+    try:
+        (first, total) = db.execute(
+            "SELECT coalesce(min(idx), 0), coalesce(max(idx) + 1, 0) FROM record"
+        ).fetchone()
+    except sqlite3.DatabaseError:
+        return False
+    if report.problems or first or not total or not targets or max(targets) > total:
+        return False
+    sizes, sources, peaks = sorted(targets), Sources(), list[bytes]()
+    helpers = Helpers(folder, total, sizes, jobs) if jobs > 1 and total > FEW else None
+    try:
+        for number, block in enumerate(helpers or check_blocks(folder, total, sizes, 0, 1)):
+            if block is None:
+                return False
+            if not all(sources.join(Part(**part)) for part in block["parts"]):
+                return False
+            whole = (number + 1) * BLOCK <= total
+            for size, packed in block["marks"].items():
+                ended = whole and int(size) == (number + 1) * BLOCK
+                at = grow(peaks, number, _hashes(packed)) if ended else peaks + _hashes(packed)
+                if any(target.root != root_of(at) for target in targets[int(size)]):
+                    return False
+            last = _hashes(block["peaks"])
+            peaks = grow(peaks, number, last) if whole else peaks + last
+            if progress is not None:
+                progress(min((number + 1) * BLOCK, total), total)
+    except NotALog:
+        return False
+    finally:
+        if helpers is not None:
+            helpers.end()
+    if 0 in targets and any(target.root != root_of([]) for target in targets[0]):
+        return False
+    report.size, report.covered, report.root = total, sizes[-1], root_of(peaks).hex()
+    report.sources, report.sources_open = len(sources), len(sources.open)
+    report.declared_lost = sources.declared
+    return True
+
+
+def _hashes(packed: str) -> list[bytes]:
+    raw = bytes.fromhex(packed)
+    return [raw[i : i + 32] for i in range(0, len(raw), 32)]
+
+
+# --- The whole ------------------------------------------------------------------------------------
 
 
 def verify(
@@ -295,9 +565,10 @@ def verify(
     key_from: str = "--key",
     checkpoints: Sequence[Path] = (),
     progress: Progress | None = None,
+    jobs: int = 1,
 ) -> Report:
-    """Everything that the head of this file lists. Raises :class:`NotALog` if nothing can be
-    checked at all."""
+    """Everything that the head of this file lists, by ``jobs`` processes. Raises :class:`NotALog`
+    if nothing can be checked at all."""
     report = Report(key_from=key_from if key else str(folder / PUBLIC_KEY))
     # Step 1.
     try:
@@ -322,7 +593,8 @@ def verify(
             size = _add_target(path, note, verifier, targets, report)
             if path == beside and size > newest and not report.problems:
                 report.problems.append(Problem("the database has lost it", checkpoint=size))
-        _check_records(Rows(db, report, progress), targets, report)
+        if not _is_whole(folder, db, targets, jobs, report, progress):
+            _check_records(Rows(db, report, progress), targets, report)
     report.problems.sort(key=lambda p: (p.record is None, p.record or 0))
     return report
 
@@ -394,6 +666,7 @@ def _check_records(rows: Rows, targets: dict[int, list[Target]], report: Report)
     if rows.size and not targets:
         report.problems.append(Problem("no checkpoint signs any record"))
     report.size, report.sources, report.sources_open = rows.size, len(sources), len(sources.open)
+    report.declared_lost = sources.declared
     report.covered = min(last, rows.size)
     report.root = root_of(peaks).hex() if peaks is not None else ""
 
@@ -504,8 +777,20 @@ class Rows:
             )
 
 
+def processors() -> int:
+    """How many processes can work at once here."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 the log is what was signed, 1 it is not, 2 there is nothing to check."""
+    given = sys.argv[1:] if argv is None else argv
+    if given[:1] == ["--blocks"]:  # one of Helpers
+        total, sizes, first, step = json.load(sys.stdin)
+        for block in check_blocks(Path(given[1]), total, sizes, first, step):
+            sys.stdout.write(json.dumps(block) + "\n")
+            sys.stdout.flush()
+        return 0
     parser = argparse.ArgumentParser(description="Recompute an audit log.")
     parser.add_argument("folder", type=Path, help="the folder that holds log.db")
     parser.add_argument("--key", help="the verifier key, as `sovereign audit key` printed it")
@@ -516,10 +801,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=[],
         help="a checkpoint kept elsewhere: the log must still begin with what it signed",
     )
+    parser.add_argument("--jobs", type=int, default=processors(), help="processes to use")
     parser.add_argument("--json", action="store_true", help="the report for machines")
     args = parser.parse_args(argv)
     try:
-        report = verify(args.folder, key=args.key, checkpoints=args.checkpoint)
+        report = verify(args.folder, key=args.key, checkpoints=args.checkpoint, jobs=args.jobs)
     except (NotALog, OSError) as e:
         sys.stderr.write(f"error: {e}\n")
         return 2

@@ -1,4 +1,4 @@
-"""`sovereign audit`: verify, show and follow the log, and print the key to verify it with."""
+"""`sovereign audit`: serve, verify, show and follow the log; print the key to verify it with."""
 
 from __future__ import annotations
 
@@ -83,7 +83,12 @@ def verify_command(
     try:
         with _progress() as progress:
             report = verify.verify(
-                folder, key=key, key_from=key_from, checkpoints=checkpoints, progress=progress
+                folder,
+                key=key,
+                key_from=key_from,
+                checkpoints=checkpoints,
+                progress=progress,
+                jobs=verify.processors(),
             )
     except (verify.NotALog, OSError) as e:
         raise AuditError(
@@ -166,6 +171,33 @@ def key_command(config: Path, path: Path | None) -> None:
         click.echo(str(Verifier.parse((path / "log.pub").read_text("utf-8"))))
     except (OSError, UnicodeDecodeError):
         raise AuditError(f"{path} holds no log.pub") from None
+
+
+@audit_command.command("serve")
+@_config
+@click.option(
+    "--linger", type=float, help="End when nobody was connected for so many seconds.", hidden=True
+)
+def serve_command(config: Path, linger: float | None) -> None:
+    """Run the log's sequencer here: the one process that writes it.
+
+    The gateway starts one if none runs. Run it yourself to have it under a supervisor, and as a
+    user of its own who alone can read the signing key's file.
+    """
+    from sovereign.audit.daemon import serve
+    from sovereign.audit.log import read_key
+    from sovereign.config import load_config
+
+    loaded = load_config(config)
+    folder = loaded.resolve(loaded.audit.path)
+    serve(
+        folder,
+        key=read_key(loaded),
+        origin=loaded.audit.origin,
+        linger=linger,
+        heartbeat=loaded.audit.heartbeat_s,
+        ready=lambda: click.echo(f"serving {folder}"),
+    )
 
 
 def _configured(config: Path) -> tuple[Path, str | None]:

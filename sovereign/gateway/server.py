@@ -57,7 +57,7 @@ def run(
         stack.callback(listener.close)
         guard = guard or Guard.from_config(config)
         guard.canary()
-        log = stack.enter_context(open_log(config, "gateway"))
+        log = stack.enter_context(open_log(config, "gateway", start=True))
         engines = _start_engines(config, log, stack, say)
         upstreams = Upstreams.from_config(config, {n: e.socket for n, e in engines.items()})
         app = create_app(config, guard=guard, log=log, upstreams=upstreams, engines=engines)

@@ -1,10 +1,13 @@
-"""`kill -9` of the gateway at any moment leaves no request at an upstream without its record."""
+"""`kill -9` of the gateway, or of the log's sequencer, at any moment: no request is at an upstream
+without its record."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
+import signal
 import threading
 import time
 import urllib.error
@@ -14,6 +17,11 @@ from typing import Any
 
 KILLS = 10
 CALLERS = 6
+
+
+def _kill_sequencer(gateway: Any) -> None:
+    pid = int((gateway.folder / "audit" / "sequencer.lock").read_text())
+    os.kill(pid, signal.SIGKILL)
 
 
 def _call_until(stop: threading.Event, gateway: Any, number: int) -> None:
@@ -40,12 +48,13 @@ def _call_until(stop: threading.Event, gateway: Any, number: int) -> None:
 
 
 def test_every_request_that_got_out_is_in_the_log(gateway_at: Any) -> None:
-    """Ten kills at random moments under load. Each id that a stand-in received has an intent whose
+    """Ten kills of the gateway at random moments under load, and five of its sequencer before.
+    Each id that a stand-in received has an intent whose
     bytes are those that it received, and the log still verifies."""
     gateway = gateway_at(tiny=True)
     before = gateway.hosted.ids() | gateway.local.ids()
     chance = random.Random(9)
-    for _ in range(KILLS):
+    for turn in range(KILLS):
         gateway.start()
         stop = threading.Event()
         callers = [
@@ -54,6 +63,9 @@ def test_every_request_that_got_out_is_in_the_log(gateway_at: Any) -> None:
         for caller in callers:
             caller.start()
         time.sleep(chance.uniform(0.1, 0.6))
+        if turn % 2:
+            _kill_sequencer(gateway)  # the gateway starts another, and goes on
+            time.sleep(chance.uniform(0.0, 0.6))
         gateway.kill()
         stop.set()
         for caller in callers:

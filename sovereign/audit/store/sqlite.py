@@ -119,6 +119,15 @@ class SQLiteStore:
             yield from rows
             start = rows[-1][0] + 1
 
+    def of_source(self, source: str) -> Iterator[tuple[int, bytes]]:
+        """(index, bytes) of a source's records, the newest first."""
+        # Values hold no quotation marks, so this is the field and nothing else.
+        with _errors("read"):
+            yield from self._db.execute(
+                "SELECT idx, bytes FROM record WHERE instr(bytes, ?) > 0 ORDER BY idx DESC",
+                (f'"source":"{source}"'.encode(),),
+            )
+
     def put(self, rows: Iterable[tuple[int, bytes, bytes]]) -> None:
         """Append (index, bytes, leaf hash) rows, inside a :meth:`batch`."""
         with _errors("write"):

@@ -1,0 +1,337 @@
+"""The log as a process sees it that does not write it: records go to the sequencer over a socket.
+
+A future resolves once the sequencer has committed its record; there is no other acknowledgement.
+While there is no sequencer, an intent waits, for at most ``patience`` seconds of that absence, and
+is then refused, so that nothing leaves. What has happened already (results, refusals, events) gets
+its number and is kept in a :mod:`.spool`. What was under way when the sequencer died is sent again
+to the next one, which takes each number of a source once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+
+from sovereign.audit import record as records
+from sovereign.audit.flight import Flight, Item
+from sovereign.audit.line import Line
+from sovereign.audit.spool import Spool
+from sovereign.audit.starting import Starter
+from sovereign.errors import AuditError, LogTampered, LogUnavailable
+from sovereign.types import JSON, Clock, Receipt
+
+__all__ = ["Client"]
+
+MAX_PENDING = 65_536
+ATTEMPTS = 5
+TICK_SECONDS = 0.25
+FIRST_WAIT, LONGEST_WAIT = 0.01, 0.5
+PATIENCE_SECONDS = 5.0
+HEARTBEAT_SECONDS = 60.0
+
+
+class Client:
+    """Thread-safe; belongs to the process that opened it. A context manager, and a ``Sink``.
+
+    ``source`` is this opening's name in its records, as in :class:`sovereign.audit.log.Log`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        line: Line,
+        *,
+        source: str,
+        starter: Starter | None,
+        patience: float,
+        heartbeat: float,
+        clock: Clock,
+    ) -> None:
+        """Use :meth:`open`."""
+        self.source, self.vkey = source, line.vkey
+        self.size = line.size
+        self._folder, self._starter = folder, starter
+        self._patience, self._heartbeat, self._clock = patience, heartbeat, clock
+        self._pid = os.getpid()
+        self._lock = threading.RLock()  # whoever waits for a future may submit from its callback
+        self._nudge = threading.Event()
+        self._flight = Flight(Spool(folder, source))
+        self._line: Line | None = line
+        self._away_since: float | None = None
+        self._why: AuditError = LogUnavailable("audit log: the sequencer is not there")
+        self._refused = 0
+        self._announced = False
+        self._closing = self._said_goodbye = self._done = False
+        self._failure: AuditError | None = None
+        self._beat_at = time.monotonic() + heartbeat
+        self._thread = threading.Thread(target=self._run, name="audit-client", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        *,
+        source: str,
+        announce: bool = True,
+        starter: Starter | None = None,
+        vkey: str | None = None,
+        patience: float = PATIENCE_SECONDS,
+        heartbeat: float = HEARTBEAT_SECONDS,
+        clock: Clock = time.time,
+    ) -> Client:
+        """Connect to the sequencer of the log in ``folder``; ``starter`` starts it when there is
+        none. ``vkey`` is the key that the log has to be signed with.
+
+        Raises :class:`LogUnavailable` if none answers, and what a sequencer that cannot start says.
+        """
+        instance = f"{source}-{secrets.token_hex(8)}"
+        line = _first_line(folder, instance, starter)
+        if vkey is not None and line.vkey != vkey:
+            line.close()
+            raise LogUnavailable(
+                "audit log: the sequencer signs with another key than [audit].key_file",
+                hint="stop the sequencer (it is started again on demand)",
+            )
+        client = cls(
+            folder,
+            line,
+            source=instance,
+            starter=starter,
+            patience=patience,
+            heartbeat=heartbeat,
+            clock=clock,
+        )
+        if announce:
+            found = {"size": line.size, "root": line.root, "covered": line.covered}
+            try:
+                client.append(records.event("log.open", **found))
+            except AuditError:
+                client.close()
+                raise
+            client._announced = True
+        return client
+
+    def submit(self, record: Mapping[str, JSON]) -> Future[Receipt]:
+        """As :meth:`sovereign.audit.log.Log.submit`."""
+        future: Future[Receipt] = Future()
+        future.set_running_or_notify_cancel()
+        try:
+            if os.getpid() != self._pid:
+                raise LogUnavailable(
+                    "audit log: opened before a fork",
+                    hint="open the log in the process that uses it",
+                )
+            item = self._item(record, future)
+            if self._closing:
+                raise LogUnavailable("audit log: closed")
+            if self._flight.pending >= MAX_PENDING:
+                raise LogUnavailable("audit log: too many records are waiting for the disk")
+            self._flight.waiting.append(item)
+            self._pump()
+        except AuditError as e:
+            future.set_exception(e)
+        return future
+
+    def append(self, record: Mapping[str, JSON]) -> Receipt:
+        """:meth:`submit`, and wait."""
+        return self.submit(record).result()
+
+    def close(self) -> None:
+        """Wait for what is under way and for a last checkpoint. Idempotent.
+
+        Raises :class:`LogUnavailable` if there is no sequencer that takes it; what has happened is
+        in the spool then, for the next one.
+        """
+        if os.getpid() != self._pid:
+            raise LogUnavailable("audit log: opened before a fork")
+        if self._announced:
+            self._announced = False
+            try:
+                self.append(records.event("log.close"))
+            except AuditError as e:
+                self._failure = e
+        with self._lock:
+            self._closing = True
+            self._say_goodbye()
+        self._nudge.set()
+        self._thread.join()
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _item(self, record: Mapping[str, JSON], future: Future[Receipt] | None) -> Item:
+        prepared = records.prepare(record, source=self.source)
+        stamped = records.stamp_time(self._clock())
+        return Item(prepared, stamped, future, record.get("type") == "request.intent")
+
+    def _pump(self) -> None:
+        """Send what waits, or see to it that whoever is at it does: callers that come together
+        share a send, and none of them waits for another's."""
+        while self._flight.waiting and self._lock.acquire(blocking=False):
+            try:
+                if self._done:
+                    self._flight.give_up(self._why)
+                elif self._line is None:
+                    self._nudge.set()
+                    return
+                elif not self._flight.send(self._line):
+                    return  # the next acknowledgement makes room
+            finally:
+                self._lock.release()
+
+    def _say_goodbye(self) -> None:
+        """With the lock."""
+        if self._closing and self._line and not self._said_goodbye and not self._flight.pending:
+            self._said_goodbye = True
+            self._line.goodbye()
+
+    # Everything below runs in the client's own thread.
+
+    def _run(self) -> None:
+        while not self._done:
+            if self._line is not None:
+                self._listen(self._line)
+            else:
+                self._be_away()
+        with self._lock:
+            self._flight.end(self._why)
+            if self._line is not None:
+                self._line.close()
+        self._pump()
+
+    def _listen(self, line: Line) -> None:
+        """What the sequencer says next; at least once in a tick."""
+        try:
+            acks = line.receive(TICK_SECONDS)
+        except (AuditError, OSError) as e:
+            self._lose(line, e)
+            return
+        for ack in acks:
+            with self._lock:
+                landed = self._flight.land(*ack)
+                self._flight.send(line)
+            self._pump()
+            for item, receipt in landed:
+                self.size = max(self.size, receipt.index + 1)
+                item.resolve(receipt)
+        now = time.monotonic()
+        if now >= self._beat_at:
+            self._beat_at = now + self._heartbeat
+            self._note("log.heartbeat")
+        with self._lock:
+            if self._flight.stuck(now - self._patience):
+                self._lose(line, ConnectionError("it does not answer"))
+                self._away_since = now - self._patience  # that much of it is over
+                return
+            self._say_goodbye()
+            self._done |= line.ended
+
+    def _note(self, kind: str, **fields: JSON) -> None:
+        """Something of our own, that nobody waits for."""
+        item = self._item(records.event(kind, **fields), None)
+        self._flight.waiting.append(item)
+        self._pump()
+
+    def _lose(self, line: Line, why: AuditError | OSError) -> None:
+        with self._lock:
+            line.close()
+            self._line = None
+            self._away_since = time.monotonic()
+            if isinstance(why, AuditError):
+                # It said so: nothing that it did not acknowledge is in the log.
+                self._why = why
+                self._refused += self._flight.refuse(why)
+            else:
+                self._why = LogUnavailable("audit log: the sequencer died")
+
+    def _be_away(self) -> None:
+        """Until there is a sequencer again, or we are closed and have waited long enough."""
+        since, pause = self._away_since or time.monotonic(), FIRST_WAIT
+        helper: threading.Thread | None = None
+        while True:
+            try:
+                line = self._reach()
+            except (AuditError, OSError) as e:
+                if isinstance(e, AuditError):
+                    self._why = e
+                if isinstance(e, LogTampered):
+                    since = min(since, time.monotonic() - self._patience)
+            else:
+                self._back(line, time.monotonic() - since)
+                return
+            if self._starter is not None and (helper is None or not helper.is_alive()):
+                helper = threading.Thread(target=self._start, args=(self._starter,), daemon=True)
+                helper.start()
+            with self._lock:
+                self._flight.park()
+                if time.monotonic() - since >= self._patience:
+                    self._refused += self._flight.give_up(self._why)
+                    if self._closing:
+                        self._failure = self._failure or self._why
+                        self._done = True
+                        return
+            self._nudge.wait(pause)
+            self._nudge.clear()
+            pause = min(pause * 1.5, LONGEST_WAIT)
+
+    def _start(self, starter: Starter) -> None:
+        try:
+            starter.start()
+        except AuditError as e:
+            self._why = e
+        except Exception as e:  # noqa: BLE001 - a thread that dies silently says nothing
+            self._why = LogUnavailable(f"audit log: no sequencer: {type(e).__name__}")
+
+    def _reach(self) -> Line:
+        line = Line.connect(self._folder, self.source, oldest=self._flight.acked, new=False)
+        if line.vkey != self.vkey:
+            line.close()
+            raise LogUnavailable("audit log: the new sequencer signs with another key")
+        return line
+
+    def _back(self, line: Line, waited: float) -> None:
+        with self._lock:
+            resent, spooled = self._flight.resend(line)
+            refused, self._refused = self._refused, 0
+            self._line, self._away_since = line, None
+        self._note(
+            "log.restart",
+            waited_ms=int(waited * 1000),
+            resent=resent,
+            spooled=spooled,
+            refused=refused,
+        )
+
+
+def _first_line(folder: Path, source: str, starter: Starter | None) -> Line:
+    for _ in range(ATTEMPTS):
+        try:
+            return Line.connect(folder, source, oldest=0, new=True)
+        except OSError:
+            if starter is None:
+                raise LogUnavailable(
+                    f"audit log: no sequencer in {folder}", hint="sovereign audit serve"
+                ) from None
+        # The one that was there may just have ended, or was killed while it started.
+        with contextlib.suppress(LogUnavailable):
+            starter.start()
+    raise LogUnavailable("audit log: the sequencer does not stay")

@@ -1,0 +1,104 @@
+"""A client's connection to a sequencer: the greeting, and then frames both ways."""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+from pathlib import Path
+
+from sovereign.audit import wire
+from sovereign.audit.starting import connect
+from sovereign.errors import LogUnavailable
+
+__all__ = ["Line"]
+
+READ = 1 << 16
+GREETING_SECONDS = 5.0
+
+
+class Line:
+    """An open, greeted connection. One thread receives; sends are ordered by the caller's lock."""
+
+    def __init__(self, sock: socket.socket, welcome: dict[str, object], rest: bytearray) -> None:
+        self.next = int(str(welcome["next"]))
+        self.vkey = str(welcome["vkey"])
+        self.size, self.covered = int(str(welcome["size"])), int(str(welcome["covered"]))
+        self.root = str(welcome["root"])
+        self.ended = False
+        self._sock = sock
+        self._in = rest
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+
+    @classmethod
+    def connect(cls, folder: Path, source: str, *, oldest: int, new: bool) -> Line:
+        """Greet the sequencer of the log in ``folder``. ``oldest`` is the first number that it has
+        not acknowledged. OSError if there is none; what it refuses with, if it does."""
+        sock = connect(folder)
+        try:
+            sock.settimeout(GREETING_SECONDS)
+            hello = {"protocol": wire.protocol(), "source": source, "oldest": oldest, "new": new}
+            sock.sendall(wire.json_frame(wire.HELLO, **hello))
+            buffer = bytearray()
+            while True:
+                for kind, payload in wire.frames(buffer):
+                    if kind == wire.ERROR:
+                        raise wire.raised(json.loads(payload))
+                    if kind != wire.WELCOME:
+                        raise ConnectionError("no welcome")
+                    sock.settimeout(None)
+                    return cls(sock, json.loads(payload), buffer)
+                data = sock.recv(READ)
+                if not data:
+                    raise ConnectionError("no welcome")
+                buffer += data
+        except ValueError:
+            sock.close()
+            raise ConnectionError("no welcome") from None
+        except BaseException:
+            sock.close()
+            raise
+
+    def send(self, frames: bytes) -> None:
+        """An error is not raised: whoever receives will see the end, and send again."""
+        try:
+            self._sock.sendall(frames)
+        except OSError:
+            return
+
+    def goodbye(self) -> None:
+        self.send(wire.frame(wire.GOODBYE))
+
+    def receive(self, timeout: float) -> list[tuple[int, int, int]]:
+        """The acknowledgements (number, index, count) that came within ``timeout`` seconds.
+
+        OSError when the connection has ended, and what it ended with if it said so.
+        """
+        acks = self._acks()
+        if acks or not self._poll.poll(timeout * 1000):
+            return acks
+        data = self._sock.recv(READ)
+        if not data:
+            raise ConnectionError("the sequencer has gone")
+        self._in += data
+        return self._acks()
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def _acks(self) -> list[tuple[int, int, int]]:
+        acks = []
+        try:
+            for kind, payload in wire.frames(self._in):
+                if kind == wire.ACK:
+                    acks.append(wire.unpack_ack(payload))
+                elif kind == wire.GOODBYE:
+                    self.ended = True
+                elif kind == wire.ERROR:
+                    raise wire.raised(json.loads(payload))
+                else:
+                    raise ConnectionError("what the sequencer says is not understood")
+        except ValueError:
+            raise LogUnavailable("audit log: the sequencer is not understood") from None
+        return acks
