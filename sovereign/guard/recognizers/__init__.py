@@ -3,32 +3,50 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sovereign import plugins
 from sovereign.errors import ConfigError
 from sovereign.guard.recognizers.labels import LabelsRecognizer
 from sovereign.guard.recognizers.rules import RulesRecognizer
+from sovereign.guard.recognizers.secrets import SecretsRecognizer
 from sovereign.types import Recognizer
 
 if TYPE_CHECKING:
     from sovereign.config import GuardConfig
+    from sovereign.policy import Policy
 
 __all__ = ["build", "from_config"]
 
 DEFAULT_NER = "tagger"
 
 
-def from_config(settings: GuardConfig) -> list[Recognizer]:
-    """The recognisers of ``[guard]``. Raises :class:`ConfigError` or :class:`MissingExtra`."""
-    return build(settings.ner, settings.plugins)
+def from_config(
+    settings: GuardConfig, *, folder: Path = Path(), policy: Policy | None = None
+) -> list[Recognizer]:
+    """The recognisers of ``[guard]``, and those that only ``policy`` needs. Relative paths start in
+    ``folder``. Raises :class:`ConfigError` or :class:`MissingExtra`."""
+    found = build(settings.ner, settings.plugins)
+    if policy is not None and policy.combines("GENDER"):
+        from sovereign.guard.recognizers.gender import GenderRecognizer
+
+        found.append(GenderRecognizer())
+    if settings.roster:
+        from sovereign.guard.recognizers.roster import RosterRecognizer, read_key
+
+        key = read_key(folder / (settings.roster_key_file or settings.key_file))
+        found += [RosterRecognizer(folder / path, key) for path in settings.roster]
+    return found
 
 
 def build(ner: str = DEFAULT_NER, names: tuple[str, ...] = ()) -> list[Recognizer]:
-    """Rules, labels, Presidio's patterns, the recogniser of names that ``ner`` says, plugins."""
+    """Rules, labels, secrets, Presidio's patterns, the recogniser of names that ``ner`` says,
+    plugins."""
     from sovereign.guard.recognizers import presidio
 
-    found: list[Recognizer] = [RulesRecognizer(), LabelsRecognizer(), *presidio.predefined()]
+    found: list[Recognizer] = [RulesRecognizer(), LabelsRecognizer(), SecretsRecognizer()]
+    found += presidio.predefined()
     found += _ner(ner)
     for name in names:
         found.append(_plugin(name))
