@@ -69,6 +69,9 @@ Models = Annotated[
 Words = Annotated[
     tuple[str, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
 ]
+Paths = Annotated[
+    tuple[FilePath, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
+]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -98,6 +101,12 @@ class GuardConfig(StrictModel):
     plugins: Words = Field((), description="entry points of sovereign.recognizers to load")
     key_file: FilePath = Field(
         Path(".sovereign/surrogate.key"), description="32 random bytes; `sovereign init` makes it"
+    )
+    roster: Paths = Field(
+        (), description="indexes of known persons that `sovereign guard roster build` wrote"
+    )
+    roster_key_file: FilePath | None = Field(
+        None, description="the key of the rosters, if it is not key_file"
     )
     deadline_s: Seconds = Field(10.0, description="one request's recognisers may take this long")
     max_body_bytes: int = Field(10_000_000, gt=0, description="a larger body is refused")

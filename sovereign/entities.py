@@ -20,6 +20,7 @@ DESCRIPTIONS: dict[str, str] = {
     "DATE_TIME": "other dates and times",
     "EMAIL_ADDRESS": "e-mail addresses",
     "EMPLOYEE_ID": "employee numbers",
+    "GENDER": "sex and gender",
     "IBAN_CODE": "IBANs",
     "IDENTIFIER": "other labelled identifiers",
     "IP_ADDRESS": "IP addresses",

@@ -1,6 +1,7 @@
 """What may leave, and in what form: a policy is a table of entity and destination to a verb.
 
 A policy file extends a preset and says only what differs. The strictest verb wins for the request.
+Quasi-identifiers that pass one by one escalate where they come together: a combination.
 """
 
 from __future__ import annotations
@@ -8,18 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from sovereign import recipes, toml
 from sovereign.errors import ConfigError
 from sovereign.toml import StrictModel
 from sovereign.types import Action, Destination, Finding, Side, Verdict
 
-__all__ = ["Policy", "decide", "load_policy", "presets"]
+__all__ = ["Combination", "Policy", "decide", "load_policy", "presets"]
 
 EVERYTHING_ELSE = "*"
 
@@ -35,6 +36,78 @@ def _entity(name: str) -> str:
 Verb = Literal["allow", "mask", "pseudonymize", "local", "block"]
 Entity = Annotated[str, AfterValidator(_entity)]
 Score = Annotated[float, Field(ge=0, le=1)]
+
+
+def _members(value: object) -> object:
+    """``["A", ["B", "C"]]`` as tuples of alternatives: ``(("A",), ("B", "C"))``."""
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple((m,) if isinstance(m, str) else tuple(m) for m in value)
+
+
+Members = Annotated[
+    tuple[Annotated[tuple[Entity, ...], Field(min_length=1)], ...], BeforeValidator(_members)
+]
+
+
+class Combination(StrictModel):
+    """``[[combination]]``: quasi-identifiers that together point at one person (date of birth,
+    postcode and sex single out most of a population: Sweeney 2000). If findings of every member are
+    in one request to a hosted destination, all findings of its members get ``verb`` or a stricter
+    one."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9_\-]{0,63}$",
+        description="a file that extends a preset changes its combination by this name",
+    )
+    entities: Members = Field(
+        min_length=2,
+        description='the members, such as ["DATE_OF_BIRTH", ["US_POSTAL_CODE", "LOCATION"], '
+        '"GENDER"]; a list inside is "one of these"',
+    )
+    within: int | None = Field(
+        None,
+        gt=0,
+        description="characters of one text that hold all members; without it, the whole request",
+    )
+    verb: Verb = Field(
+        "mask", description='the least that happens to them; "allow" switches it off'
+    )
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Combination:
+        flat = self.flat()
+        if EVERYTHING_ELSE in flat:
+            raise ValueError('a combination names its entities; "*" is none')
+        if len(set(flat)) < len(flat):
+            raise ValueError("an entity stands in one place of a combination only")
+        return self
+
+    def flat(self) -> tuple[str, ...]:
+        """Every entity that it names."""
+        return tuple(e for member in self.entities for e in member)
+
+    def met(self, findings: Sequence[Finding]) -> bool:
+        """Whether every member was found, near enough."""
+        place = {e: i for i, member in enumerate(self.entities) for e in member}
+        ours = [f for f in findings if f.entity in place]
+        if self.within is None:
+            return len({place[f.entity] for f in ours}) == len(self.entities)
+        by_path: dict[object, list[Finding]] = {}
+        for found in ours:
+            by_path.setdefault(found.path, []).append(found)
+        return any(self._near(group, place, self.within) for group in by_path.values())
+
+    def _near(self, findings: list[Finding], place: Mapping[str, int], within: int) -> bool:
+        """Whether some stretch of ``within`` characters holds all members. One pass: the last
+        sight of each member, while ends only grow."""
+        last: dict[int, int] = {}
+        for found in sorted(findings, key=lambda f: f.end):
+            member = place[found.entity]
+            last[member] = max(found.start, last.get(member, 0))
+            if len(last) == len(self.entities) and found.end - min(last.values()) <= within:
+                return True
+        return False
 
 
 class Policy(StrictModel):
@@ -58,6 +131,17 @@ class Policy(StrictModel):
     threshold: dict[Entity, Score] = Field(
         {}, description='findings that score below are not findings; "*" is every entity not named'
     )
+    combination: Annotated[
+        tuple[Combination, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
+    ] = Field((), description="[[combination]] tables: quasi-identifiers that escalate together")
+
+    @model_validator(mode="after")
+    def _names(self) -> Policy:
+        names = [c.name for c in self.combination]
+        if len(set(names)) < len(names):
+            twice = next(n for n in names if names.count(n) > 1)
+            raise ValueError(f"two combinations are named {twice!r}")
+        return self
 
     def action(self, entity: str, to: Destination) -> Action:
         """The action for ``entity`` at ``to``. Nobody names it: masked when hosted."""
@@ -77,25 +161,53 @@ class Policy(StrictModel):
         default = self.threshold.get(EVERYTHING_ELSE, 0.0)
         return finding.score >= self.threshold.get(finding.entity, default)
 
+    def escalated(self, findings: Sequence[Finding], to: Destination) -> dict[str, Action]:
+        """For each entity of a combination that ``findings`` meet: the least that happens to it.
+        Nothing inside: what stays on our machines links nobody for anybody else."""
+        floor: dict[str, Action] = {}
+        for combination in self.combination if to.side == "hosted" else ():
+            least = Action.from_verb(combination.verb)
+            if least is not Action.ALLOW and combination.met(findings):
+                for entity in combination.flat():
+                    floor[entity] = max(least, floor.get(entity, least))
+        return floor
+
+    def combines(self, entity: str) -> bool:
+        """Whether some combination needs ``entity`` to be found."""
+        return any(entity in c.flat() and c.verb != "allow" for c in self.combination)
+
     def digest(self) -> str:
         """SHA-256, in hex, of everything that decides; in every audit record."""
         deciding = self.model_dump(exclude={"summary", "extends"})
+        if not self.combination:  # as before there were any, so that old records keep their meaning
+            del deciding["combination"]
         canonical = json.dumps(deciding, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def decide(policy: Policy, findings: Iterable[Finding], to: Destination) -> Verdict:
+def decide(
+    policy: Policy,
+    findings: Iterable[Finding],
+    to: Destination,
+    floor: Mapping[str, Action] | None = None,
+) -> Verdict:
     """The verdict over disjoint ``findings`` that already passed :meth:`Policy.counts`.
 
     ``Verdict.actions`` runs parallel to ``findings``; ``Verdict.action`` is the strictest.
+    ``floor`` is the least action of entities that a combination caught earlier on.
     """
+    given = list(findings)
+    least = policy.escalated(given, to)
+    for entity, action in (floor or {}).items():
+        least[entity] = max(action, least.get(entity, action))
     actions: list[Action] = []
     entities: dict[str, Counter[str]] = {}
     known: dict[str, Action] = {}
-    for finding in findings:
+    for finding in given:
         action = known.get(finding.entity)
         if action is None:
-            action = known[finding.entity] = policy.action(finding.entity, to)
+            action = policy.action(finding.entity, to)
+            action = known[finding.entity] = max(action, least.get(finding.entity, action))
         actions.append(action)
         entities.setdefault(finding.entity, Counter())[action.verb] += 1
     return Verdict(
@@ -133,10 +245,15 @@ def _extended(path: Path, seen: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``over`` laid on ``base``, table by table."""
+    """``over`` laid on ``base``, table by table. Combinations add up, so that nobody loosens a
+    preset by forgetting one; one of the same name takes the old one's place."""
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
+        if key == "combination" and isinstance(old, list) and isinstance(value, list):
+            names = [c.get("name") for c in value if isinstance(c, dict)]
+            merged[key] = [c for c in old if c.get("name") not in names] + value
+            continue
         both = isinstance(old, dict) and isinstance(value, dict)
         merged[key] = _merged(old, value) if both and old is not None else value
     return merged

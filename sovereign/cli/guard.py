@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from sovereign.config import GuardConfig, load_config
+from sovereign.cli.guard_evaluate import evaluate_command
+from sovereign.cli.guard_roster import roster_group
+from sovereign.cli.guarded import guard_options, open_guard
 from sovereign.errors import ConfigError, SovereignError
 from sovereign.types import Action, Destination
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["guard_command"]
 
-CONFIG = "sovereign.toml"
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -30,21 +30,13 @@ def guard_command() -> None:
     """Inspect text as the gateway would."""
 
 
-def _options(command: Any) -> Any:
-    for option in (
-        click.option("--to", "to", help="The destination, by its name in sovereign.toml."),
-        click.option("--policy", help="A preset or a policy file, instead of the configured one."),
-        click.option("--ner", help='Who finds names: "spacy:PACKAGE", "tagger" or "none".'),
-        click.option("--config", default=CONFIG, show_default=True, help="The configuration."),
-        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
-    ):
-        command = option(command)
-    return command
+guard_command.add_command(evaluate_command)
+guard_command.add_command(roster_group)
 
 
 @guard_command.command("inspect")
 @click.argument("text", required=False)
-@_options
+@guard_options
 @click.option("--reveal", is_flag=True, help="Show the values that were found.")
 @click.option(
     "--jsonl",
@@ -65,7 +57,7 @@ def inspect_command(
     """Show what would leave of TEXT, and in what form. "-" reads standard input."""
     if jsonl is not None and text is not None:
         raise click.UsageError("give either TEXT or --jsonl")
-    guard, destination = _guard(config, policy, ner, to)
+    guard, destination = open_guard(config, policy, ner, to)
     if jsonl is not None:
         _bulk(guard, destination, Path(jsonl[0]), Path(jsonl[1]))
         return
@@ -79,7 +71,7 @@ def inspect_command(
 
 @guard_command.command("explain")
 @click.argument("text", required=False)
-@_options
+@guard_options
 @click.option("--reveal/--no-reveal", default=True, help="Show the values that were found.")
 def explain_command(
     text: str | None,
@@ -95,7 +87,7 @@ def explain_command(
     from sovereign.guard.scan import Deadline
     from sovereign.guard.views import of_leaf
 
-    guard, destination = _guard(config, policy, ner, to)
+    guard, destination = open_guard(config, policy, ner, to)
     given = _text(text)
     done = guard.inspect(_body([given]), to=destination, shape="openai.chat")
     kept = {(f.start, f.end, f.entity, f.recognizer) for f in done.findings}
@@ -133,55 +125,6 @@ def explain_command(
             f"{row['start']:>5}-{row['end']:<5} {row['entity']:<24} {row['score']:.2f}  "
             f"{row['recognizer']} ({row['view']}): {row['fate']}{value}"
         )
-
-
-def _guard(
-    config: str, policy: str | None, ner: str | None, to: str | None
-) -> tuple[Guard, Destination]:
-    """The configured guard; or, without a configuration, the preset with a key for this run."""
-    from sovereign.guard import Guard, Limits
-    from sovereign.guard.recognizers import from_config
-    from sovereign.policy import load_policy, presets
-
-    path = Path(config)
-    there = path.exists() or config != CONFIG
-    loaded = load_config(path) if there else None
-    if loaded is None and policy is None:
-        raise ConfigError(
-            f"{config}: no such file, and no --policy",
-            hint=f"--policy with one of: {', '.join(presets())}; or `sovereign init`",
-        )
-    settings = loaded.guard if loaded is not None else GuardConfig()
-    if ner is not None:
-        settings = settings.model_copy(update={"ner": ner})
-    if loaded is not None and policy is None and ner is None:
-        guard = Guard.from_config(loaded)
-    else:
-        if policy is None:
-            assert loaded is not None
-            file = loaded.policy.file
-            chosen = load_policy(
-                preset=loaded.policy.preset, file=None if file is None else loaded.resolve(file)
-            )
-        elif policy in presets():
-            chosen = load_policy(preset=policy)
-        else:
-            chosen = load_policy(file=Path(policy))
-        limits = Limits(deadline_s=settings.deadline_s)
-        guard = Guard(chosen, from_config(settings), key=secrets.token_bytes(32), limits=limits)
-    return guard, _destination(to, [] if loaded is None else loaded.destinations())
-
-
-def _destination(name: str | None, known: list[Destination]) -> Destination:
-    if name is None:
-        return known[0] if known else Destination("hosted", "hosted")
-    for destination in known:
-        if destination.name == name:
-            return destination
-    if not known and name in ("hosted", "local"):
-        return Destination(name, "local" if name == "local" else "hosted")
-    there = ", ".join(d.name for d in known) or "hosted, local"
-    raise ConfigError(f"no destination named {name!r}", hint=f"there are: {there}")
 
 
 def _text(text: str | None) -> str:

@@ -244,6 +244,13 @@ def _sentences(
             if action is other:
                 kinds.append("every kind not named here")
             lines.append(f"{meaning[action]}: {', '.join(kinds)}")
+    for combination in policy.combination if to.side == "hosted" else ():
+        if combination.verb != "allow":
+            who = [" or ".join(describe(e) for e in member) for member in combination.entities]
+            near = f"within {combination.within} characters" if combination.within else ""
+            where = near or "in one request"
+            does = meaning[Action.from_verb(combination.verb)]
+            lines.append(f"together {where} ({combination.name}): {' + '.join(who)}: {does}")
     unread = policy.unreadable if to.side == "hosted" else "block"
     lines.append(
         "what cannot be read (images, audio, files, token ids, unknown fields of binary data): "

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sovereign.config import Config
@@ -109,7 +110,8 @@ class Guard:
             max_leaves=settings.max_leaves,
             deadline_s=settings.deadline_s,
         )
-        return cls(policy, recognizers(settings), key=key, limits=limits)
+        found = recognizers(settings, folder=config.resolve(Path()), policy=policy)
+        return cls(policy, found, key=key, limits=limits)
 
     def read(
         self, raw: bytes, *, content_encoding: str | None = None, content_type: str | None = None
@@ -134,10 +136,14 @@ class Guard:
         unread = opaque.found(body, free, known)
         reads = [views.of_leaf(leaf) for leaf in free]
         hits = self.scanner.scan(free, reads, deadline)
-        acts = cache(partial(self._acts, to=to))
-        chosen = resolve.resolve(free, reads, hits, acts, self.policy.counts)
+        counts = self.policy.counts
+        chosen = resolve.resolve(free, reads, hits, cache(partial(self._acts, to=to)), counts)
+        floor = self.policy.escalated([hit.finding for hit in chosen], to)
+        if floor:  # what is held back only now is held back wherever it recurs, too
+            acts = cache(partial(self._acts, to=to, floor=floor))
+            chosen = resolve.resolve(free, reads, hits, acts, counts)
         unread += opaque.blobs(free, chosen)
-        verdict = decide(self.policy, [hit.finding for hit in chosen], to)
+        verdict = decide(self.policy, [hit.finding for hit in chosen], to, floor)
         verdict = opaque.judge(verdict, unread, self.policy, to)
         surrogates = Surrogates(self._key, tenant, (leaf.text for leaf in leaves))
         done: Transformed = transform(body, free, chosen, verdict.actions, surrogates)
@@ -173,8 +179,11 @@ class Guard:
 
         return async_client(self, to, **options)
 
-    def _acts(self, entity: str, *, to: Destination) -> Action:
-        return self.policy.action(entity, to)
+    def _acts(
+        self, entity: str, *, to: Destination, floor: Mapping[str, Action] | None = None
+    ) -> Action:
+        action = self.policy.action(entity, to)
+        return max(action, floor.get(entity, action)) if floor else action
 
 
 def build_digest(recognizers: Sequence[Recognizer]) -> str:

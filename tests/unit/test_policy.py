@@ -117,3 +117,100 @@ def test_a_broken_policy_file_is_refused(tmp_path: Path, case: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_policy(file=file)
     assert message in caught.value.message
+
+
+CLASSIC = ("DATE_OF_BIRTH", ["US_POSTAL_CODE", "LOCATION"], "GENDER")
+
+
+def combined(**over: object) -> Policy:
+    table = {"name": "classic", "entities": list(CLASSIC), **over}
+    return Policy.model_validate(
+        {"name": "p", "hosted": {"*": "allow", "LOCATION": "local"}, "combination": [table]}
+    )
+
+
+def at(entity: str, start: int, path: str = "x") -> Finding:
+    return Finding((path,), start, start + 2, entity, 0.9, "test")
+
+
+def test_quasi_identifiers_escalate_only_together() -> None:
+    """Each of the three may pass; with all of them the person can be looked up."""
+    policy = combined()
+    two = [finding("DATE_OF_BIRTH"), finding("GENDER")]
+    assert decide(policy, two, HOSTED).action is Action.ALLOW
+    three = [*two, finding("US_POSTAL_CODE"), finding("URL")]
+    verdict = decide(policy, three, HOSTED)
+    assert verdict.actions == (Action.MASK, Action.MASK, Action.MASK, Action.ALLOW)
+    assert verdict.entities["GENDER"] == {"mask": 1}
+
+
+def test_an_escalated_entity_keeps_a_stricter_verb_and_nothing_escalates_inside() -> None:
+    """ "At least": local stays local; and the model inside may read all three."""
+    policy = combined()
+    found = [finding("DATE_OF_BIRTH"), finding("GENDER"), finding("LOCATION")]
+    assert decide(policy, found, HOSTED).actions == (Action.MASK, Action.MASK, Action.LOCAL)
+    assert decide(policy, found, LOCAL).action is Action.ALLOW
+
+
+def test_a_combination_may_have_to_stand_close_together() -> None:
+    """Within so many characters of one text; then all findings of its members escalate."""
+    policy = combined(within=100)
+    near = [at("DATE_OF_BIRTH", 900), at("GENDER", 0), at("US_POSTAL_CODE", 950), at("GENDER", 998)]
+    assert decide(policy, near, HOSTED).actions == (Action.MASK,) * 4
+    far = [at("DATE_OF_BIRTH", 900), at("US_POSTAL_CODE", 950), at("GENDER", 999)]
+    assert decide(policy, far, HOSTED).action is Action.ALLOW
+    apart = [at("DATE_OF_BIRTH", 0), at("US_POSTAL_CODE", 5), at("GENDER", 9, "y")]
+    assert decide(policy, apart, HOSTED).action is Action.ALLOW
+
+
+def test_the_digest_covers_combinations_and_stays_without_them() -> None:
+    """Old records must keep their meaning."""
+    plain = Policy(name="p")
+    assert plain.digest() == Policy(name="p", combination=()).digest()
+    digests = {combined().digest(), combined(verb="block").digest(), combined(within=9).digest()}
+    assert len(digests | {plain.digest()}) == 4
+
+
+def test_combinations_of_a_preset_add_up_and_change_by_name(tmp_path: Path) -> None:
+    """Forgetting to repeat one must not loosen the policy; saying "allow" switches it off."""
+    file = tmp_path / "policy.toml"
+    own = '[[combination]]\nname = "work"\nentities = ["AGE", "ORGANIZATION"]\nverb = "local"\n'
+    file.write_text(f'name = "ours"\nextends = "hipaa"\n{own}')
+    policy = load_policy(file=file)
+    assert [c.name for c in policy.combination] == ["birth-place-sex", "work"]
+    off = own.replace("work", "birth-place-sex").replace('"local"', '"allow"')
+    file.write_text(f'name = "ours"\nextends = "hipaa"\n{off}')
+    policy = load_policy(file=file)
+    assert not policy.combines("GENDER")
+    assert policy.escalated([finding("AGE"), finding("ORGANIZATION")], HOSTED) == {}
+
+
+@pytest.mark.parametrize("preset", ["hipaa", "gdpr"])
+def test_presets_hold_the_classic_combination(preset: str) -> None:
+    """Birth date, postcode and sex (Sweeney 2000): alone, the sex passes."""
+    policy = load_policy(preset=preset)
+    three = [finding("DATE_OF_BIRTH"), finding("US_POSTAL_CODE"), finding("GENDER")]
+    assert decide(policy, three[2:], HOSTED).action is Action.ALLOW
+    assert Action.ALLOW not in decide(policy, three, HOSTED).actions
+
+
+BAD_COMBINATIONS = {
+    "one member": ('entities = ["GENDER"]', "combination.0.entities"),
+    "a star": ('entities = ["GENDER", "*"]', '"*" is none'),
+    "twice": ('entities = ["GENDER", ["AGE", "GENDER"]]', "one place"),
+    "empty choice": ('entities = ["GENDER", []]', "combination.0.entities"),
+    "misspelt": ('entities = ["GENDER", "age"]', "must be an entity"),
+    "unknown key": ('entities = ["GENDER", "AGE"]\nwithn = 3', "withn"),
+    "verb": ('entities = ["GENDER", "AGE"]\nverb = "hide"', "combination.0.verb"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_COMBINATIONS)
+def test_a_broken_combination_is_refused(tmp_path: Path, case: str) -> None:
+    """One that can never be met would look like protection."""
+    text, message = BAD_COMBINATIONS[case]
+    file = tmp_path / "policy.toml"
+    file.write_text(f'name = "p"\n[[combination]]\nname = "c"\n{text}\n')
+    with pytest.raises(ConfigError) as caught:
+        load_policy(file=file)
+    assert message in caught.value.message

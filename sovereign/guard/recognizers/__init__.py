@@ -4,33 +4,49 @@ from __future__ import annotations
 
 import inspect
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sovereign import plugins
 from sovereign.errors import ConfigError
 from sovereign.guard.recognizers.labels import LabelsRecognizer
 from sovereign.guard.recognizers.rules import RulesRecognizer
+from sovereign.guard.recognizers.secrets import SecretsRecognizer
 from sovereign.types import Recognizer
 
 if TYPE_CHECKING:
     from sovereign.config import GuardConfig
+    from sovereign.policy import Policy
 
 __all__ = ["build", "from_config"]
 
 DEFAULT_NER = "tagger"
 
 
-def from_config(settings: GuardConfig) -> list[Recognizer]:
-    """The recognisers of ``[guard]``. Raises :class:`ConfigError` or :class:`MissingExtra`."""
-    return build(settings.ner, settings.plugins, presidio=settings.presidio)
+def from_config(
+    settings: GuardConfig, *, folder: Path = Path(), policy: Policy | None = None
+) -> list[Recognizer]:
+    """The recognisers of ``[guard]``, and those that only ``policy`` needs. Relative paths start in
+    ``folder``. Raises :class:`ConfigError` or :class:`MissingExtra`."""
+    found = build(settings.ner, settings.plugins, presidio=settings.presidio)
+    if policy is not None and policy.combines("GENDER"):
+        from sovereign.guard.recognizers.gender import GenderRecognizer
+
+        found.append(GenderRecognizer())
+    if settings.roster:
+        from sovereign.guard.recognizers.roster import RosterRecognizer, read_key
+
+        key = read_key(folder / (settings.roster_key_file or settings.key_file))
+        found += [RosterRecognizer(folder / path, key) for path in settings.roster]
+    return found
 
 
 def build(
     ner: str = DEFAULT_NER, names: tuple[str, ...] = (), *, presidio: bool = False
 ) -> list[Recognizer]:
-    """Rules, labels, the recogniser of names that ``ner`` says, plugins; and all of Presidio's own
-    patterns if ``presidio``. Nothing of Presidio is imported unless it is named."""
-    found: list[Recognizer] = [RulesRecognizer(), LabelsRecognizer()]
+    """Rules, labels, secrets, the recogniser of names that ``ner`` says, plugins; and all of
+    Presidio's own patterns if ``presidio``. Nothing of Presidio is imported unless it is named."""
+    found: list[Recognizer] = [RulesRecognizer(), LabelsRecognizer(), SecretsRecognizer()]
     if presidio:
         from sovereign.guard.recognizers.presidio import predefined
 

@@ -1,0 +1,56 @@
+"""Every kind of secret is found whole, freshly drawn; what only looks as random stays quiet."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+from secret_kinds import KINDS, LOOKALIKES
+
+from sovereign.guard.recognizers.secrets import SecretsRecognizer, entropy
+
+RECOGNIZER = SecretsRecognizer()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_secret_of_each_kind_is_found_whole(kind: str) -> None:
+    """Ten of each, never the same pattern twice; the finding must not leave an end of it behind."""
+    rng = random.Random(f"unit {kind}")
+    for _ in range(10):
+        text, value = KINDS[kind](rng)
+        start = text.index(value)
+        covered = bytearray(len(text))
+        for f in RECOGNIZER.recognize(text):
+            assert f.entity == "SECRET"
+            covered[f.start : f.end] = b"\1" * (f.end - f.start)
+        assert all(covered[start : start + len(value)]), kind
+
+
+@pytest.mark.parametrize("name", LOOKALIKES)
+def test_what_only_looks_random_is_left_alone(name: str) -> None:
+    """Hashes, lockfiles, images, public keys, placeholders and sentences about passwords."""
+    assert [f.recognizer for f in RECOGNIZER.recognize(LOOKALIKES[name])] == []
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["password", "a", "sk-", "eyJ", "://", "AKIA", "-----BEGIN PRIVATE KEY-----", "x_", "= "],
+)
+def test_reading_secrets_takes_linear_time(unit: str) -> None:
+    """Eight times the text may take about eight times as long, however hostile it is."""
+
+    def spent(size: int) -> float:
+        text = (unit * size)[:size]
+        start = time.process_time()
+        RECOGNIZER.recognize(text)
+        return time.process_time() - start
+
+    spent(1000)
+    assert spent(32_000) < 40 * max(spent(4_000), 0.002)
+
+
+def test_entropy_counts_bits_per_character() -> None:
+    """One character has none, sixteen different ones have four."""
+    assert entropy("aaaa") == 0
+    assert entropy("0123456789abcdef") == 4
