@@ -204,10 +204,10 @@ def decide(
     entities: dict[str, Counter[str]] = {}
     known: dict[str, Action] = {}
     for finding in given:
-        action = known.get(finding.entity)
-        if action is None:
-            action = policy.action(finding.entity, to)
-            action = known[finding.entity] = max(action, least.get(finding.entity, action))
+        if finding.entity not in known:
+            named = policy.action(finding.entity, to)
+            known[finding.entity] = max(named, least.get(finding.entity, named))
+        action = known[finding.entity]
         actions.append(action)
         entities.setdefault(finding.entity, Counter())[action.verb] += 1
     return Verdict(
