@@ -84,10 +84,13 @@ class Policy(StrictModel):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def decide(policy: Policy, findings: Iterable[Finding], to: Destination) -> Verdict:
+def decide(
+    policy: Policy, findings: Iterable[Finding], to: Destination, *, digest: str | None = None
+) -> Verdict:
     """The verdict over disjoint ``findings`` that already passed :meth:`Policy.counts`.
 
     ``Verdict.actions`` runs parallel to ``findings``; ``Verdict.action`` is the strictest.
+    ``digest`` is the policy's, if the caller has it already.
     """
     actions: list[Action] = []
     entities: dict[str, Counter[str]] = {}
@@ -101,7 +104,7 @@ def decide(policy: Policy, findings: Iterable[Finding], to: Destination) -> Verd
     return Verdict(
         action=max(actions, default=Action.ALLOW),
         destination=to,
-        policy=policy.digest(),
+        policy=digest or policy.digest(),
         actions=tuple(actions),
         entities={name: dict(count) for name, count in sorted(entities.items())},
     )

@@ -81,6 +81,7 @@ class Guard:
         self.limits = limits or Limits()
         self.build = build_digest(recognizers)
         self._key = key
+        self._digested: tuple[Policy, str] | None = None
         self.scanner = Scanner(recognizers, cache_key=hashlib.sha256(key).digest())
 
     def __repr__(self) -> str:
@@ -135,7 +136,7 @@ class Guard:
         acts = cache(partial(self._acts, to=to))
         chosen = resolve.resolve(free, reads, hits, acts, self.policy.counts)
         unread += opaque.blobs(free, chosen)
-        verdict = decide(self.policy, [hit.finding for hit in chosen], to)
+        verdict = decide(self.policy, [h.finding for h in chosen], to, digest=self._digest())
         verdict = opaque.judge(verdict, unread, self.policy, to)
         surrogates = Surrogates(self._key, tenant, (leaf.text for leaf in leaves))
         done: Transformed = transform(body, free, chosen, verdict.actions, surrogates)
@@ -169,6 +170,13 @@ class Guard:
         from sovereign.guard.client import async_client
 
         return async_client(self, to, **options)
+
+    def _digest(self) -> str:
+        """The policy's digest, made once: it takes longer than deciding by it."""
+        known = self._digested
+        if known is None or known[0] is not self.policy:
+            known = self._digested = (self.policy, self.policy.digest())
+        return known[1]
 
     def _acts(self, entity: str, *, to: Destination) -> Action:
         return self.policy.action(entity, to)

@@ -46,7 +46,7 @@ def test_explain_names_recogniser_view_score_and_fate() -> None:
     """Also of what does not count, which is what people ask about."""
     out = run("explain", "--policy", "direct", f"{TEXT} %6d@x").output
     assert "rules:email_address (text): pseudonymize" in out
-    assert "DateRecognizer (text): allow" in out
+    assert "rules:date (text): allow" in out
     assert "below the threshold" in out
 
 
