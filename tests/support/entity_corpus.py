@@ -1,4 +1,4 @@
-"""Reads ``tests/vectors/entities.txt``: a sentence for each entity, the value in double brackets."""
+"""Reads ``tests/vectors/entities.txt``: sentences for each entity, the value in brackets."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ from sovereign.guard.recognizers import build
 from sovereign.policy import load_policy, presets
 from sovereign.types import Recognizer
 
-
 ENTRIES = corpus()
 BY_NOBODY = {"NRP"}
 """Nationality, religion, politics: only a spaCy model finds them."""
