@@ -113,7 +113,7 @@ LABELS: tuple[Label, ...] = (
         r"f[üu]hrerschein(?:nummer)?|rijbewijs(?:nummer)?|patente|permis[\s]de[\s]conduire|prawo[\s]jazdy|regon|nip|oib|egn|cnp|"
         r"pasaporte|passeport|ssn|social(?:[\s_]security)?|tin|tax(?:payer)?|steuer|nif|nie|"
         r"dni|bsn|nino|nhs|npi|dea|licen[sc]e|licen[sc]e[\s_]plate|plate|vin|student|national[\s_]id|nric|"
-        r"personnummer|cpr|f[øo]dselsnummer|ahv|svnr|tfn|cpf|cnpj|curp|rfc|pesel|rijksregister\w*|"
+        r"personnummer|cpr|f[øo]dselsnummer|ahv|svnr|tfn|cpf|cnpj|curp|pesel|rijksregister\w*|"
         r"s[ée]curit[ée][\s_]sociale|codice[\s_]fiscale|personalausweis|kimlik|voter|imei|imsi|serial|"
         r"matr[íi]cula|kennzeichen|immatriculation|targa|device|tracking|registration|registry|id[\s_](?:number|card)|identification|invoice|order[\s_]id",
         _ANY_ID,
