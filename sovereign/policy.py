@@ -186,15 +186,23 @@ class Policy(StrictModel):
 
 
 def decide(
+<<<<<<< HEAD
     policy: Policy,
     findings: Iterable[Finding],
     to: Destination,
     floor: Mapping[str, Action] | None = None,
+=======
+    policy: Policy, findings: Iterable[Finding], to: Destination, *, digest: str | None = None
+>>>>>>> w-rules
 ) -> Verdict:
     """The verdict over disjoint ``findings`` that already passed :meth:`Policy.counts`.
 
     ``Verdict.actions`` runs parallel to ``findings``; ``Verdict.action`` is the strictest.
+<<<<<<< HEAD
     ``floor`` is the least action of entities that a combination caught earlier on.
+=======
+    ``digest`` is the policy's, if the caller has it already.
+>>>>>>> w-rules
     """
     given = list(findings)
     least = policy.escalated(given, to)
@@ -213,7 +221,7 @@ def decide(
     return Verdict(
         action=max(actions, default=Action.ALLOW),
         destination=to,
-        policy=policy.digest(),
+        policy=digest or policy.digest(),
         actions=tuple(actions),
         entities={name: dict(count) for name, count in sorted(entities.items())},
     )

@@ -84,6 +84,7 @@ class Guard:
         self.limits = limits or Limits()
         self.build = build_digest(recognizers)
         self._key = key
+        self._digested: tuple[Policy, str] | None = None
         self.scanner = Scanner(recognizers, cache_key=hashlib.sha256(key).digest())
 
     def __repr__(self) -> str:
@@ -143,7 +144,11 @@ class Guard:
             acts = cache(partial(self._acts, to=to, floor=floor))
             chosen = resolve.resolve(free, reads, hits, acts, counts)
         unread += opaque.blobs(free, chosen)
+<<<<<<< HEAD
         verdict = decide(self.policy, [hit.finding for hit in chosen], to, floor)
+=======
+        verdict = decide(self.policy, [h.finding for h in chosen], to, digest=self._digest())
+>>>>>>> w-rules
         verdict = opaque.judge(verdict, unread, self.policy, to)
         surrogates = Surrogates(self._key, tenant, (leaf.text for leaf in leaves))
         done: Transformed = transform(body, free, chosen, verdict.actions, surrogates)
@@ -179,11 +184,23 @@ class Guard:
 
         return async_client(self, to, **options)
 
+<<<<<<< HEAD
     def _acts(
         self, entity: str, *, to: Destination, floor: Mapping[str, Action] | None = None
     ) -> Action:
         action = self.policy.action(entity, to)
         return max(action, floor.get(entity, action)) if floor else action
+=======
+    def _digest(self) -> str:
+        """The policy's digest, made once: it takes longer than deciding by it."""
+        known = self._digested
+        if known is None or known[0] is not self.policy:
+            known = self._digested = (self.policy, self.policy.digest())
+        return known[1]
+
+    def _acts(self, entity: str, *, to: Destination) -> Action:
+        return self.policy.action(entity, to)
+>>>>>>> w-rules
 
 
 def build_digest(recognizers: Sequence[Recognizer]) -> str:

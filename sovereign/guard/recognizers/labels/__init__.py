@@ -1,5 +1,6 @@
 """Identifiers that show by the word before them: "MRN 00482913", "member ID: XYP482913004",
-"password: hunter2", "DOB 03/12/1984", in prose, forms, JSON, YAML and logs, in several languages."""
+"password: hunter2", "DOB 03/12/1984", in prose, forms, JSON, YAML and logs, in many
+languages."""
 
 from __future__ import annotations
 

@@ -30,6 +30,9 @@ NOT_NAMES = re.compile(
 _SEP = r"\.?[\"']?\s{0,3}(?:\(\w{1,12}\)\s?)?(?:is|was|are|ist|est|es|=>|:=|[:=#：]|-|–)?\s{0,3}[\"'(#]?\s{0,2}"
 _NO = r"(?:[\s_\-]{0,2}(?:no|num|number|nr|n[°º]|nro|numero|número|numéro|nummer|id|#|code)\b\.?){0,2}"
 
+_COMPOUND = r"(?:e?n|s)?(?:nummer|number|numero|nr|no|id)?"
+"""What German and its neighbours, and programmers, write in one word with the label."""
+
 
 @dataclass(frozen=True, slots=True)
 class Label:
@@ -55,7 +58,7 @@ class Label:
             if self.strict
             else _SEP
         )
-        label = rf"(?i:(?<![A-Za-z0-9])(?:{self.words})(?-i:(?![a-z])){'' if self.strict else _NO}{separator})"
+        label = rf"(?i:(?<![A-Za-z0-9])(?:{self.words}){'' if self.strict else _COMPOUND}(?-i:(?![a-z])){'' if self.strict else _NO}{separator})"
         value = f"(?i:{self.value})" if self.fold else self.value
         return re.compile(rf"{label}(?P<v>{value})(?![A-Za-z0-9])")
 
@@ -66,7 +69,7 @@ LABELS: tuple[Label, ...] = (
         "MEDICAL_RECORD_NUMBER",
         r"mrn|med(?:ical)?\.?[\s_]rec(?:ord)?|medical[\s_]record|chart|hospital|patient(?:en)?[\s_\-]?(?:id|"
         r"nr|nummer|number|identifier|no)|patient|pat\.?-?(?:id|nr)|encounter|visit|accession|specimen|"
-        r"fallnummer|fall-nr|nhc|historia[\s_]cl[ií]nica|dossier|ipp|cartella|pati[ëe]ntnummer|episodio|sygn|"
+        r"fallnummer|fall-nr|nhc|historia[\s_]cl[ií]nica|dossier|ipp|cartella|pati[ëe]ntnummer|episodio|"
         r"kartoteka|journalnummer|journalnr",
         _ANY_ID,
     ),
@@ -110,7 +113,7 @@ LABELS: tuple[Label, ...] = (
         r"f[üu]hrerschein(?:nummer)?|rijbewijs(?:nummer)?|patente|permis[\s]de[\s]conduire|prawo[\s]jazdy|regon|nip|oib|egn|cnp|"
         r"pasaporte|passeport|ssn|social(?:[\s_]security)?|tin|tax(?:payer)?|steuer|nif|nie|"
         r"dni|bsn|nino|nhs|npi|dea|licen[sc]e|licen[sc]e[\s_]plate|plate|vin|student|national[\s_]id|nric|"
-        r"personnummer|cpr|f[øo]dselsnummer|ahv|svnr|tfn|cpf|cnpj|curp|rfc|pesel|rijksregister\w*|"
+        r"personnummer|cpr|f[øo]dselsnummer|ahv|svnr|tfn|cpf|cnpj|curp|pesel|rijksregister\w*|"
         r"s[ée]curit[ée][\s_]sociale|codice[\s_]fiscale|personalausweis|kimlik|voter|imei|imsi|serial|"
         r"matr[íi]cula|kennzeichen|immatriculation|targa|device|tracking|registration|registry|id[\s_](?:number|card)|identification|invoice|order[\s_]id",
         _ANY_ID,
@@ -125,6 +128,12 @@ LABELS: tuple[Label, ...] = (
         "IDENTIFIER",
         r"(?:iris|retina|fingerprint|voice[\s]?print|face[\s]?print|biometric)(?:[\s_](?:id|template|hash|scan|token))?",
         r"(?=[A-Za-z:\-]{0,12}\d)[A-Za-z0-9][A-Za-z0-9:\-]{7,80}",
+    ),
+    Label(
+        "US_BANK_NUMBER", r"bank[\s_](?:account|acct)(?:[\s_]?(?:no|number|#))?", r"\d{8,17}", 0.9
+    ),
+    Label(
+        "US_PASSPORT", r"u\.?s\.?[\s]passport(?:[\s_]?(?:no|number|#))?", r"[A-Za-z]?\d{8,9}", 0.9
     ),
     Label(
         "US_EIN", r"ein|fein|employer[\s]identification|federal[\s]tax[\s]id", r"\d{2}-\d{7}", 0.95

@@ -14,7 +14,7 @@ from itertools import product
 
 from sovereign.guard.recognizers.rules import europe as eu
 from sovereign.guard.recognizers.rules import world as w
-from sovereign.guard.recognizers.rules.checks import luhn
+from sovereign.guard.recognizers.rules.checks import iban, luhn
 
 __all__ = ["BY_SHAPE", "FORMS", "LONGEST", "Form", "card"]
 
@@ -260,6 +260,7 @@ FORMS: tuple[Form, ...] = (
         r"\d{3}-\d{3}-\d{2}-\d{2}|\d{3}-\d{2}-\d{2}-\d{3}",
     ),
     _f("pl_regon", "PL_REGON", _nine(9), eu.pl_regon, r"regon"),
+    _f("pl_account", "IBAN_CODE", "9" * 26, lambda v: iban(f"PL{v}"), r"konto|rachun|nrb", True),
     _f("pl_id_card", "PL_ID_CARD", "AAA999999", eu.pl_id_card, r"dow[óo]d|osobist"),
     _f(
         "cz_birth_number",

@@ -1,5 +1,7 @@
 """Persons, record numbers, birth dates and addresses in HL7 v2 fields."""
 
+# ruff: noqa: E501 - a row of a table broken in two is two riddles
+
 from __future__ import annotations
 
 import re

@@ -1,7 +1,5 @@
 """IP and MAC addresses, and web addresses. Not versions, networks or hosts of everybody."""
 
-# ruff: noqa: E501 - a pattern broken in two is two riddles
-
 from __future__ import annotations
 
 import ipaddress
