@@ -10,12 +10,13 @@ from pathlib import Path
 
 from sovereign.errors import LogUnavailable
 
-__all__ = ["locked", "write_whole"]
+__all__ = ["locked", "sync_names", "write_whole"]
 
 
-def write_whole(file: Path, content: bytes, *, mode: int = 0o644) -> None:
+def write_whole(file: Path, content: bytes, *, mode: int = 0o644, name: bool = True) -> None:
     """Put ``content`` into ``file``: staged beside it, fsynced, renamed. Makes its folder.
 
+    Without ``name`` the file's name is durable only after :func:`sync_names` of its folder.
     Raises :class:`LogUnavailable`; then ``file`` is as it was.
     """
     staged = file.with_name(f".{file.name}.{os.getpid()}")
@@ -28,15 +29,24 @@ def write_whole(file: Path, content: bytes, *, mode: int = 0o644) -> None:
             opened.flush()
             os.fsync(opened.fileno())
         staged.replace(file)
-        folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        if name:
+            sync_names(file.parent)
     except OSError as e:
         with contextlib.suppress(OSError):
             staged.unlink(missing_ok=True)
         raise LogUnavailable(f"{file}: {e.strerror}") from None
+
+
+def sync_names(folder: Path) -> None:
+    """Make the names in ``folder`` durable. Raises :class:`LogUnavailable`."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as e:
+        raise LogUnavailable(f"{folder}: {e.strerror}") from None
 
 
 @contextlib.contextmanager

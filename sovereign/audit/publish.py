@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sovereign.audit.durable import locked, write_whole
+from sovereign.audit.durable import locked, sync_names, write_whole
 from sovereign.audit.note import Checkpoint, open_checkpoint
 from sovereign.audit.stored import Stored
 from sovereign.audit.tiles import WIDTH, Tiles, folder, level_width, tile_path
@@ -66,6 +66,7 @@ def publish(stored: Stored, into: Path) -> Published:
             return Published(before.size, newest.size, 1)
         writer = _Writer(into, old)
         files = sum(1 for _ in writer.write(stored, newest.size))
+        writer.sync()
         write_whole(into / "checkpoint", note.encode())
         writer.drop_partials(before.size, newest.size)
         return Published(before.size, newest.size, files + 1)
@@ -89,6 +90,7 @@ class _Writer:
         self._old = old
         self._rows: list[list[bytes]] = []
         self._done: list[int] = []
+        self._touched: set[Path] = set()
         level = 1
         self._add_level(0, [])  # level 0 begins again with its bundle
         while width := level_width(old.size, level):
@@ -114,6 +116,11 @@ class _Writer:
             if row:
                 name = tile_path(level, self._done[level], len(row))
                 yield from self._put(name, b"".join(row))
+
+    def sync(self) -> None:
+        """All names are durable before the checkpoint that promises them is written."""
+        for folder_ in sorted(self._touched):
+            sync_names(folder_)
 
     def drop_partials(self, before: int, after: int) -> None:
         """ "MAY delete any partial tile once the corresponding full tile is available"."""
@@ -152,7 +159,8 @@ class _Writer:
             if file.read_bytes() != data:
                 raise LogTampered(f"{file} is there already, and says otherwise", hint=ELSEWHERE)
             return
-        write_whole(file, data)
+        write_whole(file, data, name=False)
+        self._touched.update(p for p in file.parents if p == self._into or self._into in p.parents)
         yield
 
     def _add_level(self, done: int, row: list[bytes]) -> None:

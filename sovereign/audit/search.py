@@ -29,10 +29,13 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS token (token BLOB, idx INTEGER, PRIMARY KEY (token, idx)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS decision (time TEXT, idx INTEGER, key TEXT, cut INTEGER,
     PRIMARY KEY (time, idx)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tally (hour TEXT, key TEXT, cut INTEGER, count INTEGER,
+    PRIMARY KEY (hour, key, cut)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen (team TEXT, entity TEXT, epoch TEXT, key TEXT,
     PRIMARY KEY (team, entity, epoch, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (size INTEGER, peaks BLOB);
 """
+HOUR = len("2026-01-31T08")
 _DECISIONS = (b'"type":"request.intent"', b'"type":"request.refusal"')
 
 
@@ -121,17 +124,27 @@ class Index:
             if since <= str(record["time"]) < until:
                 found.append((index, record))
         decisions = blind = cut = 0
-        for its_key, its_cut, count in self._db.execute(
-            "SELECT key, cut, count(*) FROM decision WHERE time >= ? AND time < ?"
-            " GROUP BY key, cut",
-            (since, until),
-        ):
+        for its_key, its_cut, count in self._counts(since, until):
             decisions += count
             if its_key != key.id:
                 blind += count
             elif its_cut:
                 cut += count
         return Answer(tuple(found), decisions, blind, cut, tree.size, tree.root())
+
+    def _counts(self, since: str, until: str) -> Iterator[tuple[str, int, int]]:
+        """Decisions in [since, until) by key and cut: whole hours from the tally, the rest one by
+        one."""
+        first, last = since[:HOUR], until[:HOUR]
+        yield from self._db.execute(
+            "SELECT key, cut, sum(count) FROM tally WHERE hour > ? AND hour < ? GROUP BY key, cut",
+            (first, last),
+        )
+        rest = "SELECT key, cut, count(*) FROM decision WHERE time >= ? AND time < ? GROUP BY 1, 2"
+        if first:
+            yield from self._db.execute(rest, (since, min(until, f"{first}~")))
+        if last != first:
+            yield from self._db.execute(rest, (max(since, last), until))
 
     def _read(self, stored: Stored, start: int, stop: int) -> Iterator[bytes]:
         """The leaf hashes of new records; their tokens go into the tables on the way."""
@@ -147,6 +160,11 @@ class Index:
         self._db.execute(
             "INSERT INTO decision VALUES (?, ?, ?, ?)",
             (record["time"], index, key, bool(record.get("tokens_cut"))),
+        )
+        self._db.execute(
+            "INSERT INTO tally VALUES (?, ?, ?, 1)"
+            " ON CONFLICT (hour, key, cut) DO UPDATE SET count = count + 1",
+            (record["time"][:HOUR], key, bool(record.get("tokens_cut"))),
         )
         if not key:
             return

@@ -113,6 +113,23 @@ def test_a_range_and_a_team_limit_what_is_looked_at(tmp_path: Path) -> None:
     assert search(tmp_path, since="2026-03-01", team="billing").found == ()
 
 
+def test_decisions_are_counted_to_the_millisecond(tmp_path: Path) -> None:
+    """Whole hours come from a tally, the edges one by one: together they are every decision."""
+    import itertools
+
+    from sovereign.audit.record import stamp_time
+
+    moments = [JANUARY + s for s in (0, 1, 1799.5, 3599, 3600, 7200, 90_000)]
+    for at in moments:
+        decide(tmp_path, at=at)
+    edges = ["", "~", *(stamp_time(at).decode() for at in moments)]
+    with open_index(tmp_path) as index, open_stored(tmp_path, KEY) as stored:
+        for since, until in itertools.product(edges, edges):
+            expected = sum(since <= stamp_time(at).decode() < until for at in moments)
+            answer = index.search(stored, TOKENS, SSN, since=since, until=until)
+            assert answer.decisions == expected, (since, until)
+
+
 def test_a_record_that_was_taken_out_after_it_was_indexed_is_missed(tmp_path: Path) -> None:
     """The index knows a record that the log no longer has: that is said, not passed over."""
     decide(tmp_path, ("US_SSN", SSN))
