@@ -19,8 +19,9 @@ def _identifiers() -> list[str]:
     chance, found = random.Random(500), []
     for n in range(IDENTIFIERS // 5):
         letters = "".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=9))
+        parts = (chance.randrange(100, 899), chance.randrange(10, 99), chance.randrange(1000, 9999))
         found += [
-            f"{chance.randrange(100, 899)}-{chance.randrange(10, 99)}-{chance.randrange(1000, 9999)}",
+            "-".join(map(str, parts)),
             f"{letters}.{n}@clinic.example",
             f"Maria K{letters}",
             " ".join(str(chance.randrange(1000, 9999)) for _ in range(4)) + " ",

@@ -53,7 +53,9 @@ def test_quick_and_thorough_agree_on_records_and_on_what_became_of_them(
     for record in records + records:
         raw = written(record)
         at = data.draw(st.integers(0, len(raw)))
-        piece = data.draw(st.sampled_from([b"", b'"', b"0", b" ", b",", b":0", b'\\"', b"{}", b"-"]))
+        piece = data.draw(
+            st.sampled_from([b"", b'"', b"0", b" ", b",", b":0", b'\\"', b"{}", b"-"])
+        )
         for tried in (raw, raw[:at] + piece + raw[at + data.draw(st.integers(0, 1)) :]):
             found = canonical.read(tried)
             assert (found and found[:3]) == judged(tried)
