@@ -308,7 +308,9 @@ def _audit(console: Console) -> None:
     print(_sovereign("audit", "verify"), end="")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "audit"
-        shutil.copytree(WORK / ".sovereign" / "audit", copy)
+        shutil.copytree(
+            WORK / ".sovereign" / "audit", copy, ignore=shutil.ignore_patterns("*.sock")
+        )
         changed = _change_one_byte(copy)
         run = subprocess.run(
             [sys.executable, "-m", "sovereign", "audit", "verify", "--path", str(copy)],

@@ -67,6 +67,7 @@ class Client:
         self._away_since: float | None = None
         self._why: AuditError = LogUnavailable("audit log: the sequencer is not there")
         self._refused = 0
+        self._pause = FIRST_WAIT
         self._announced = False
         self._closing = self._said_goodbye = self._done = False
         self._failure: AuditError | None = None
@@ -226,6 +227,7 @@ class Client:
             self._lose(line, e)
             return
         for ack in acks:
+            self._pause = FIRST_WAIT
             with self._lock:
                 landed = self._flight.land(*ack)
                 self._flight.send(line)
@@ -257,6 +259,7 @@ class Client:
             self._line = None
             self._away_since = time.monotonic()
             if isinstance(why, AuditError):
+                self._pause = min(self._pause * 1.5, LONGEST_WAIT)
                 # It said so: nothing that it did not acknowledge is in the log.
                 self._why = why
                 self._refused += self._flight.refuse(why)
@@ -265,8 +268,10 @@ class Client:
 
     def _be_away(self) -> None:
         """Until there is a sequencer again, or we are closed and have waited long enough."""
-        since, pause = self._away_since or time.monotonic(), FIRST_WAIT
+        since = self._away_since or time.monotonic()
         helper: threading.Thread | None = None
+        if self._pause > FIRST_WAIT:  # it is there, but can commit nothing: ask it now and then
+            self._nudge.wait(self._pause)
         while True:
             try:
                 line = self._reach()
@@ -289,9 +294,9 @@ class Client:
                         self._failure = self._failure or self._why
                         self._done = True
                         return
-            self._nudge.wait(pause)
+            self._nudge.wait(self._pause)
             self._nudge.clear()
-            pause = min(pause * 1.5, LONGEST_WAIT)
+            self._pause = min(self._pause * 1.5, LONGEST_WAIT)
 
     def _start(self, starter: Starter) -> None:
         try:

@@ -345,13 +345,16 @@ class Part:
 class Canonical:
     """Is this the canonical JSON of a record, and what are its source, number and type?
 
-    Most records differ from one before only in words and integers. Cut at these, what is left is
-    the record's frame. A frame is judged once, by reading the record and writing it again; the
-    words and integers that :attr:`VALUE` lets through can be written in one way only. A frame that
+    Most records differ from one before only in words, integers and lists of words. Cut at these,
+    what is left is the record's frame. A frame is judged once, by reading the record and writing it
+    again; the values that :attr:`VALUE` lets through can be written in one way only. A frame that
     holds anything but names and brackets is not kept, so such a record is judged each time.
     """
 
-    VALUE = re.compile(rb':("[ !#-\[\]-~]*"|0|-?[1-9][0-9]{0,15}|true|false|null|\{\})(?=[,}])')
+    WORD = rb'"[ !#-\[\]-~]*"'
+    LIST = rb"\[(?:" + WORD + rb"(?:," + WORD + rb")*)?\]"
+    PLAIN = WORD + rb"|0|-?[1-9][0-9]{0,15}|true|false|null|\{\}|" + LIST
+    VALUE = re.compile(rb":(" + PLAIN + rb")(?=[,}])")
     NAME = rb'"[A-Za-z0-9_]+"'
     FRAME = re.compile(rb"(?:\{|\}*,)" + NAME + rb"(?::\{" + NAME + rb")*")
     KEPT = 4096

@@ -216,3 +216,35 @@ def test_follow_goes_on_with_what_is_appended(house: Path) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_serve_runs_the_sequencer_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    """Under a supervisor: it says when it serves, others find it, and SIGTERM ends it with a last
+    checkpoint."""
+    import os
+    import signal
+    import subprocess
+    import sys
+
+    from sovereign.audit.verify import verify
+
+    (tmp_path / "audit.key").write_bytes(os.urandom(32))
+    (tmp_path / "audit.key").chmod(0o600)
+    file = tmp_path / "sovereign.toml"
+    file.write_text('[policy]\npreset = "hipaa"\n[audit]\npath = "log"\nkey_file = "audit.key"\n')
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sovereign", "audit", "serve", "--config", str(file)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("serving ")
+    with open_log(load_config(file), "tool") as log:
+        assert type(log).__name__ == "Client"
+        log.append(record.event("log.read", command="test"))
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+    report = verify(tmp_path / "log")
+    assert report.ok
+    assert (report.covered, report.sources_open) == (report.size, 0)
