@@ -119,7 +119,7 @@ def _print(report: Report, policy: str, destination: str) -> None:
         console.print(f"\n[bold red]{CONFIDENTIAL}[/]")
         for m in report.missed:
             line = (
-                f"{m.document}  {m.start}-{m.end}  {m.entity}  {m.before!r} [{m.text}] {m.after!r}"
+                f"{m.document}  {m.start}-{m.end}  {m.entity}  {m.before!r} [{m.text!r}] {m.after!r}"
             )
             console.print(line, markup=False, soft_wrap=True)
 
