@@ -68,6 +68,7 @@ QUIET = (
     "Keller left; Maria stayed",
     "met Maria. Keller watched",
     "Cher sang",
+    "Oh Keller, I see",
     "Maria Müller and Seán Keller",
     "004829134 and 0.00482913 and 1234",
     "1984-03-12",
