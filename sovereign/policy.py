@@ -186,23 +186,18 @@ class Policy(StrictModel):
 
 
 def decide(
-<<<<<<< HEAD
     policy: Policy,
     findings: Iterable[Finding],
     to: Destination,
     floor: Mapping[str, Action] | None = None,
-=======
-    policy: Policy, findings: Iterable[Finding], to: Destination, *, digest: str | None = None
->>>>>>> w-rules
+    *,
+    digest: str | None = None,
 ) -> Verdict:
     """The verdict over disjoint ``findings`` that already passed :meth:`Policy.counts`.
 
     ``Verdict.actions`` runs parallel to ``findings``; ``Verdict.action`` is the strictest.
-<<<<<<< HEAD
-    ``floor`` is the least action of entities that a combination caught earlier on.
-=======
-    ``digest`` is the policy's, if the caller has it already.
->>>>>>> w-rules
+    ``floor`` is the least action of entities that a combination caught earlier on; ``digest`` is
+    the policy's, if the caller has it already.
     """
     given = list(findings)
     least = policy.escalated(given, to)

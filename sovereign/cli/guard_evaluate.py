@@ -118,9 +118,8 @@ def _print(report: Report, policy: str, destination: str) -> None:
     if report.missed:
         console.print(f"\n[bold red]{CONFIDENTIAL}[/]")
         for m in report.missed:
-            line = (
-                f"{m.document}  {m.start}-{m.end}  {m.entity}  {m.before!r} [{m.text}] {m.after!r}"
-            )
+            where = f"{m.document}  {m.start}-{m.end}  {m.entity}"
+            line = f"{where}  {m.before!r} [{m.text!r}] {m.after!r}"
             console.print(line, markup=False, soft_wrap=True)
 
 

@@ -144,11 +144,8 @@ class Guard:
             acts = cache(partial(self._acts, to=to, floor=floor))
             chosen = resolve.resolve(free, reads, hits, acts, counts)
         unread += opaque.blobs(free, chosen)
-<<<<<<< HEAD
-        verdict = decide(self.policy, [hit.finding for hit in chosen], to, floor)
-=======
-        verdict = decide(self.policy, [h.finding for h in chosen], to, digest=self._digest())
->>>>>>> w-rules
+        given = [hit.finding for hit in chosen]
+        verdict = decide(self.policy, given, to, floor, digest=self._digest())
         verdict = opaque.judge(verdict, unread, self.policy, to)
         surrogates = Surrogates(self._key, tenant, (leaf.text for leaf in leaves))
         done: Transformed = transform(body, free, chosen, verdict.actions, surrogates)
@@ -184,13 +181,6 @@ class Guard:
 
         return async_client(self, to, **options)
 
-<<<<<<< HEAD
-    def _acts(
-        self, entity: str, *, to: Destination, floor: Mapping[str, Action] | None = None
-    ) -> Action:
-        action = self.policy.action(entity, to)
-        return max(action, floor.get(entity, action)) if floor else action
-=======
     def _digest(self) -> str:
         """The policy's digest, made once: it takes longer than deciding by it."""
         known = self._digested
@@ -198,9 +188,11 @@ class Guard:
             known = self._digested = (self.policy, self.policy.digest())
         return known[1]
 
-    def _acts(self, entity: str, *, to: Destination) -> Action:
-        return self.policy.action(entity, to)
->>>>>>> w-rules
+    def _acts(
+        self, entity: str, *, to: Destination, floor: Mapping[str, Action] | None = None
+    ) -> Action:
+        action = self.policy.action(entity, to)
+        return max(action, floor.get(entity, action)) if floor else action
 
 
 def build_digest(recognizers: Sequence[Recognizer]) -> str:

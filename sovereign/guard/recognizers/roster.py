@@ -269,7 +269,8 @@ class RosterRecognizer:
                             best = (run[end][1], entity)
                 if best is not None:
                     done, entity = best
-                    plus = entity == "PHONE_NUMBER" and text[: run[at][0]].endswith("+")
+                    before = text[max(0, run[at][0] - 1) : run[at][0]]
+                    plus = entity == "PHONE_NUMBER" and before == "+"
                     yield self._finding(run[at][0] - plus, done, entity)
 
     def _phone(self, digits: str, plus: bool) -> str | None:

@@ -232,6 +232,8 @@ def initial_like(text: str, words: Sequence[tuple[int, int, str]]) -> bool:
             return False
         if len(word) == 1:
             dotted = text[end : end + 1] == "."
+            if word in ("A", "I") and not dotted:  # "Oh, I see"
+                return False
             inside = 0 < at < len(words) - 1
             comma = at > 0 and "," in text[words[at - 1][1] : start]
             if not (dotted or comma or inside):

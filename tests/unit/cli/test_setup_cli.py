@@ -84,3 +84,15 @@ def test_a_verb_for_a_destination_that_is_not_there_is_an_error(
     with pytest.raises(SystemExit):
         main(["check", "--config", str(file)])
     assert "[destination.opnai] is no destination" in capsys.readouterr().err
+
+
+def test_check_tells_combinations_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An officer has to see what happens to three harmless things together."""
+    run(capsys, "init", str(tmp_path))
+    said = run(capsys, "check", "--config", str(tmp_path / "sovereign.toml"))
+    assert (
+        "together in one request (birth-place-sex): dates of birth + US postal codes or places + "
+        "sex and gender: replaced by its kind" in " ".join(said.split())
+    )

@@ -3,6 +3,7 @@ that is not what was built is refused."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,7 @@ QUIET = (
     "Keller left; Maria stayed",
     "met Maria. Keller watched",
     "Cher sang",
+    "Oh Keller, I see",
     "Maria Müller and Seán Keller",
     "004829134 and 0.00482913 and 1234",
     "1984-03-12",
@@ -213,3 +215,19 @@ def test_many_entries_are_found_after_spilling(
     roster = RosterRecognizer(out, KEY)
     assert all(len(roster.recognize(f"see {r}, please")) == 1 for r in rows)
     assert not any(roster.recognize(f"see MR{i * 7919 + 1:09d}") for i in range(3000))
+
+
+@pytest.mark.parametrize(
+    "unit", ["Maria ", "M. ", "12 ", "00482913", "a@", "Dr. ", "1-", "é", "+49"]
+)
+def test_reading_takes_linear_time(roster: RosterRecognizer, unit: str) -> None:
+    """However hostile the text: eight times as long takes about eight times the time."""
+
+    def spent(size: int) -> float:
+        text = (unit * size)[:size]
+        start = time.process_time()
+        roster.recognize(text)
+        return time.process_time() - start
+
+    spent(1000)
+    assert spent(32_000) < 40 * max(spent(4_000), 0.002)
