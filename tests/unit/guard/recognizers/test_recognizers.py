@@ -161,7 +161,7 @@ def test_a_plugin_that_nobody_installed_is_a_configuration_error() -> None:
 
 
 def test_the_default_path_imports_nothing_of_presidio() -> None:
-    """It would cost two seconds and spaCy at every start; a switch loads it for whoever wants it."""
+    """It would cost two seconds and spaCy at every start; a switch loads it where it is wanted."""
     code = (
         "import sys; from sovereign.guard.recognizers import build; build();"
         "sys.exit(any(m in sys.modules for m in ('presidio_analyzer', 'spacy', 'phonenumbers')))"
