@@ -19,13 +19,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from demo_prompts import CONFIG, IDENTIFIERS, POLICY, PROMPTS, TOOL_ARGUMENTS
+from demo_table import Row, short, table
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import track
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,18 +41,6 @@ ASKED = 6  # held-out questions put to the model before and after tuning
 
 class DemoError(Exception):
     """A step failed; the message is for the person in front of the terminal."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One prompt's way through the door."""
-
-    kind: str
-    prompt: str
-    verdict: str
-    went: str
-    received: str
-    answer: str
 
 
 def main() -> int:
@@ -96,7 +85,7 @@ def _run(console: Console, options: argparse.Namespace) -> None:
             _facts(console, client)
             _step(console, "seven prompts through the unmodified openai client")
             rows = [_send(client, kind, body, record) for kind, body in PROMPTS]
-    console.print(_table(rows))
+    console.print(table(rows))
     if record is not None:
         _nothing_left(console, record)
     _audit(console)
@@ -225,9 +214,11 @@ def _facts(console: Console, client: Any) -> None:
     held_out = recipes.find("scenarios", "healthcare").parent / "healthcare" / "eval.jsonl"
     rows = [json.loads(line) for line in held_out.read_text(encoding="utf-8").splitlines()]
     step = max(1, len(rows) // ASKED)
-    table = Table("question (held out)", "before tuning", "after tuning", "the rows say")
+    asked_of = Table("question (held out)", "before tuning", "after tuning", "the rows say")
     right = [0, 0]
-    for row in rows[::step][:ASKED]:
+    for row in track(
+        rows[::step][:ASKED], "asking both", console=Console(stderr=True), transient=True
+    ):
         *asked, wanted = row["messages"]
         answers = []
         for position, model in enumerate(("base", "clinic")):
@@ -236,10 +227,10 @@ def _facts(console: Console, client: Any) -> None:
             )
             answers.append((reply.choices[0].message.content or "").strip())
             right[position] += answers[-1] == wanted["content"].strip()
-        table.add_row(
-            *(escape(_short(t, 60)) for t in (asked[-1]["content"], *answers, wanted["content"]))
+        asked_of.add_row(
+            *(escape(short(t, 60)) for t in (asked[-1]["content"], *answers, wanted["content"]))
         )
-    console.print(table)
+    console.print(asked_of)
     console.print(f"right before: {right[0]} of {ASKED}; right after: {right[1]} of {ASKED}")
     if right[0] or right[1] < ASKED // 2:
         raise DemoError("tuning did not teach what it should have, or the base model knew it")
@@ -288,28 +279,6 @@ def _last_text(entry: dict[str, Any]) -> str:
     if calls:
         return str(calls[0]["function"]["arguments"])
     return str(messages[-1]["content"])
-
-
-def _table(rows: list[Row]) -> Table:
-    table = Table(show_lines=True, expand=True)
-    for heading, ratio in (
-        ("prompt", 4),
-        ("verdict", 2),
-        ("went to", 1),
-        ("what the hosted side really received", 4),
-        ("what the caller got back", 4),
-    ):
-        table.add_column(heading, ratio=ratio, overflow="fold")
-    colours = {"allow": "green", "block": "red", "local": "yellow"}
-    for row in rows:
-        table.add_row(
-            f"[dim]{escape(row.kind)}[/dim]\n{escape(row.prompt)}",
-            f"[{colours.get(row.verdict, 'cyan')}]{row.verdict}[/]",
-            row.went,
-            escape(row.received) if row.received != "nothing" else "[dim]nothing[/dim]",
-            escape(_short(row.answer, 200)),
-        )
-    return table
 
 
 def _nothing_left(console: Console, record: Path) -> None:
@@ -387,11 +356,6 @@ def _next(console: Console) -> None:
         ("sovereign audit verify", "whenever you like, and docs/audit.md for your auditor"),
     ):
         console.print(f"  {command:48} {what}", markup=False, highlight=False)
-
-
-def _short(text: str, most: int) -> str:
-    one_line = " ".join(text.split())
-    return one_line if len(one_line) <= most else one_line[: most - 1] + "…"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ Secrets are named (``api_key_env``), never stored. Relative paths are relative t
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,7 +13,6 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from sovereign import toml
-from sovereign.errors import ConfigError
 from sovereign.toml import StrictModel
 from sovereign.types import Destination
 
@@ -29,7 +27,6 @@ __all__ = [
     "UpstreamConfig",
     "WeightsConfig",
     "load_config",
-    "secret",
 ]
 
 FilePath = Annotated[Path, BeforeValidator(lambda v: Path(v) if isinstance(v, str) else v)]
@@ -97,6 +94,9 @@ class GuardConfig(StrictModel):
     ner: str = Field(
         "tagger",
         description='who finds names: "tagger" (ships with us), "spacy:PACKAGE", or "none"',
+    )
+    presidio: bool = Field(
+        False, description="also run every pattern recogniser that presidio-analyzer ships"
     )
     plugins: Words = Field((), description="entry points of sovereign.recognizers to load")
     key_file: FilePath = Field(
@@ -238,13 +238,3 @@ def load_config(path: Path | str = "sovereign.toml") -> Config:
     config = toml.read(file, Config)
     config._path = file.resolve()
     return config
-
-
-def secret(env: str, wanted_by: str) -> str:
-    """The value of environment variable ``env``. :class:`ConfigError` if it is not set."""
-    value = os.environ.get(env, "")
-    if not value:
-        raise ConfigError(
-            f"{wanted_by}: environment variable {env} is not set", hint=f"export {env}=…"
-        )
-    return value

@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = ["DESCRIPTIONS", "describe"]
 
 DESCRIPTIONS: dict[str, str] = {
+    "ABA_ROUTING_NUMBER": "US bank routing numbers",
     "ACCOUNT_NUMBER": "account numbers",
     "AGE": "ages",
     "CARD_SECURITY_CODE": "card security codes",
@@ -41,12 +42,14 @@ DESCRIPTIONS: dict[str, str] = {
     "USERNAME": "user names",
     "US_BANK_NUMBER": "US bank account numbers",
     "US_DRIVER_LICENSE": "US driving licences",
+    "US_EIN": "US employer numbers",
     "US_ITIN": "US taxpayer numbers",
     "US_MBI": "Medicare beneficiary identifiers",
     "US_NPI": "US provider identifiers",
     "US_PASSPORT": "US passport numbers",
     "US_POSTAL_CODE": "US postal codes",
     "US_SSN": "US social security numbers",
+    "VEHICLE_ID": "vehicle identification numbers",
 }
 
 

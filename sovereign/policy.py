@@ -190,11 +190,14 @@ def decide(
     findings: Iterable[Finding],
     to: Destination,
     floor: Mapping[str, Action] | None = None,
+    *,
+    digest: str | None = None,
 ) -> Verdict:
     """The verdict over disjoint ``findings`` that already passed :meth:`Policy.counts`.
 
     ``Verdict.actions`` runs parallel to ``findings``; ``Verdict.action`` is the strictest.
     ``floor`` is the least action of entities that a combination caught earlier on.
+    ``digest`` is the policy's, if the caller has it already.
     """
     given = list(findings)
     least = policy.escalated(given, to)
@@ -202,15 +205,18 @@ def decide(
         least[entity] = max(action, least.get(entity, action))
     actions: list[Action] = []
     entities: dict[str, Counter[str]] = {}
+    known: dict[str, Action] = {}
     for finding in given:
-        action = policy.action(finding.entity, to)
-        action = max(action, least.get(finding.entity, action))
+        if finding.entity not in known:
+            action = policy.action(finding.entity, to)
+            known[finding.entity] = max(action, least.get(finding.entity, action))
+        action = known[finding.entity]
         actions.append(action)
         entities.setdefault(finding.entity, Counter())[action.verb] += 1
     return Verdict(
         action=max(actions, default=Action.ALLOW),
         destination=to,
-        policy=policy.digest(),
+        policy=digest or policy.digest(),
         actions=tuple(actions),
         entities={name: dict(count) for name, count in sorted(entities.items())},
     )

@@ -217,8 +217,10 @@ def epoch(
         for _ in range(int(weight) + (rng.random() < weight % 1)):
             code = s.name == "neg_code"
             t = swap(s, sources.values.names, rng) if s.spans and rng.random() < 0.4 else s
-            if s.name in SPOKEN and len(s.text) < 400 and rng.random() < 0.3:
-                t = address(t, sources.values.names, rng)
+            if s.name in SPOKEN and len(s.text) < 400 and rng.random() < 0.25:
+                t = address(
+                    t, sources.values.names, rng, sources.values.user, sources.neutral.w["slang"]
+                )
             put(encode(t, lexicon, rng, code=code))
     for _ in range(generated):
         put(encode(sources.text(rng), lexicon, rng))

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from tagger.names import Person
+from tagger.names import CASES, Person, inflect
 from tagger.neutral import Neutral
 from tagger.texts import Text
 from tagger.values import Values
@@ -78,9 +78,19 @@ class Composer:
         """One slot's value, labelled."""
         r, v, lang = self.rng, self.v, out.lang
         person = BIT["PERSON"]
+        if (
+            p is not None
+            and kind in ("n", "f", "l")
+            and lang in CASES
+            and r.random()
+            < (0.25 if lang in ("pl", "cs", "hr", "ru", "uk", "fi", "hu", "tr") else 0.02)
+        ):
+            p = inflect(p, lang, r)
         if p is not None and kind in PERSONAL - {"u", "e"}:
             last = p.last.upper() if caps else p.last
-            if kind == "n":
+            if kind in ("n", "m", "lf", "i", "li") and lang in ("ja", "zh", "ko"):
+                out.add(last + r.choice(("", "", " ") if lang == "ja" else ("",)) + p.first, person)
+            elif kind == "n":
                 x = r.random()
                 name = (
                     f"{p.first} {last}" if x < 0.86 else f"{p.first} {p.middle[0]}. {last}" if x < 0.92

@@ -8,11 +8,11 @@ import gzip
 import json
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tagger.compose import BIT
-from tagger.names import Names
+from tagger.names import Names, Person
 from tagger.texts import Text
 
 __all__ = ["HELD_OUT", "WEIGHT", "Sample", "address", "read", "swap"]
@@ -23,7 +23,7 @@ HELD_OUT = {"btc-g", "wnut17-dev", "meddocan-dev"}
 WEIGHT = {
     "litbank": 0.5, "sgd_dialogues": 0.3, "europeana_de": 0.2, "europeana_fr": 0.2, "europeana_nl": 0.2, "synth_addresses": 0.35,
     "nerkor_hu": 0.4, "turku_fi": 0.4, "lener_br": 0.5, "hwu64_home": 0.5, "neg_chat": 0.5, "restaurant8k": 0.4, "snips": 0.4,
-    "stockmark_ja": 0.4, "uner_pt": 0.5, "uner_hr": 0.5, "meddocan": 1.0, "neg_code": 0.8, "ronec_ro": 0.6, "btc": 1.5, "wnut17": 1.5,
+    "stockmark_ja": 0.4, "uner_pt": 0.5, "uner_hr": 0.5, "meddocan": 1.0, "neg_code": 1.2, "ronec_ro": 0.6, "btc": 2.2, "wnut17": 2.5,
 }  # fmt: skip
 """Share of a set that an epoch sees; sets not named are seen whole."""
 
@@ -115,7 +115,24 @@ PRONOUN = re.compile(
 )
 
 
-def address(s: Sample, names: Names, rng: random.Random) -> Sample:
+CHAT = (
+    "{u}: ",
+    "<{u}> ",
+    "[{t}] {u}: ",
+    "{u}  {t}\n",
+    "@{u} ",
+    "{u} — {t}\n",
+    "{u} wrote:\n",
+    "({t}) {u}: ",
+    "{t} {u} ",
+    "{u}\n",
+)
+"""How a post is led by who wrote it."""
+
+
+def address(
+    s: Sample, names: Names, rng: random.Random, user: Callable[[Person], str], slang: list[str]
+) -> Sample:
     """``s`` with somebody named in it: where a pronoun stood, or spoken to before or after."""
     out = Sample(s.name, "", s.lang, s.rest, s.coded)
     end, person, small = (
@@ -128,7 +145,22 @@ def address(s: Sample, names: Names, rng: random.Random) -> Sample:
         p = names.person("en")
         x = rng.random()
         n = p.first if x < 0.55 else p.last if x < 0.8 else f"{p.first} {p.last}"
+        if small and (p.first in names.words or p.last in names.words):
+            return name()
         return n.lower() if small else n
+
+    if rng.random() < 0.15:
+        lead, _, tail = (
+            rng.choice(CHAT)
+            .replace("{t}", f"{rng.randint(0, 23):02}:{rng.randint(0, 59):02}")
+            .partition("{u}")
+        )
+        out.add(lead)
+        if rng.random() < 0.7:
+            out.add(user(names.person("en")), BIT["USERNAME"])
+        else:
+            out.add(name(), person)
+        out.add(tail)
 
     places = [
         m
@@ -159,8 +191,14 @@ def address(s: Sample, names: Names, rng: random.Random) -> Sample:
         out.add(name(), person)
         out.add(rng.choice((", ", " ", ": ", "! ", "... ", "? ", " - ", ". ")))
         before = False
-    edits = [(m.start(), m.end(), name()) for m in places if rng.random() < 0.6]
-    todo = sorted([(a, b, m, "") for a, b, m in s.spans] + [(a, b, person, n) for a, b, n in edits])
+    edits = [
+        (m.start(), m.end(), person, name())
+        if rng.random() < 0.75
+        else (m.start(), m.end(), 0, rng.choice(slang))
+        for m in places
+        if rng.random() < 0.6
+    ]
+    todo = sorted([(a, b, m, "") for a, b, m in s.spans] + edits)
     for a, b, mask, new in todo:
         if a < end:
             continue
@@ -170,7 +208,11 @@ def address(s: Sample, names: Names, rng: random.Random) -> Sample:
     out.add(s.text[end:])
     if before:
         out.add(rng.choice((" ", ", ", "! ", " @ ", "... ", " ty ", " - ", " / via ")))
-        out.add(name(), person)
+        if rng.random() < 0.25:
+            word = rng.choice(slang if rng.random() < 0.6 else names.words)
+            out.add(rng.choice((word, word.lower(), word.title(), word.upper())))
+        else:
+            out.add(name(), person)
         out.add(rng.choice(("", "", "!", "!!", "?", ".", " lol")))
     return out
 

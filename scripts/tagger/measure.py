@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure a tagger on carriers that training never saw: `python scripts/tagger/measure.py DATA MODEL`.
+"""Measure a tagger on carriers that training never saw: `scripts/tagger/measure.py DATA MODEL`.
 
 One in ten carriers is kept from training (:func:`tagger.batches.held_out`). Prints, by language
 and by label, the share of spans of which at least 80 % of the letters and digits were found, and

@@ -4,6 +4,8 @@ Lists come from the gazetteers folder (licences beside them). 22 % of the names 
 that the tagger learns what surrounds a name and does not only learn lists.
 """
 
+# ruff: noqa: E501  (tables read better with long lines)
+
 from __future__ import annotations
 
 import gzip
@@ -17,7 +19,7 @@ import numpy as np
 
 from sovereign.guard.recognizers.tagger.tokens import fingerprint, fold
 
-__all__ = ["Names", "Person", "gazetteer", "rows"]
+__all__ = ["CASES", "Names", "Person", "gazetteer", "inflect", "rows"]
 
 LANG = {
     "de": ("de_DE", "de_AT", "de_CH"), "fr": ("fr_FR", "fr_BE", "fr_CH", "fr_QC"),
@@ -25,11 +27,14 @@ LANG = {
     "pt": ("pt_BR", "pt_PT"), "nl": ("nl_NL", "nl_BE"), "pl": ("pl_PL",), "sv": ("sv_SE",),
     "da": ("da_DK",), "no": ("no_NO",), "fi": ("fi_FI",), "cs": ("cs_CZ", "sk_SK"),
     "ro": ("ro_RO",), "hu": ("hu_HU",), "tr": ("tr_TR", "az_AZ"), "ru": ("ru_RU",),
-    "uk": ("uk_UA",),
+    "uk": ("uk_UA",), "ja": ("ja_JP",), "zh": ("zh_CN", "zh_TW"), "ko": ("ko_KR",), "el": ("el_GR",), "bg": ("bg_BG",),
+    "hr": ("hr_HR", "sl_SI"), "ar": ("ar_SA",), "he": ("he_IL",), "hi": ("hi_IN",), "id": ("id_ID",), "vi": ("vi_VN",),
     "en": ("en_US", "en_US", "en_US", "en_GB", "en_IE", "en_NZ", "en_IN", "en_PK", "en_KE", "en"),
 }  # fmt: skip
 LATIN = re.compile(r"^[A-Za-zÀ-ɏḀ-ỿ'’ .\-]{2,24}$")
-CYRILLIC = re.compile(r"^[Ѐ-ӿ'’\-]{2,24}$")
+OTHER = {"ru", "uk", "ja", "zh", "ko", "el", "bg", "ar", "he", "hi"}
+"""Languages whose names are not written in Latin letters."""
+SCRIPT = re.compile(r"^[^A-Za-z0-9À-ɏ()]{1,24}$")
 
 
 def rows(folder: Path, name: str) -> list[list[str]]:
@@ -60,12 +65,12 @@ class Names:
             last[locale].append(name)
         self.by_lang: dict[str, list[tuple[list[str], list[str]]]] = {}
         for lang, locales in LANG.items():
-            ok = CYRILLIC if lang in ("ru", "uk") else LATIN
+            ok = SCRIPT if lang in OTHER else LATIN
             pairs = []
             for locale in locales:
                 f = [n for n in first[locale] if ok.match(n)]
                 s = [n for n in last[locale] if ok.match(n)]
-                if len(f) >= 20 and len(s) >= 20:
+                if len(f) >= 20 and len(s) >= 8:
                     pairs.append((f, s))
             if pairs:
                 self.by_lang[lang] = pairs
@@ -85,12 +90,12 @@ class Names:
         self.words = ["Will"]  # common words that also serve as names; see Sources
         self.short_first = [n for n in self.any_first if len(n) <= 5]
         self.short_last = [n for n in self.any_last if len(n) <= 4]
-        self.world = [p for pairs in self.by_lang.values() for p in pairs if LATIN.match(p[0][0])]
+        self.world = [p for lang, pairs in self.by_lang.items() if lang not in OTHER for p in pairs]
 
     def person(self, lang: str = "en") -> Person:
         """Somebody. Mostly named as people are where ``lang`` is spoken."""
         r, x = self.rng, self.rng.random()
-        if lang in ("ru", "uk"):
+        if lang in OTHER:
             f, s = r.choice(self.by_lang[lang])
             return Person(r.choice(f), r.choice(f), r.choice(s))
         if lang == "en" and x < 0.3:
@@ -112,7 +117,7 @@ class Names:
             first = self._invent(self.any_first)
         if 0.05 < y < 0.22:
             last = self._invent(self.any_last)
-        if r.random() < 0.06:
+        if r.random() < 0.035:
             # People are also called Temperance Goodnight.
             if r.random() < 0.5:
                 first = r.choice(self.words)
@@ -152,6 +157,40 @@ def _cumulate(pairs: list[tuple[str, float]]) -> list[float]:
         total += max(w, 0.0002)
         out.append(total)
     return out
+
+
+CASES = {
+    "pl": (("ski", "skiego"), ("ski", "skiemu"), ("ska", "skiej"), ("ka", "ki"), ("a", "y"), ("a", "ie"), ("a", "ę"), ("a", "ą"), ("ek", "ka"), ("", "a"), ("", "owi"), ("", "em")),
+    "cs": (("ová", "ové"), ("ová", "ovou"), ("ý", "ého"), ("a", "y"), ("a", "u"), ("a", "ě"), ("", "a"), ("", "ovi"), ("", "em")),
+    "hr": (("a", "e"), ("a", "i"), ("a", "u"), ("", "a"), ("", "u"), ("", "om"), ("", "em")),
+    "ru": (("а", "ы"), ("а", "е"), ("а", "у"), ("ий", "ого"), ("ая", "ой"), ("", "а"), ("", "у"), ("", "ом")),
+    "uk": (("а", "и"), ("а", "і"), ("а", "у"), ("ий", "ого"), ("", "а"), ("", "у"), ("", "ом")),
+    "fi": (("", "n"), ("", "lle"), ("", "lta"), ("", "sta"), ("", "a")),
+    "hu": (("", "nak"), ("", "nek"), ("", "val"), ("", "t"), ("", "hoz"), ("", "től")),
+    "tr": (("", "'in"), ("", "'a"), ("", "'ı"), ("", "'dan"), ("", "’e")),
+    "de": (("", "s"),), "sv": (("", "s"),), "da": (("", "s"),), "no": (("", "s"),), "nl": (("", "s"),), "en": (("", "'s"), ("", "’s")),
+}  # fmt: skip
+
+
+def inflect(p: Person, lang: str, rng: random.Random) -> Person:
+    """``p`` in another grammatical case, roughly: names are not always in the nominative."""
+
+    def bend(name: str) -> str:
+        fits = [(a, b) for a, b in CASES[lang] if a and name.endswith(a)] or [
+            (a, b) for a, b in CASES[lang] if not a
+        ]
+        if not fits:
+            return name
+        a, b = rng.choice(fits)
+        return name[: len(name) - len(a)] + b
+
+    if lang in ("pl", "cs", "hr", "ru", "uk"):
+        return Person(bend(p.first), p.middle, bend(p.last))
+    return (
+        Person(p.first, p.middle, bend(p.last))
+        if rng.random() < 0.6
+        else Person(bend(p.first), p.middle, p.last)
+    )
 
 
 COMMON_FIRST, FIRST, COMMON_LAST, LAST, CITY, COUNTRY, STREET, TITLE, COMPANY, COMPANY_TYPE = (

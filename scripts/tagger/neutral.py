@@ -36,6 +36,7 @@ class Neutral:
         }  # fmt: skip
         self.makers = (
             self.labelled, self.labelled, self.measures, self.measures, self.eponyms, self.goods, self.lists, self.numbers, self.settings, self.statement,
+            self.titles, self.titles, self.identifiers, self.identifiers,
         )  # fmt: skip
 
     def text(self) -> Text:
@@ -131,6 +132,69 @@ class Neutral:
                 "assert g({}) == {}",
             )
         ).replace("{}", body)
+
+    def titles(self) -> str:
+        """Headings, list items and cells of plain words: capitals alone make no name."""
+        r, words = self.rng, self.v.names.words
+        case = r.choice((str.title, str.capitalize, str.capitalize, str.upper, str.lower))
+        if r.random() < 0.15:
+            words = self.w["slang"]
+        items = [
+            case(" ".join(r.choice(words) for _ in range(r.randint(1, 4))))
+            for _ in range(r.randint(1, 6))
+        ]
+        dress = r.randrange(8)
+        if dress == 0:
+            return "\n".join(f"{i + 1}. {x}" for i, x in enumerate(items))
+        if dress == 1:
+            return "\n".join("- " + x for x in items)
+        if dress == 2:
+            return "\n".join(f"| {x} | {self.measure()} | {self.v.filler('num')} |" for x in items)
+        if dress == 3:
+            return r.choice((", ", " | ", ": ", " - ", "/", " > ", "... ", "\n", "! ")).join(items)
+        if dress == 4:
+            return "\n".join(f"{x}: {r.choice(words)} {r.choice(words)}" for x in items)
+        if dress == 5:
+            return (
+                "# "
+                + items[0]
+                + "\n\n"
+                + " ".join(r.choice(words).lower() for _ in range(r.randint(3, 14))).capitalize()
+                + "."
+            )
+        if dress == 6:
+            return '"' + '", "'.join(items) + '"'
+        return items[0] + r.choice((".", "!", "?", "...", ":", "", " " + self.v.filler("num")))
+
+    def identifiers(self) -> str:
+        """Names of things in programs, made of plain words."""
+        r, words = self.rng, self.v.names.words
+
+        def name() -> str:
+            w = [r.choice(words).lower() for _ in range(r.choice((1, 1, 1, 2, 2, 3)))]
+            if r.random() < 0.15:
+                w = [
+                    "".join(r.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(r.randint(1, 4)))
+                ]
+            return r.choice(
+                (
+                    "_".join(w),
+                    "_".join(w),
+                    w[0] + "".join(x.title() for x in w[1:]),
+                    "".join(x.title() for x in w),
+                    "_".join(w).upper(),
+                    "".join(w),
+                )
+            )
+
+        line = r.choice((
+            "{} = {}.{}", "{} = {}({}, {})", "self.{} = {}", "'{}': 1, '{}': 0, '{}': 1", "import {}\nfrom {} import {}", "def {}({}, {}):\n    return {}",
+            "if {} <= {}: {}.{}()", "{}('{}') == '{}'", ">>> {}.{}\n'{}'", "{}[{}:{}]", "for {} in {}: {}({})", "<{} {}=\"{}\">", "raise {}('{}')", "I(name='{}', code={})",
+            "'{}', '{}', '{}'", "{} -> {}", "class {}({}):", "usage: {} [--{} {}]", "{}: {}\n{}: {}", "{}::{}({});", "#define {} {}", "{{'{}': '{}', '{}': '{}'}}", "sys.{}.startswith('{}')",
+        ))  # fmt: skip
+        while "{}" in line:
+            line = line.replace("{}", name(), 1)
+        return line
 
     def numbers(self) -> str:
         r = self.rng

@@ -36,7 +36,12 @@ def _spoken(tokens: list[str], masks: list[int], rng: random.Random) -> Tokens:
             for d in word:
                 out.append(" " + (DIGITS[int(d)] if d in "0123456789" else d))
                 labels.append(mask)
-        elif spell and mask & 0b1110000 and len(word) < 12 and any(c.isdigit() for c in word):
+        elif (
+            spell
+            and mask & 0b1110000
+            and len(word) < 12
+            and (any(c.isdigit() for c in word) or (word.isupper() and len(word) < 5))
+        ):
             for c in word.lower():
                 out.append(" " + (DIGITS[int(c)] if c in "0123456789" else c))
                 labels.append(mask)

@@ -141,8 +141,14 @@ class Values:
     def secret(self) -> str:
         """A password as people make them."""
         r = self.rng
-        w = r.choice(WORDS)
+        w = r.choice(WORDS) if r.random() < 0.4 else r.choice(self.names.words).lower()
+        leet = "".join(
+            {"e": "3", "o": "0", "a": "4", "i": "1", "s": "$"}.get(c, c) if r.random() < 0.5 else c
+            for c in w
+        ).title()
         return r.choice((
+            lambda: leet + r.choice("!#$@*&%-_.") + str(r.randint(1, 999)) + r.choice(("", "x", "!", "Z")),
+            lambda: leet + str(r.randint(1, 99)) + r.choice("!#$@*&"),
             lambda: w.title() + str(r.randint(1, 2030)) + r.choice("!#$@*"),
             lambda: "".join(r.choice(string.ascii_letters + string.digits + "!@#$%^&*-_") for _ in range(r.randint(7, 16))),
             lambda: w + r.choice("-_.") + r.choice(WORDS) + str(r.randint(1, 99)),
@@ -169,7 +175,7 @@ class Values:
             "(###) ###-####", "###-###-####", "### ### ####", "###.###.####", "+1 ### ### ####", "+44 7### ######", "0#### ######",
             "+49 ### #######", "0### / #######", "0#-########", "+33 # ## ## ## ##", "0# ## ## ## ##", "+34 ### ### ###", "### ### ###",
             "+39 ### #######", "+31 6 ########", "06-########", "+48 ### ### ###", "(##) #####-####", "+55 ## #####-####", "+1-###-###-####",
-            "###-####", "ext. ####", "+46 70 ### ## ##", "1-800-###-####", "##########", "+91 ##### #####", "0## ### ## ##", "+## ### ### ###",
+            "###-####", "ext. ####", "+46 70 ### ## ##", "##########", "##########", "#########", "+1##########", "+44##########", "0##########", "## ### ## ##", "1 (###) ###-####", "+1-###-###-####x###", "1-800-###-####", "##########", "+91 ##### #####", "0## ### ## ##", "+## ### ### ###",
         )))  # fmt: skip
 
     def user(self, p: Person) -> str:

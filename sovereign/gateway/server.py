@@ -55,7 +55,6 @@ def run(
         # Bound first, so that a port in use is known at once; it listens last.
         listener = _bind(config.gateway.host, config.gateway.port if port is None else port)
         stack.callback(listener.close)
-        Upstreams.from_config(config, {})  # a missing secret, too, before anything slow starts
         guard = guard or Guard.from_config(config)
         guard.canary()
         log = stack.enter_context(open_log(config, "gateway"))
@@ -135,6 +134,11 @@ def _greeting(config: Config, guard: Guard, upstreams: Upstreams, url: str) -> l
             f"process of its own, {upstream.wire} wire" if upstream.socket else upstream.base_url
         )
         lines.append(f"  {to.side:<7} {to.name:<12} {', '.join(upstream.models)}  ({where})")
+    lines += [
+        f"  warning: {u.key_env} is not set: requests to {u.destination.name} are refused"
+        for u in upstreams.all
+        if u.lacks_key
+    ]
     if config.gateway.local_model:
         lines.append(f"  kept local by    {config.gateway.local_model}")
     return lines

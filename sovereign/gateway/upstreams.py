@@ -7,6 +7,7 @@ redirects, cookies, proxies from the environment, or second tries.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pathlib import Path
 import aiohttp
 
 from sovereign import __version__
-from sovereign.config import Config, secret
+from sovereign.config import Config
 from sovereign.errors import UnknownModel, UpstreamFailed
 from sovereign.gateway.wires import Wire
 from sovereign.types import Destination
@@ -41,10 +42,16 @@ class Upstream:
     models: tuple[str, ...]
     timeout_s: float
     key: str | None = None
+    key_env: str | None = None
     socket: Path | None = None
 
     def __repr__(self) -> str:
         return f"Upstream({self.destination.name!r})"
+
+    @property
+    def lacks_key(self) -> bool:
+        """Whether its key is named by the configuration, and is not in the environment."""
+        return self.key_env is not None and self.key is None
 
     def url(self, path: str) -> str:
         """Where ``path``, one of the gateway's own such as ``/v1/messages``, is at this upstream.
@@ -58,7 +65,12 @@ class Upstream:
 
     def headers(self, request: str, *, stream: bool, version: str | None) -> dict[str, str]:
         """Every header that leaves, but for Host and Content-Length. ``version`` is one of
-        :data:`ANTHROPIC_VERSIONS`, or none."""
+        :data:`ANTHROPIC_VERSIONS`, or none. Raises :class:`UpstreamFailed` without its key."""
+        if self.lacks_key:
+            raise UpstreamFailed(
+                f"destination {self.destination.name!r} has no key",
+                hint=f"export {self.key_env}=… where the gateway runs, and start it again",
+            )
         headers = {
             "Content-Type": "application/json",
             "Accept": "text/event-stream" if stream else "application/json",
@@ -102,7 +114,8 @@ class Upstreams:
     def from_config(cls, config: Config, sockets: Mapping[str, Path]) -> Upstreams:
         """``sockets`` says where the engine of each ``[models.NAME]`` listens.
 
-        Raises :class:`sovereign.errors.ConfigError` for a key that the environment lacks.
+        An upstream whose key the environment lacks is there, and every request to it is refused:
+        one key that is not set must not close the door to everything else.
         """
         engines = tuple(
             Upstream(
@@ -122,7 +135,8 @@ class Upstreams:
                 base_url=u.base_url,
                 models=u.models,
                 timeout_s=u.timeout_s,
-                key=secret(u.api_key_env, f"upstream.{name}") if u.api_key_env else None,
+                key=os.environ.get(u.api_key_env) or None if u.api_key_env else None,
+                key_env=u.api_key_env,
             )
             for name, u in config.upstream.items()
         )

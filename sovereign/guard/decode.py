@@ -34,7 +34,7 @@ def segments(text: str) -> list[Segment]:
     """Disjoint decoded stretches in order. Nothing encoded, and it costs one search per kind."""
     found: list[Segment] = []
     for wanted, pattern, make in _KINDS:
-        if wanted is None or wanted in text:
+        if wanted is None or any(sign in text for sign in wanted):
             for match in pattern.finditer(text):
                 segment = make(match)
                 if segment is not None:
@@ -238,13 +238,18 @@ def _spaced(match: re.Match[str]) -> Segment | None:
 
 
 _I = re.IGNORECASE
+_OPENING = ("[", "(", "{", "<")
 _KINDS: tuple[
-    tuple[str | None, re.Pattern[str], Callable[[re.Match[str]], Segment | None]], ...
+    tuple[tuple[str, ...] | None, re.Pattern[str], Callable[[re.Match[str]], Segment | None]], ...
 ] = (
-    ("%", re.compile(r"(?:%[0-9A-Fa-f]{2})+"), _percent),
-    ("&", re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"), _entity),
+    (("%",), re.compile(r"(?:%[0-9A-Fa-f]{2})+"), _percent),
     (
-        "\\",
+        ("&",),
+        re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"),
+        _entity,
+    ),
+    (
+        ("\\",),
         re.compile(
             r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}"
             r"|\\u\{[0-9a-fA-F]{1,6}\}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}|\\[nrt\"/\\]"
@@ -268,16 +273,20 @@ _KINDS: tuple[
         _base64,
     ),
     (None, re.compile(r"(?<![A-Za-z0-9])[A-Z2-7]{16,}={0,6}(?![A-Za-z0-9])"), _base32),
-    (None, re.compile(r"(?<=\w)\s?[\[({<]\s?(?:at|@|arroba)\s?[\])}>]\s?(?=\w)", _I), _at),
-    (None, re.compile(r"(?<=\w)\s?[\[({<]\s?(?:dot|punkt|point|\.)\s?[\])}>]\s?(?=\w)", _I), _dot),
+    (_OPENING, re.compile(r"(?<=\w)\s?[\[({<]\s?(?:at|@|arroba)\s?[\])}>]\s?(?=\w)", _I), _at),
     (
-        " at ",
+        _OPENING,
+        re.compile(r"(?<=\w)\s?[\[({<]\s?(?:dot|punkt|point|\.)\s?[\])}>]\s?(?=\w)", _I),
+        _dot,
+    ),
+    (
+        (" at ",),
         re.compile(r"(?<=\w) at (?=[\w-]+(?: dot |\.)(?:com|org|net|edu|gov|io|de|fr|uk)\b)", _I),
         _at,
     ),
-    (" dot ", re.compile(r"(?<=\w) dot (?=[a-z]{2,6}\b)", _I), _dot),
-    ('"', re.compile(r"\"\s*\+\s*\""), _concat),
-    ("'", re.compile(r"'\s*\+\s*'"), _concat),
+    ((" dot ",), re.compile(r"(?<=\w) dot (?=[a-z]{2,6}\b)", _I), _dot),
+    (('"',), re.compile(r"\"\s*\+\s*\""), _concat),
+    (("'",), re.compile(r"'\s*\+\s*'"), _concat),
     (
         None,
         re.compile(rf"(?<![\w-]){_NUMBER_WORD}(?:[\s,-]+{_NUMBER_WORD}){{6,24}}(?![\w-])", _I),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +82,7 @@ class Guard:
         self.limits = limits or Limits()
         self.build = build_digest(recognizers)
         self._key = key
+        self._digested: tuple[Policy, str] | None = None
         self.scanner = Scanner(recognizers, cache_key=hashlib.sha256(key).digest())
 
     def __repr__(self) -> str:
@@ -134,14 +135,16 @@ class Guard:
         unread = opaque.found(body, free, known)
         reads = [views.of_leaf(leaf) for leaf in free]
         hits = self.scanner.scan(free, reads, deadline)
+        acts = cache(partial(self._acts, to=to))
         counts = self.policy.counts
-        chosen = resolve.resolve(free, reads, hits, partial(self._acts, to=to), counts)
-        floor = self.policy.escalated([hit.finding for hit in chosen], to)
+        chosen = resolve.resolve(free, reads, hits, acts, counts)
+        floor = self.policy.escalated([h.finding for h in chosen], to)
         if floor:  # what is held back only now is held back wherever it recurs, too
-            acts = partial(self._acts, to=to, floor=floor)
+            acts = cache(partial(self._acts, to=to, floor=floor))
             chosen = resolve.resolve(free, reads, hits, acts, counts)
         unread += opaque.blobs(free, chosen)
-        verdict = decide(self.policy, [hit.finding for hit in chosen], to, floor)
+        found = [h.finding for h in chosen]
+        verdict = decide(self.policy, found, to, floor, digest=self._digest())
         verdict = opaque.judge(verdict, unread, self.policy, to)
         surrogates = Surrogates(self._key, tenant, (leaf.text for leaf in leaves))
         done: Transformed = transform(body, free, chosen, verdict.actions, surrogates)
@@ -175,6 +178,13 @@ class Guard:
         from sovereign.guard.client import async_client
 
         return async_client(self, to, **options)
+
+    def _digest(self) -> str:
+        """The policy's digest, made once: it takes longer than deciding by it."""
+        known = self._digested
+        if known is None or known[0] is not self.policy:
+            known = self._digested = (self.policy, self.policy.digest())
+        return known[1]
 
     def _acts(
         self, entity: str, *, to: Destination, floor: Mapping[str, Action] | None = None

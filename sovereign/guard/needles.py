@@ -57,7 +57,7 @@ class _Needle:
 class Needles:
     """Values to look for. ``repr`` shows how many."""
 
-    __slots__ = ("_by_word", "_inner", "_known", "_long_numbers", "_numbers")
+    __slots__ = ("_asked", "_by_word", "_inner", "_known", "_long_numbers", "_numbers")
 
     def __init__(self) -> None:
         self._by_word: dict[str, list[_Needle]] = {}
@@ -65,6 +65,7 @@ class Needles:
         self._numbers: dict[str, str] = {}
         self._long_numbers: list[tuple[str, str]] = []
         self._known: set[str] = set()
+        self._asked: set[str] = set()
 
     def __repr__(self) -> str:
         return f"Needles({len(self._known)})"
@@ -74,6 +75,9 @@ class Needles:
 
     def add(self, value: str, entity: str) -> None:
         """Look for ``value`` too, if it is long enough to prove anything."""
+        if value in self._asked:
+            return
+        self._asked.add(value)
         plain = _EDGES.sub("", normalise(Mapped(value)).text)
         if plain in self._known:
             return

@@ -19,7 +19,7 @@ __all__ = ["Held"]
 class Held:
     """The values that were held back in one request. ``repr`` shows how many."""
 
-    __slots__ = ("_limits", "_needles", "_placeholders", "_shape")
+    __slots__ = ("_limits", "_placeholders", "_shape", "_values")
 
     def __init__(
         self,
@@ -29,28 +29,30 @@ class Held:
         limits: Limits,
     ) -> None:
         """``values``: each with its entity."""
-        self._needles = Needles()
-        for value, entity in values.items():
-            self._needles.add(value, entity)
-        # What we wrote ourselves is no value: "[PERSON]", "PERSON_K7Q2MX4D".
-        ordered = sorted(placeholders, key=len, reverse=True)
-        self._placeholders = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        self._values = values
+        self._placeholders = placeholders
         self._shape = shape
         self._limits = limits
 
     def __repr__(self) -> str:
-        return f"Held({self._needles!r})"
+        return f"Held({len(self._values)} values)"
 
     def check(self, *, raw: bytes, url: str, headers: Mapping[str, str]) -> None:
         """Raises :class:`ResidualFound`, which names the kind of value and the place, no more."""
-        if not self._needles:
+        needles = Needles()
+        for value, entity in self._values.items():
+            needles.add(value, entity)
+        if not needles:
             return
+        # What we wrote ourselves is no value: "[PERSON]", "PERSON_K7Q2MX4D".
+        ordered = sorted(self._placeholders, key=len, reverse=True)
+        ours = re.compile("|".join(map(re.escape, ordered))) if ordered else None
         for place, leaf in self._outgoing(raw, url, headers):
             for reading in views.of_leaf(leaf):
                 text = reading.mapped.text
-                if self._placeholders is not None:
-                    text = self._placeholders.sub("\n", text)
-                for _, _, entity in self._needles.find(text):
+                if ours is not None:
+                    text = ours.sub("\n", text)
+                for _, _, entity in needles.find(text):
                     raise ResidualFound(
                         f"a held-back {entity} is still in the outgoing {place}; nothing was sent",
                         hint="this is a bug of the guard: please report it without the text",

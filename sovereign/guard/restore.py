@@ -25,15 +25,11 @@ class Restorer:
     underscores for Markdown; all of these are restored.
     """
 
-    __slots__ = ("_find", "_heads", "_longest", "_values")
+    __slots__ = ("_compiled", "_heads", "_longest", "_values")
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = {surrogate.upper(): value for surrogate, value in values.items()}
-        # Longest first, so that no surrogate is taken for the beginning of another.
-        ordered = sorted(self._values, key=len, reverse=True)
-        alternatives = "|".join(re.escape(s).replace("_", r"\\{0,2}_") for s in ordered)
-        # ASCII: Unicode case folding would let "ſ" stand for "s".
-        self._find = re.compile(alternatives, re.IGNORECASE | re.ASCII) if ordered else None
+        self._compiled: re.Pattern[str] | None = None
         self._heads: frozenset[str] | None = None
         self._longest = 0
 
@@ -42,6 +38,17 @@ class Restorer:
 
     def __len__(self) -> int:
         return len(self._values)
+
+    @property
+    def _find(self) -> re.Pattern[str] | None:
+        """Made when a reply comes: most of an inspection's callers never ask."""
+        if self._compiled is None and self._values:
+            # Longest first, so that no surrogate is taken for the beginning of another.
+            ordered = sorted(self._values, key=len, reverse=True)
+            alternatives = "|".join(re.escape(s).replace("_", r"\\{0,2}_") for s in ordered)
+            # ASCII: Unicode case folding would let "ſ" stand for "s".
+            self._compiled = re.compile(alternatives, re.IGNORECASE | re.ASCII)
+        return self._compiled
 
     def text(self, s: str) -> str:
         """``s`` with every surrogate replaced by its value."""
@@ -52,21 +59,23 @@ class Restorer:
         return self._replace(s, _escaped)
 
     def _replace(self, s: str, form: Callable[[str], str]) -> str:
-        if self._find is None or not s:
+        find = self._find
+        if find is None or not s:
             return s
-        return self._find.sub(lambda m: form(self._value(m.group())), s)
+        return find.sub(lambda m: form(self._value(m.group())), s)
 
     def _value(self, surrogate: str) -> str:
         return self._values[surrogate.replace("\\", "").upper()]
 
     def held(self, s: str) -> int:
         """How many characters at the end of ``s`` may still become a surrogate."""
-        if self._find is None or not s:
+        find = self._find
+        if find is None or not s:
             return 0
         if self._heads is None:
             self._heads = frozenset(v[:i] for v in self._values for i in range(1, len(v)))
             self._longest = 2 * max(map(len, self._values))
-        whole = [m.span() for m in self._find.finditer(s)]
+        whole = [m.span() for m in find.finditer(s)]
         for start in range(max(0, len(s) - self._longest), len(s)):
             tail = s[start:]
             if not tail.isascii() or tail[0] == "\\":

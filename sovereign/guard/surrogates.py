@@ -9,7 +9,6 @@ was written. The same value has the same surrogate in every request of the tenan
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import unicodedata
 from collections.abc import Iterable
@@ -60,5 +59,5 @@ class Surrogates:
 
     def _letters(self, entity: str, text: str, suffix: bytes, count: int) -> str:
         data = entity.encode() + b"\0" + text.encode("utf-8", "surrogatepass") + suffix
-        digest = hmac.new(self._key, data, hashlib.sha256).digest()
+        digest = hmac.digest(self._key, data, "sha256")
         return base64.b32encode(digest[:5]).decode()[:count]

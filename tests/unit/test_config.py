@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sovereign.config import load_config, secret
+from sovereign.config import load_config
 from sovereign.errors import ConfigError
 
 GOOD = """
@@ -135,14 +135,3 @@ def test_a_missing_file_and_a_file_of_bytes_are_clear(tmp_path: Path) -> None:
     (tmp_path / "sovereign.toml").write_bytes(b"[policy]\npreset = '\xff'")
     with pytest.raises(ConfigError, match="not UTF-8 at byte 19"):
         load_config(tmp_path / "sovereign.toml")
-
-
-def test_a_secret_is_read_by_name_and_its_absence_is_an_error(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """An upstream without its key must fail before anything is sent."""
-    monkeypatch.setenv("A_KEY", "v")
-    assert secret("A_KEY", "upstream.a") == "v"
-    monkeypatch.setenv("A_KEY", "")
-    with pytest.raises(ConfigError, match=r"upstream\.a: environment variable A_KEY is not set"):
-        secret("A_KEY", "upstream.a")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ def from_config(
 ) -> list[Recognizer]:
     """The recognisers of ``[guard]``, and those that only ``policy`` needs. Relative paths start in
     ``folder``. Raises :class:`ConfigError` or :class:`MissingExtra`."""
-    found = build(settings.ner, settings.plugins)
+    found = build(settings.ner, settings.plugins, presidio=settings.presidio)
     if policy is not None and policy.combines("GENDER"):
         from sovereign.guard.recognizers.gender import GenderRecognizer
 
@@ -40,13 +41,16 @@ def from_config(
     return found
 
 
-def build(ner: str = DEFAULT_NER, names: tuple[str, ...] = ()) -> list[Recognizer]:
-    """Rules, labels, secrets, Presidio's patterns, the recogniser of names that ``ner`` says,
-    plugins."""
-    from sovereign.guard.recognizers import presidio
-
+def build(
+    ner: str = DEFAULT_NER, names: tuple[str, ...] = (), *, presidio: bool = False
+) -> list[Recognizer]:
+    """Rules, labels, secrets, the recogniser of names that ``ner`` says, plugins; and all of
+    Presidio's own patterns if ``presidio``. Nothing of Presidio is imported unless it is named."""
     found: list[Recognizer] = [RulesRecognizer(), LabelsRecognizer(), SecretsRecognizer()]
-    found += presidio.predefined()
+    if presidio:
+        from sovereign.guard.recognizers.presidio import predefined
+
+        found += predefined()
     found += _ner(ner)
     for name in names:
         found.append(_plugin(name))
@@ -73,12 +77,14 @@ def _ner(ner: str) -> list[Recognizer]:
 
 def _plugin(name: str) -> Recognizer:
     """An entry point: a recogniser, a class or function that makes one, or one of Presidio's."""
-    from sovereign.guard.recognizers.presidio import PresidioRecognizer, import_presidio
-
     made: Any = plugins.load("sovereign.recognizers", name)
     if inspect.isclass(made) or inspect.isfunction(made):
         made = made()
-    if isinstance(made, import_presidio().EntityRecognizer):
+    # Whoever made one of Presidio's has imported it already.
+    presidio = sys.modules.get("presidio_analyzer")
+    if presidio is not None and isinstance(made, presidio.EntityRecognizer):
+        from sovereign.guard.recognizers.presidio import PresidioRecognizer
+
         return PresidioRecognizer(made)
     if not all(hasattr(made, part) for part in ("name", "build", "recognize")):
         raise ConfigError(

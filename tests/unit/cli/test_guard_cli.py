@@ -42,11 +42,15 @@ def test_inspect_writes_json_for_machines() -> None:
     assert "keller" not in json.dumps(report)
 
 
-def test_explain_names_recogniser_view_score_and_fate() -> None:
+def test_explain_names_recogniser_view_score_and_fate(tmp_path: Path) -> None:
     """Also of what does not count, which is what people ask about."""
-    out = run("explain", "--policy", "direct", f"{TEXT} %6d@x").output
+    strict = tmp_path / "strict.toml"
+    strict.write_text(
+        'name = "sure"\nextends = "direct"\n[threshold]\nMEDICAL_RECORD_NUMBER = 0.99\n'
+    )
+    out = run("explain", "--policy", str(strict), TEXT).output
     assert "rules:email_address (text): pseudonymize" in out
-    assert "DateRecognizer (text): allow" in out
+    assert "rules:date (text): allow" in out
     assert "below the threshold" in out
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sovereign.config import Config
-from sovereign.errors import ConfigError, UnknownModel
+from sovereign.errors import UnknownModel, UpstreamFailed
 from sovereign.gateway.upstreams import Upstreams
 
 HOSTED = {"side": "hosted", "base_url": "https://api.example.com/v1", "models": ["gpt-*", "o3"]}
@@ -46,11 +46,14 @@ def test_urls_are_those_an_sdk_would_make() -> None:
 def test_secrets_come_from_the_environment_and_stay_out_of_reprs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A missing one keeps the gateway from starting."""
+    """Without one, nothing is sent there, and the error names the variable."""
     named = {**HOSTED, "api_key_env": "SOME_KEY"}
     monkeypatch.delenv("SOME_KEY", raising=False)
-    with pytest.raises(ConfigError, match="SOME_KEY is not set"):
-        Upstreams.from_config(_config(openai=named), {})
+    upstream = Upstreams.from_config(_config(openai=named), {}).route("o3").upstream
+    assert upstream.lacks_key
+    with pytest.raises(UpstreamFailed, match="'openai' has no key") as caught:
+        upstream.headers("r", stream=False, version=None)
+    assert "SOME_KEY" in caught.value.hint
     monkeypatch.setenv("SOME_KEY", "hush")
     upstream = Upstreams.from_config(_config(openai=named), {}).route("o3").upstream
     assert upstream.headers("r", stream=False, version=None)["Authorization"] == "Bearer hush"

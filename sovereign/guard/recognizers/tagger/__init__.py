@@ -46,6 +46,7 @@ class Tagger:
     """A :class:`sovereign.types.Recognizer`. Safe for threads; loads in about 0.1 s."""
 
     name = "tagger"
+    by_words = True
 
     def __init__(self, net: Net | None = None) -> None:
         """``net`` is the packaged model unless given. Raises :class:`ConfigError` if its file is
@@ -71,7 +72,7 @@ class Tagger:
         for p, starts, ends in self.read(text):
             likely += stretches(p, starts, ends)
         whole = _disjoint([t for s in _joined(likely) if (t := _trimmed(text, s)) is not None])
-        sure = [s for s in kept(text, whole) if not _reserved(text, s)]
+        sure = [s for s in kept(text, whole) if not (_reserved(text, s) or _slight(text, s))]
         extra = columns(text, sure)
         return _disjoint([*sure, *extra]) if extra else sure
 
@@ -110,10 +111,20 @@ def _reserved(text: str, s: Span) -> bool:
     """Whether it is an e-mail address that RFC 2606 keeps for examples, or nobody's."""
     if s.label != "EMAIL":
         return False
-    value = text[s.start : s.end + 40].lower()
-    return _EXAMPLE.match(value) is not None
+    return _EXAMPLE.match(text[s.start : s.end].lower()) is not None
 
 
+def _slight(text: str, s: Span) -> bool:
+    """Whether it is a plain word and a digit or two: "one 2" identifies nobody."""
+    if s.label != "ID" or s.end - s.start > 8:
+        return False
+    value = text[s.start : s.end]
+    spoken = value.replace(" ", "").isalpha() and " " in value
+    signs = sum(c.isdigit() or c.isupper() for c in value)
+    return signs < 3 and not spoken and _WORD.search(value) is not None
+
+
+_WORD = re.compile(r"[^\W\d_]{3}")
 _EXAMPLE = re.compile(
     r"[^\s@]*@(?:[\w-]+\.)*example(?:\.(?:com|org|net))?(?![\w.-]*\w)"
     r"|[^\s@]*@localhost|(?:no-?reply|do-?not-?reply)@"
@@ -177,6 +188,7 @@ _INSIDE: Mapping[str, Callable[[str, int], bool]] = {
     "ID": _linked("-./"),
     "USERNAME": _linked("-._"),
     "PHONE": _linked("-."),
+    "EMAIL": _linked("-._+%@"),
     "SECRET": lambda text, i: not text[i].isspace() and text[i] not in "\"'`<>,;:=@|/\\()[]{}",
 }
 

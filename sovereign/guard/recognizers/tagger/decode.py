@@ -28,13 +28,13 @@ LOW: Mapping[str, float] = {
 """A token below this is not of that label."""
 
 HIGH: Mapping[str, float] = {
-    "PERSON": 0.5, "ADDRESS": 0.85, "USERNAME": 0.85, "ID": 0.85, "SECRET": 0.85,
+    "PERSON": 0.53, "ADDRESS": 0.85, "USERNAME": 0.85, "ID": 0.85, "SECRET": 0.85,
     "PHONE": 0.8, "EMAIL": 0.8, "ORG": 0.5, "LOC": 0.5,
 }  # fmt: skip
 """A span that reaches this needs nothing beside it."""
 
 IN_CODE: Mapping[str, float] = {
-    "PERSON": 0.85, "ADDRESS": 0.93, "USERNAME": 0.93, "ID": 0.9, "SECRET": 0.9,
+    "PERSON": 0.92, "ADDRESS": 0.95, "USERNAME": 0.93, "ID": 0.9, "SECRET": 0.9,
     "PHONE": 0.93, "EMAIL": 0.93, "ORG": 0.7, "LOC": 0.7,
 }  # fmt: skip
 """The same where the text around is program, markup or a table: words there name things."""

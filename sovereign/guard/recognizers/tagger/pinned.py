@@ -7,4 +7,4 @@ from typing import Final
 __all__ = ["MODEL", "MODEL_SHA256"]
 
 MODEL: Final = "tagger.npz"
-MODEL_SHA256: Final = "008d9d6088a4b04916c231c7730cb5df9f3c5d7df3296d82f0b771980e850bfa"
+MODEL_SHA256: Final = "aeeb325d6df5477a3b54049319be0c386002953bb122c596a2589656b79f58fe"

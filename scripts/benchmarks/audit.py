@@ -1,6 +1,6 @@
 """What the audit log costs: acknowledged records a second, latency of one append, verification.
 
-    python scripts/bench/audit.py [--seconds 4] [--threads 64] [--folder DIR]
+    scripts/bench audit [--seconds 4] [--threads 64] [--folder DIR]
 
 The yardstick is a plain file of JSON lines, fsynced one by one, on the same disk in the same run.
 Figures are printed, never asserted.

@@ -1,19 +1,13 @@
-"""Identifiers that show by the word before them: "MRN 00482913", "member ID: XYP482913004",
-"password: hunter2", "DOB 03/12/1984", in prose, forms, JSON, YAML and logs, in several languages."""
+"""The table of labels: which words before a value say what it is, in several languages."""
 
 # ruff: noqa: E501 - a pattern broken in two is two riddles
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sovereign.guard.recognizers.rules import no_placeholder
-from sovereign.types import Finding
-
-__all__ = ["LABELS", "Label", "LabelsRecognizer"]
+__all__ = ["LABELS", "NOT_NAMES", "TITLED", "TITLES", "Label"]
 
 _ID = r"(?=[A-Za-z./\-#]{0,12}\d)[A-Za-z0-9](?:[A-Za-z0-9./\-]{1,34}[A-Za-z0-9])"
 _SPACED = r"\d{2,6}(?:[ .\-/]\d{1,6}){1,5}"
@@ -30,11 +24,14 @@ _DATE = (
 _UP = r"[A-ZÀ-ÖØ-ÞĀ-ŽΑ-ΩА-Я]"
 _REST = r"(?:['’.\-]?[^\W\d_])*"
 _NAME = rf"{_UP}{_REST}\.?(?:,? (?:(?:van|von|de|der|den|del|di|da|la|le|bin|ibn|al|el) ){{0,2}}{_UP}{_REST}\.?){{0,4}}"
-_CODE = re.compile(
+NOT_NAMES = re.compile(
     r"(?:None|True|False|Null|String|Str|Text|Integer|Number|Object|Array|List|Optional|Any|Name|Value|Unknown|N/A|[A-Z_]{2,}_[A-Z_]*)\b"
 )
 _SEP = r"\.?[\"']?\s{0,3}(?:\(\w{1,12}\)\s?)?(?:is|was|are|ist|est|es|=>|:=|[:=#：]|-|–)?\s{0,3}[\"'(#]?\s{0,2}"
 _NO = r"(?:[\s_\-]{0,2}(?:no|num|number|nr|n[°º]|nro|numero|número|numéro|nummer|id|#|code)\b\.?){0,2}"
+
+_COMPOUND = r"(?:e?n|s)?(?:nummer|number|numero|nr|no|id)?"
+"""What German and its neighbours, and programmers, write in one word with the label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +46,11 @@ class Label:
     """Whether the separator must be there: words that also stand in plain sentences."""
     fold: bool = True
 
+    @property
+    def digits(self) -> bool:
+        """Whether every value has one: without any in the text there is nothing to look for."""
+        return self.entity not in ("PERSON", "USERNAME", "SECRET")
+
     def pattern(self) -> re.Pattern[str]:
         """The label in any case, then the value."""
         separator = (
@@ -56,7 +58,7 @@ class Label:
             if self.strict
             else _SEP
         )
-        label = rf"(?i:(?<![A-Za-z0-9])(?:{self.words})(?-i:(?![a-z])){'' if self.strict else _NO}{separator})"
+        label = rf"(?i:(?<![A-Za-z0-9])(?:{self.words}){'' if self.strict else _COMPOUND}(?-i:(?![a-z])){'' if self.strict else _NO}{separator})"
         value = f"(?i:{self.value})" if self.fold else self.value
         return re.compile(rf"{label}(?P<v>{value})(?![A-Za-z0-9])")
 
@@ -67,13 +69,14 @@ LABELS: tuple[Label, ...] = (
         "MEDICAL_RECORD_NUMBER",
         r"mrn|med(?:ical)?\.?[\s_]rec(?:ord)?|medical[\s_]record|chart|hospital|patient(?:en)?[\s_\-]?(?:id|"
         r"nr|nummer|number|identifier|no)|patient|pat\.?-?(?:id|nr)|encounter|visit|accession|specimen|"
-        r"fallnummer|fall-nr|nhc|historia[\s_]cl[ií]nica|dossier|ipp|cartella",
+        r"fallnummer|fall-nr|nhc|historia[\s_]cl[ií]nica|dossier|ipp|cartella|pati[ëe]ntnummer|episodio|"
+        r"kartoteka|journalnummer|journalnr",
         _ANY_ID,
     ),
     Label(
         "MEMBER_ID",
         r"member(?:ship)?|subscriber|beneficiary|insurance|insured|mitglied(?:s)?|versicherten|versicherungs|"
-        r"krankenversicherungs?|afiliad[oa]|asegurad[oa]|adh[ée]rent|assur[ée]|group|medicaid|medicare",
+        r"krankenversicherungs?|polisnummer|verzekerdennummer|lidnummer|vs-nr|nass|nuss|n[úu]mero[\s]de[\s]afiliaci[óo]n|afiliad[oa]|asegurad[oa]|adh[ée]rent|assur[ée]|group|medicaid|medicare",
         _ANY_ID,
     ),
     Label("POLICY_NUMBER", r"policy|police|polizza|p[óo]liza|policen|versicherungsschein", _ANY_ID),
@@ -81,7 +84,8 @@ LABELS: tuple[Label, ...] = (
     Label(
         "ACCOUNT_NUMBER",
         r"account|acct|a/c|konto(?:nummer)?|kontonr|cuenta|compte|conto|rekening|loan|iban|sort[\s_]code|"
-        r"customer|client|cust|kunden|cliente|debtor|borrower|mandate|wire|portfolio",
+        r"customer|client|cust|kunden(?:nr|nummer)?|klant(?:nr|nummer)?|kunde(?:nr|nummer)|asiakas(?:numero)?|kundnummer|"
+        r"num[ée]ro[\s]client|codice[\s]cliente|nr[\s]klienta|cliente|debtor|borrower|mandate|wire|portfolio",
         _ANY_ID,
     ),
     Label(
@@ -104,18 +108,46 @@ LABELS: tuple[Label, ...] = (
     Label("US_SSN", r"ssn|social[\s_]security|social", r"\d{3}[ .\-/]?\d{2}[ .\-/]?\d{4}"),
     Label(
         "IDENTIFIER",
-        r"passport|reisepass|pasaporte|passeport|ssn|social(?:[\s_]security)?|tin|tax(?:payer)?|steuer|nif|nie|"
+        r"passport(?:[\s_](?:no|number|nr))?|paspoort|paszport\w{0,3}|passaporto|reisepass(?:nummer)?|dow[óo]d\w{0,2}|"
+        r"n[ºo°]?\.?[\s]?col(?:egiado)?|colegiado|driver(?:[\s']{0,2}s)?[\s]licen[sc]e|"
+        r"f[üu]hrerschein(?:nummer)?|rijbewijs(?:nummer)?|patente|permis[\s]de[\s]conduire|prawo[\s]jazdy|regon|nip|oib|egn|cnp|"
+        r"pasaporte|passeport|ssn|social(?:[\s_]security)?|tin|tax(?:payer)?|steuer|nif|nie|"
         r"dni|bsn|nino|nhs|npi|dea|licen[sc]e|licen[sc]e[\s_]plate|plate|vin|student|national[\s_]id|nric|"
-        r"personnummer|cpr|f[øo]dselsnummer|ahv|svnr|tfn|cpf|cnpj|curp|rfc|pesel|rijksregister\w*|"
-        r"s[ée]curit[ée][\s_]sociale|codice[\s_]fiscale|personalausweis|kimlik|身份证号?|voter|imei|imsi|serial|"
+        r"personnummer|cpr|f[øo]dselsnummer|ahv|svnr|tfn|cpf|cnpj|curp|pesel|rijksregister\w*|"
+        r"s[ée]curit[ée][\s_]sociale|codice[\s_]fiscale|personalausweis|kimlik|voter|imei|imsi|serial|"
         r"matr[íi]cula|kennzeichen|immatriculation|targa|device|tracking|registration|registry|id[\s_](?:number|card)|identification|invoice|order[\s_]id",
         _ANY_ID,
+    ),
+    Label(
+        "IDENTIFIER",
+        r"(?:customer|client|patient|account|member|subscriber|employee|applicant|borrower|person|holder|beneficiary|claimant|"
+        r"user|kunde|cliente)[\"']?\s?:\s?\{\s{0,20}[\"']?(?:id|number|no|code)",
+        _ANY_ID,
+    ),
+    Label(
+        "IDENTIFIER",
+        r"(?:iris|retina|fingerprint|voice[\s]?print|face[\s]?print|biometric)(?:[\s_](?:id|template|hash|scan|token))?",
+        r"(?=[A-Za-z:\-]{0,12}\d)[A-Za-z0-9][A-Za-z0-9:\-]{7,80}",
+    ),
+    Label(
+        "US_BANK_NUMBER", r"bank[\s_](?:account|acct)(?:[\s_]?(?:no|number|#))?", r"\d{8,17}", 0.9
+    ),
+    Label(
+        "US_PASSPORT", r"u\.?s\.?[\s]passport(?:[\s_]?(?:no|number|#))?", r"[A-Za-z]?\d{8,9}", 0.9
+    ),
+    Label(
+        "US_EIN", r"ein|fein|employer[\s]identification|federal[\s]tax[\s]id", r"\d{2}-\d{7}", 0.95
+    ),
+    Label(
+        "US_DRIVER_LICENSE",
+        r"(?:a[lkzr]|c[aot]|d[ec]|fl|ga|hi|i[dlna]|k[sy]|la|m[edainsot]|n[evhjmycd]|o[hkr]|pa|ri|s[cd]|t[nx]|ut|v[ta]|w[aviy])[\s]dl",
+        r"(?=[A-Za-z\-]{0,3}\d)[A-Za-z0-9](?:[A-Za-z0-9\-]{4,18})",
     ),
     Label(
         "DATE_OF_BIRTH",
         r"d\.?o\.?b\.?|(?:date[\s_]of[\s_]birth|birth[\s_]?(?:date|day))|born(?:[\s]on)?|geb(?:oren)?\.?(?:[\s]am)?|"
         r"geburtsdatum|n[ée]e?[\s]le|date[\s_]de[\s_]naissance|fecha[\s_]de[\s_]nacimiento|nacid[oa][\s]el|"
-        r"data[\s_]di[\s_]nascita|nat[oa][\s]il|geboortedatum|生年月日|出生日期",
+        r"data[\s_]di[\s_]nascita|nat[oa][\s]il|geboortedatum|data[\s]urodzenia|ur\.|f[øo]dt|född|syntynyt",
         _DATE,
         0.95,
     ),
@@ -139,6 +171,9 @@ LABELS: tuple[Label, ...] = (
         0.8,
         strict=True,
     ),
+    Label("PHONE_NUMBER", r"电话|電話|전화|טלפון|手机", r"\+?[\d(][\d\s().\-/]{6,18}\d", 0.8),
+    Label("IDENTIFIER", r"身份证号?", _ANY_ID),
+    Label("DATE_OF_BIRTH", r"生年月日|出生日期", _DATE, 0.95),
     Label(
         "PERSON",
         r"患者氏名|氏名|姓名|名前|病人|患者",
@@ -154,7 +189,7 @@ LABELS: tuple[Label, ...] = (
     ),
     Label(
         "SECRET",
-        r"(?:[\w\-]{0,30}[_\-.])?(?:password|passwd|passphrase|passwort|contrase[ñn]a|mot[\s]de[\s]passe|pwd|"
+        r"(?:password|passwd|passphrase|passwort|contrase[ñn]a|mot[\s]de[\s]passe|pwd|"
         r"secret(?:[_\-][\w\-]{0,30}?)?|api[\s_\-]?key|access[\s_\-]?key|auth[\s_\-]?token|access[\s_\-]?token|"
         r"private[\s_\-]?key|client[\s_\-]secret|credentials?)",
         r"(?!(?:None|null|true|false|undefined|required|str|string|os\.|self\.|getpass|input|process\.|\$\{|<|\*{3}))"
@@ -176,8 +211,16 @@ LABELS: tuple[Label, ...] = (
     ),
     Label(
         "STREET_ADDRESS",
-        r"address|adresse|direcci[óo]n|domicilio|indirizzo|anschrift|(?:live|lives|living|lived|reside|resides|residing|located|located|office)"
-        r"(?:[\s]is)?[\s]at|ship[\s]to|deliver(?:ed)?[\s]to|domiciliad[oa][\s]en|wohnhaft(?:[\s]in)?|ahora[\s]es",
+        r"address|adresse|adres|direcci[óo]n|domicilio|indirizzo|anschrift|endere[çc]o|lokalizacja|ahora[\s]es",
+        rf"\d{{1,6}}\s(?:{_UP}|\d)[^\n,;]{{2,50}}|{_UP}[^\W\d_]*\.?(?:\s[\w.’'-]{{1,20}}){{0,5}},?\s(?:n\.?[º°]\s?)?\d{{1,5}}[a-z]?\b",
+        0.75,
+        strict=True,
+        fold=False,
+    ),
+    Label(
+        "STREET_ADDRESS",
+        r"(?:live|lives|living|lived|reside|resides|residing|located|office)(?:[\s]is)?[\s]at|ship[\s]to|"
+        r"deliver(?:ed)?[\s]to|domiciliad[oa][\s]en|wohnhaft(?:[\s]in)?|zamieszka[łl][yae][\s]przy|habite[\s]au|residente[\s]in",
         rf"\d{{1,6}}\s(?:{_UP}|\d)[^\n,;]{{2,50}}|{_UP}[^\W\d_]*\.?(?:\s[\w.’'-]{{1,20}}){{0,5}},?\s(?:n\.?[º°]\s?)?\d{{1,5}}[a-z]?\b",
         0.75,
         fold=False,
@@ -185,58 +228,20 @@ LABELS: tuple[Label, ...] = (
     Label("PIN", r"pin(?:[\s_]?code|[\s_]number)?", r"\d{4,8}", 0.85),
     Label(
         "PHONE_NUMBER",
-        r"phone|tel(?:ephone|efon|éfono)?|mobile|cell|fax|call(?:ed)?|handy|móvil|portable|电话|電話|ph",
+        r"phone|tel(?:ephone|efon|éfono|efono|efone|efoon)?|tfno|tlf|mobile|mobil|cell|fax|call(?:ed)?|handy|móvil|portable|gsm|kom|kontakt|ph",
         r"\+?[\d(][\d\s().\-/]{6,18}\d",
         0.8,
     ),
     Label("US_POSTAL_CODE", r"zip(?:[\s_]?code)?|postal[\s_]code", r"\d{5}(?:-\d{4})?", 0.85),
     Label("IP_ADDRESS", r"ip(?:[\s_]addr(?:ess)?)?", r"\d{1,3}(?:\.\d{1,3}){3}", 0.9),
 )
-_TITLED = re.compile(
-    r"(?<![\w])(?:Dr|Mr|Mrs|Ms|Miss|Mx|Prof|Professor|Herr|Frau|Hr|Fr|Mme|Mlle|Sr|Sra|Srta|Sig|Dhr|Mevr|Judge|"
-    rf"Nurse|Officer|Sgt|Capt|Rev|Hon)\.?\s(?:(?:Dr|Prof)\.?\s)?(?P<v>(?:{_UP}\.\s?){{0,3}}"
+
+TITLES = (
+    r"Dr|Mr|Mrs|Ms|Miss|Mx|Prof|Professor|Herr|Frau|Hr|Fr|Mme|Mlle|Sr|Sra|Srta|Dña|Don|Sig|Dott|Dhr|Mevr|Mevrouw|"
+    r"Judge|Nurse|Officer|Sgt|Capt|Rev|Hon"
+)
+TITLED = re.compile(
+    rf"(?<!\w)(?:{TITLES})(?!\w)\.?\s(?:(?:Dr|Prof)\.?\s)?(?P<v>(?:{_UP}\.\s?){{0,3}}"
     rf"{_UP}[\w'’\-]+(?:\s(?:(?:van|von|de|der|del|la|le|al)\s){{0,2}}{_UP}[\w'’\-]+){{0,2}})"
 )
-
-
-def _random(value: str) -> bool:
-    """Not a plain word, which after "password:" is more often a type or a sentence."""
-    plain = value.isalpha() and (value.islower() or value[1:].islower())
-    return no_placeholder(value) and not plain and "(" not in value
-
-
-_CLOSING = re.compile(r"[.\-/]+$")
-
-
-class LabelsRecognizer:
-    """All labels of this module; each finding names its entity's rule."""
-
-    name = "labels"
-
-    def __init__(self) -> None:
-        self._patterns = [(label, label.pattern()) for label in LABELS]
-        text = "\n".join(p.pattern for _, p in self._patterns) + _TITLED.pattern
-        self.build = hashlib.sha256(text.encode()).hexdigest()
-
-    def __repr__(self) -> str:
-        return f"LabelsRecognizer({len(LABELS)} labels)"
-
-    def recognize(self, text: str) -> Sequence[Finding]:
-        """Values behind their labels, and names behind their titles."""
-        found: list[Finding] = []
-        for label, pattern in self._patterns:
-            name = f"labels:{label.entity.lower()}"
-            for match in pattern.finditer(text):
-                start, end = match.span("v")
-                value = match["v"]
-                if label.entity == "PERSON" and _CODE.match(value):
-                    continue
-                if label.entity == "SECRET" and not _random(value):
-                    continue
-                tail = _CLOSING.search(value)
-                end -= len(tail.group()) if tail else 0
-                found.append(Finding((), start, end, label.entity, label.score, name))
-        for match in _TITLED.finditer(text):
-            start, end = match.span("v")
-            found.append(Finding((), start, end, "PERSON", 0.85, "labels:title"))
-        return found
+"""Names behind their titles."""

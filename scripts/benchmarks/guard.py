@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Compares the guard with presidio's AnalyzerEngine on the same spaCy model, in one run.
 
-    .venv/bin/python scripts/bench/guard.py [--ner tagger] [--seconds 4]
+    scripts/bench guard [--ner tagger] [--seconds 4]
 
 Prints characters per CPU-second and the p50 of one call at 300, 3k and 30k characters, and the
 ratio. It asserts nothing: compare within one run only.

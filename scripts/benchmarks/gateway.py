@@ -1,6 +1,6 @@
 """What the door costs: the stand-in alone, a gateway that inspects nothing, the guarded gateway.
 
-    .venv/bin/python scripts/bench/gateway.py [--seconds 3] [--ner none]
+    scripts/bench gateway [--seconds 3] [--ner none]
 
 One run, one machine, one worker each; every request has fresh text and is durable in the log before
 it is sent. Prints p50 and requests/s at 1 and 8 callers, ratios, and the gateway's CPU time per

@@ -1,6 +1,6 @@
 """Tokens/s, time to first token and memory of the embedded engine, against plain model.generate.
 
-    .venv/bin/python scripts/bench/serve.py [--threads N] [--continuous]
+    scripts/bench serve [--threads N] [--continuous]
 
 All run here, one after the other, with the same number of threads; only the ratios mean something
 elsewhere. Nothing is asserted. ``--continuous`` adds transformers' own ContinuousBatchingManager.

@@ -1,0 +1,42 @@
+"""E-mail addresses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sovereign.types import Finding
+
+__all__ = ["emails"]
+
+_EMAIL = re.compile(
+    r"[\w%'+-]+(?:\.[\w%'+-]+)*@[^\W_](?:[\w-]*[^\W_])?(?:\.[^\W_](?:[\w-]*[^\W_])?)+"
+)
+_LEADING = re.compile(r"^[%'+-]+")
+_NOBODYS = re.compile(
+    r"(?:no-?reply|do-?not-?reply|mailer-daemon)@"
+    r"|(?:user(?:name)?|name|you|your[._-]?(?:name|email)|me|email|e-?mail|someone|somebody|test|foo|bar|example|info|"
+    r"admin|first\.?last|address)@(?:[\w-]+\.)*(?:example|test|invalid|localhost|domain)(?:\.(?:com|org|net))?$",
+    re.I,
+)
+"""Senders that nobody reads, and what manuals write under the names of RFC 2606."""
+
+
+def emails(text: str) -> Iterator[Finding]:
+    """Around each "@": the pattern is quadratic on a long word, so it sees at most 320 characters,
+    which RFC 5321 allows an address."""
+    at = text.find("@")
+    last = 0
+    while at >= 0:
+        begin = max(last, at - 64)
+        match = None
+        for match in _EMAIL.finditer(text, begin, min(len(text), at + 256)):
+            if match.end() > at:
+                break
+        if match is not None and match.start() <= at < match.end():
+            lead = _LEADING.match(match.group())
+            start = match.start() + (lead.end() if lead else 0)
+            last = match.end()
+            if _NOBODYS.match(text[start:last]) is None:
+                yield Finding((), start, last, "EMAIL_ADDRESS", 1.0, "rules:email_address")
+        at = text.find("@", max(at + 1, last))

@@ -1,0 +1,119 @@
+"""Street addresses, and what stands beside them, around a house number."""
+
+# ruff: noqa: E501 - a pattern broken in two is two riddles
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sovereign.types import Finding
+
+__all__ = ["around", "po_boxes"]
+
+_TYPES = (
+    r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Place|Pl|Square|Sq|"
+    r"Terrace|Ter|Way|Parkway|Pkwy|Circle|Cir|Highway|Hwy|Close|Crescent|Gardens|Trail|Trl|Loop|"
+    r"Plaza|Alley|Row|Walk|Mews|Grove|Hill|Park|Green|Route|Pike)"
+)
+_US_STATES = (
+    "AL|AK|AZ|AR|CA|CO|CT|DE|DC|FL|GA|HI|ID|IL|IN|IA|KS|KY|LA|ME|MD|MA|MI|MN|MS|MO|MT|NE|NV|NH|NJ|"
+    "NM|NY|NC|ND|OH|OK|OR|PA|RI|SC|SD|TN|TX|UT|VT|VA|WA|WV|WI|WY|PR"
+)
+_UNIT = r"(?:,?\s+(?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor|Fl|Room|Rm|#)\.?\s*#?\s*[A-Za-z]?\d{0,5}[A-Za-z]?)?"
+_WORD = r"[^\W\d_][\w'’.-]*"
+_CAP = r"(?:[A-ZÀ-ÖØ-Þ][\w'’.-]*|\d{1,3}(?:st|nd|rd|th))"
+
+_FIRST = re.compile(
+    rf"\d{{1,6}}[A-Za-z]?,?(?:"
+    rf"(?:\s(?:[NSEW]|[NS][EW]|North|South|East|West)\.?)?"
+    rf"(?:\s{_CAP}){{1,4}}\s{_TYPES}\b\.?(?:\s(?:[NSEW]|[NS][EW])\b\.?)?{_UNIT}"
+    rf"|(?:\s[A-Z0-9]{{1,20}}){{1,4}}\s(?:{_TYPES[3:-1].upper()})\b"
+    rf"|(?:\s?(?:bis|ter))?,?\s(?:rue|avenue|boulevard|bd|place|chemin|allée|impasse|quai)\s(?:{_WORD}\s?){{1,5}}"
+    rf"|\s(?!Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+    rf"[A-ZÀ-Þ][a-zà-ÿ][^\W\d_]{{1,30}}(?:\s[A-ZÀ-Þ][a-zà-ÿ][^\W\d_]{{1,30}})?\s\d{{1,4}}\b(?![.:%/-]){_UNIT}"
+    rf")"
+)
+_LOWER = re.compile(r"\d{2,6}(?:\s[a-z]{3,20}){1,3}\s(?:street|avenue|road|boulevard|lane)\b")
+_ENDINGS = (
+    "straße",
+    "strasse",
+    "str.",
+    "gasse",
+    "allee",
+    "weg",
+    "platz",
+    "damm",
+    "ufer",
+    "straat",
+    "laan",
+    "plein",
+    "gracht",
+    "gatan",
+    "gata",
+    "vägen",
+    "vej",
+    "gade",
+    "katu",
+    "tie",
+    "veien",
+    "utca",
+)
+_NOT_STREETS = frozenset(
+    ["weg", "platz", "gata", "gade", "katu", "tie", "damm", "ufer", "plein", "untie"]
+)
+_CAPITALS = re.compile(r"(?:[A-ZÀ-Þ][\w-]{1,40}[ -]){1,2}$")
+_LEADING = re.compile(
+    r"\b(?:Calle|Avenida|Avda\.?|C/|Paseo|Plaza|Via|Viale|Corso|Piazza|Rua|ulica|ul\.|al\.|os\.)\s?"
+    rf"(?:{_WORD}\s){{0,4}}{_WORD},?(?:\sn[.ºo°]*)?\s$"
+)
+_REST = re.compile(r"\d{1,4}\s?[a-z]?\b")
+_STATE = re.compile(rf"\b(?:{_US_STATES})\.?,?\s$")
+_ZIP = re.compile(r"\d{5}(?:-\d{4})?(?![\w-])")
+_PO_BOX = re.compile(r"\b(?:P\.?\s?O\.?\s?Box|Postfach|Apartado|Bo[iî]te postale)\s\d{1,8}\b", re.I)
+BEFORE = 80
+
+
+def around(text: str, start: int, end: int) -> Iterator[Finding]:
+    """Addresses whose house number is the run of digits at ``start``, and US codes after a state."""
+    before = text[start - 1] if start else " "
+    if before.isalnum() or before in ".#-_":
+        return
+    after = text[end] if end < len(text) else ""
+    if after in (" ", ",") or text[start:end].find(" ") > 0:
+        m = _FIRST.match(text, start)
+        if m is not None:
+            yield Finding((), start, m.end(), "STREET_ADDRESS", 0.75, "rules:street")
+        elif end - start <= 6 and after == " " and (m := _LOWER.match(text, start)):
+            yield Finding((), start, m.end(), "STREET_ADDRESS", 0.6, "rules:street_lower_case")
+    if before == " " and start > 4:
+        m = _REST.match(text, start)
+        if m is not None:
+            begin = _named(text, start)
+            if begin < start:
+                yield Finding((), begin, m.end(), "STREET_ADDRESS", 0.75, "rules:street_named")
+        if (z := _ZIP.match(text, start)) and _STATE.search(text, start - 5, start):
+            yield Finding((), start, z.end(), "US_POSTAL_CODE", 0.7, "rules:us_state_and_code")
+
+
+def _named(text: str, start: int) -> int:
+    """Where the street's name before the house number at ``start`` begins; ``start`` if none does.
+    Linear: the word before is looked at first, since most say nothing."""
+    low = max(0, start - BEFORE, text.rfind("\n", max(0, start - BEFORE), start) + 1)
+    word = max(low, text.rfind(" ", low, start - 1) + 1)
+    last = text[word : start - 1]
+    if last.lower().endswith(_ENDINGS) and last.lower() not in _NOT_STREETS:
+        if not last[0].isupper() and not last[0].islower():
+            return start
+        more = _CAPITALS.search(text, max(low, word - 40), word) if word > low else None
+        if last[0].isupper() or more:
+            return more.start() if more and len(last) < 9 else word
+        return start
+    found = _LEADING.search(text, low, start)
+    return start if found is None else found.start()
+
+
+def po_boxes(text: str) -> Iterator[Finding]:
+    """Post office boxes."""
+    for m in _PO_BOX.finditer(text):
+        yield Finding((), m.start(), m.end(), "STREET_ADDRESS", 0.7, "rules:po_box")
