@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -156,3 +158,13 @@ def test_a_plugin_that_nobody_installed_is_a_configuration_error() -> None:
     """Named is wanted; wanted and missing is refused."""
     with pytest.raises(ConfigError, match="no plugin"):
         build("none", ("no_such_plugin",))
+
+
+def test_the_default_path_imports_nothing_of_presidio() -> None:
+    """It would cost two seconds and spaCy at every start; a switch loads it where it is wanted."""
+    code = (
+        "import sys; from sovereign.guard.recognizers import build; build();"
+        "sys.exit(any(m in sys.modules for m in ('presidio_analyzer', 'spacy', 'phonenumbers')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert len(build("none", presidio=True)) > 70
