@@ -2,7 +2,7 @@
 addresses, configuration, commands and prose. What is random but no secret stays quiet: hashes,
 UUIDs, lockfiles, images, public keys.
 
-Why not a library: docs/decisions/0004-own-rules-for-secrets.md.
+Why not a library: docs/decisions/0005-own-rules-for-secrets.md.
 """
 
 # ruff: noqa: E501 - a pattern broken in two is two riddles

@@ -8,6 +8,7 @@ import pytest
 from entity_corpus import Entry, corpus
 
 from sovereign.guard.recognizers import build
+from sovereign.guard.recognizers.gender import GenderRecognizer
 from sovereign.policy import load_policy, presets
 from sovereign.types import Recognizer
 
@@ -18,7 +19,7 @@ BY_NOBODY = {"NRP"}
 
 @lru_cache(maxsize=1)
 def recognizers() -> list[Recognizer]:
-    return build("tagger")
+    return [*build("tagger"), GenderRecognizer()]
 
 
 def found(entry: Entry) -> set[str]:
