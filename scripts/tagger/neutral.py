@@ -15,11 +15,11 @@ from tagger.values import PATTERNS, Values
 __all__ = ["Neutral"]
 
 STATEMENTS = (
-    "Between {time} and {time} about {num}% of requests failed.", "The rate rises to {num}.{num}% on balances over {amt}.",
+
     "Members aged {num} or over pay {amt}.", "Your plan covers {num} visits; after that you pay {amt}.", "Form {code} must be filed by {date}.",
     "See section {num}.{num} and schedule {code}.", "Up {num} percent on {mon}, {num} basis points", "{num} of {num} wards, {num} beds, {num} staff",
     "Take {num} tablets every {num} hours for {num} days.", "Retry in {num} ms (attempt {num}/{num})", "Chapter {num}: {num} questions, {num} points",
-    "Salary band {amt} to {amt}, {num} days of leave", "It was built in {num} and holds {num} people.", "Call 911 in an emergency or 988 for help.",
+     "It was built in {num} and holds {num} people.", "Call 911 in an emergency or 988 for help.",
     "Between the ages of {age} and {age}, {num} in {num} people have {dx}.", "v{ver} fixes {num} bugs; v{ver} adds {prod}.",
 )  # fmt: skip
 

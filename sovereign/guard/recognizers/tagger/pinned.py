@@ -7,4 +7,4 @@ from typing import Final
 __all__ = ["MODEL", "MODEL_SHA256"]
 
 MODEL: Final = "tagger.npz"
-MODEL_SHA256: Final = "aeeb325d6df5477a3b54049319be0c386002953bb122c596a2589656b79f58fe"
+MODEL_SHA256: Final = "883e059914bbd694fca46e415e403e491c4f5a0448ed44e31ea9d7282ed36d05"
