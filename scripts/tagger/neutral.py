@@ -8,6 +8,7 @@ import random
 import re
 from pathlib import Path
 
+from tagger.ordinary import Ordinary
 from tagger.texts import Text
 from tagger.values import PATTERNS, Values
 
@@ -28,6 +29,7 @@ class Neutral:
 
     def __init__(self, values: Values, rng: random.Random, file: Path) -> None:
         self.v, self.rng = values, rng
+        self.ordinary = Ordinary(rng, file.with_name("ordinary.txt")).text
         self.w = {
             kind: words.split(";")
             for kind, _, words in (
@@ -36,7 +38,7 @@ class Neutral:
         }  # fmt: skip
         self.makers = (
             self.labelled, self.labelled, self.measures, self.measures, self.eponyms, self.goods, self.lists, self.numbers, self.settings, self.statement,
-            self.titles, self.titles, self.identifiers, self.identifiers,
+            self.titles, self.titles, self.identifiers, self.identifiers, *(self.ordinary for _ in range(7)),
         )  # fmt: skip
 
     def text(self) -> Text:
