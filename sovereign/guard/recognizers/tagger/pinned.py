@@ -7,4 +7,4 @@ from typing import Final
 __all__ = ["MODEL", "MODEL_SHA256"]
 
 MODEL: Final = "tagger.npz"
-MODEL_SHA256: Final = "883e059914bbd694fca46e415e403e491c4f5a0448ed44e31ea9d7282ed36d05"
+MODEL_SHA256: Final = "ddc0f9ebb9d2efc93b874c5e0c46ebe8d5812d50fa64cb5a4fe9204bcee381ae"
