@@ -1,5 +1,7 @@
-"""Ordinary requests to a model, with nothing personal: short, imperative, full of words that are also
-somebody's name. Without them, a lone word in a short text is taken for a person."""
+"""Ordinary requests to a model, with nothing personal: short, imperative, full of words that are
+also somebody's name. Without them, a lone word in a short text is taken for a person."""
+
+# ruff: noqa: E501  (tables read better with long lines)
 
 from __future__ import annotations
 
