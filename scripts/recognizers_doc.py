@@ -36,7 +36,8 @@ presidio-analyzer ships; a team's own recognisers, Presidio's included, come thr
 `[guard] plugins`; `ner = "spacy:PACKAGE"` replaces the tagger by a spaCy model.
 
 A number without any word beside it counts only if its form and check digits are strong enough that
-chance hardly makes them. A bare number of nine to eleven digits is never a finding.
+chance hardly makes them. A bare number of nine or ten digits is never a finding, and of eleven only a Norwegian
+fødselsnummer, which has two check digits and a date in it.
 
 ## Entities of the shipped policies
 
