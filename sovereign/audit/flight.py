@@ -100,12 +100,13 @@ class Flight:
         return landed
 
     def park(self) -> None:
-        """Keep on disk what has happened, and with it all that has a number before it."""
+        """Keep on disk what has happened, and with it all that has a number before it: what waits,
+        and what was on its way when the sequencer died."""
         # Others append meanwhile, so what waits is taken out one by one.
         taken = [self.waiting.popleft() for _ in range(len(self.waiting))]
         self.waiting.extendleft(item for item in reversed(taken) if item.holds)
         happened = [item for item in taken if not item.holds]
-        if not happened:
+        if not happened and all(item.holds for item in islice(self._sent, self._kept, None)):
             return
         before = self._next, self._cost
         for item in happened:

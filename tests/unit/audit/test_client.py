@@ -174,9 +174,10 @@ def test_without_a_sequencer_an_intent_is_refused_and_a_result_is_kept(starter: 
     log.close()
     records = stored(starter)
     names = [r["request"] for r in records if "request" in r]
-    assert names == ["r1", "r2", "i3"]
+    # "i1" too, if it was under way before its sender saw the death: then it means "may have left".
+    assert [n for n in names if n != "i1"] == ["r1", "r2", "i3"]
     (restart,) = [r for r in records if r["type"] == "log.restart"]
-    assert restart["spooled"] == 1
+    assert restart["spooled"] == 1 + names.count("i1")
     assert restart["refused"] >= 2
     assert list((starter.folder / "spool").iterdir()) == []
     assert verify(starter.folder).ok
