@@ -21,7 +21,7 @@ from sovereign.guard.recognizers.tagger.tokens import pieces
 from sovereign.guard.recognizers.tagger.words import Words
 from sovereign.types import Finding
 
-__all__ = ["ENTITIES", "Tagger", "TaggerRecognizer"]
+__all__ = ["ENTITIES", "Tagger"]
 
 ENTITIES: Final[Mapping[str, str]] = {
     "PERSON": "PERSON",
@@ -102,9 +102,6 @@ class Tagger:
             a, b = max(0, i - REACH), min(len(whole), j + REACH)
             out.append(self._net.probabilities(whole[a:b])[i - a : j - a])
         return np.concatenate(out)
-
-
-TaggerRecognizer = Tagger
 
 
 def _reserved(text: str, s: Span) -> bool:
