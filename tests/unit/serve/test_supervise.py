@@ -141,6 +141,7 @@ def test_the_records_fit_the_logs_schema(tmp_path: Path, fake: Fake) -> None:
     records = Records()
     with _supervisor(tmp_path, sink=records, base_digest="ab" * 32) as engine:
         engine.start(timeout=20)
+    assert {r["type"] for r in records.kept} == {"model.serve", "model.stop"}
     for record in records.kept:
         validate(record)
 
