@@ -84,7 +84,7 @@ class Guard:
         self.limits = limits or Limits()
         self.build = build_digest(recognizers)
         self._key = key
-        self._digested: tuple[Policy, str] | None = None
+        self._in_force: _InForce | None = None
         self.scanner = Scanner(recognizers, cache_key=hashlib.sha256(key).digest())
 
     def __repr__(self) -> str:
@@ -131,22 +131,23 @@ class Guard:
         leave. ``shape`` names the endpoint, and with it what is structure.
         """
         known = shapes.SHAPES[shape] if shape is not None else None
+        policy, digest = self._rules(tenant)
         deadline = Deadline(self.limits.deadline_s)
         leaves = bodies.leaves(body, self.limits)
         free = [leaf for leaf in leaves if known is None or not known.structural(leaf)]
         unread = opaque.found(body, free, known)
         reads = [views.of_leaf(leaf) for leaf in free]
         hits = self.scanner.scan(free, reads, deadline)
-        counts = self.policy.counts
-        chosen = resolve.resolve(free, reads, hits, cache(partial(self._acts, to=to)), counts)
-        floor = self.policy.escalated([hit.finding for hit in chosen], to)
+        acts = cache(partial(_acts, policy, to=to))
+        chosen = resolve.resolve(free, reads, hits, acts, policy.counts)
+        floor = policy.escalated([hit.finding for hit in chosen], to)
         if floor:  # what is held back only now is held back wherever it recurs, too
-            acts = cache(partial(self._acts, to=to, floor=floor))
-            chosen = resolve.resolve(free, reads, hits, acts, counts)
+            acts = cache(partial(_acts, policy, to=to, floor=floor))
+            chosen = resolve.resolve(free, reads, hits, acts, policy.counts)
         unread += opaque.blobs(free, chosen)
         given = [hit.finding for hit in chosen]
-        verdict = decide(self.policy, given, to, floor, digest=self._digest())
-        verdict = opaque.judge(verdict, unread, self.policy, to)
+        verdict = decide(policy, given, to, floor, digest=digest)
+        verdict = opaque.judge(verdict, unread, policy, to)
         surrogates = Surrogates(self._key, tenant, (leaf.text for leaf in leaves))
         done: Transformed = transform(body, free, chosen, verdict.actions, surrogates)
         return Inspection(
@@ -181,18 +182,32 @@ class Guard:
 
         return async_client(self, to, **options)
 
-    def _digest(self) -> str:
-        """The policy's digest, made once: it takes longer than deciding by it."""
-        known = self._digested
-        if known is None or known[0] is not self.policy:
-            known = self._digested = (self.policy, self.policy.digest())
-        return known[1]
+    def _rules(self, tenant: str) -> tuple[Policy, str]:
+        """What decides for ``tenant``, and the digest of the whole policy; both made once."""
+        known = self._in_force
+        if known is None or known.policy is not self.policy:
+            known = self._in_force = _InForce(self.policy, self.policy.digest())
+        return known.of(tenant), known.digest
 
-    def _acts(
-        self, entity: str, *, to: Destination, floor: Mapping[str, Action] | None = None
-    ) -> Action:
-        action = self.policy.action(entity, to)
-        return max(action, floor.get(entity, action)) if floor else action
+
+class _InForce:
+    """A policy with what is made from it: it takes longer than deciding by it."""
+
+    __slots__ = ("_teams", "digest", "policy")
+
+    def __init__(self, policy: Policy, digest: str) -> None:
+        self.policy, self.digest = policy, digest
+        self._teams = {name: policy.for_team(name) for name in policy.team}
+
+    def of(self, tenant: str) -> Policy:
+        return self._teams.get(tenant, self.policy)
+
+
+def _acts(
+    policy: Policy, entity: str, *, to: Destination, floor: Mapping[str, Action] | None = None
+) -> Action:
+    action = policy.action(entity, to)
+    return max(action, floor.get(entity, action)) if floor else action
 
 
 def build_digest(recognizers: Sequence[Recognizer]) -> str:
