@@ -17,7 +17,7 @@ from sovereign.guard import opaque, residual, resolve, shapes, views
 from sovereign.guard.body import Limits
 from sovereign.guard.restore import Restorer
 from sovereign.guard.scan import Deadline, Scanner
-from sovereign.guard.surrogates import Surrogates
+from sovereign.guard.surrogates import Style, Surrogates
 from sovereign.guard.transform import Transformed, transform, value_of
 from sovereign.policy import Policy, decide, load_policy
 from sovereign.types import JSON, Action, Destination, Finding, Recognizer, Verdict
@@ -76,12 +76,15 @@ class Guard:
         *,
         key: bytes,
         limits: Limits | None = None,
+        style: Style = "tags",
     ) -> None:
-        """``key``: at least 16 random bytes, for the surrogates."""
+        """``key``: at least 16 random bytes, for the surrogates; ``style``: what these look
+        like."""
         if len(key) < MIN_KEY:
             raise ConfigError(f"the surrogate key is shorter than {MIN_KEY} bytes")
         self.policy = policy
         self.limits = limits or Limits()
+        self.style = style
         self.build = build_digest(recognizers)
         self._key = key
         self._in_force: _InForce | None = None
@@ -112,7 +115,7 @@ class Guard:
             deadline_s=settings.deadline_s,
         )
         found = recognizers(settings, folder=config.resolve(Path()), policy=policy)
-        return cls(policy, found, key=key, limits=limits)
+        return cls(policy, found, key=key, limits=limits, style=settings.surrogates)
 
     def read(
         self, raw: bytes, *, content_encoding: str | None = None, content_type: str | None = None
@@ -148,12 +151,12 @@ class Guard:
         given = [hit.finding for hit in chosen]
         verdict = decide(policy, given, to, floor, digest=digest)
         verdict = opaque.judge(verdict, unread, policy, to)
-        surrogates = Surrogates(self._key, tenant, (leaf.text for leaf in leaves))
+        surrogates = Surrogates(self._key, tenant, [leaf.text for leaf in leaves], self.style)
         done: Transformed = transform(body, free, chosen, verdict.actions, surrogates)
         return Inspection(
             verdict=verdict,
             findings=tuple(hit.finding for hit in chosen),
-            restorer=Restorer(surrogates.issued),
+            restorer=Restorer(surrogates.tags, surrogates.words),
             body=done.body,
             values=tuple((h.finding.entity, value_of(free[h.leaf], h)) for h in chosen),
             _held=residual.Held(done.values, done.placeholders, known, self.limits),
