@@ -31,7 +31,7 @@ class Segment:
 
 
 def segments(text: str) -> list[Segment]:
-    """Disjoint decoded stretches in order. Nothing encoded, and it costs three looks at the text."""
+    """Disjoint decoded stretches in order. Where nothing is encoded it costs three looks."""
     found: list[Segment] = []
     for wanted, pattern, make in _SIGNED:
         if any(sign in text for sign in wanted):

@@ -246,7 +246,7 @@ KINDS: tuple[Kind, ...] = (
         "doppler", rf"dp\.(?:pt|st|ct|sa|scim|audit)\.(?:[a-z0-9_-]{{2,35}}\.)?{_A}{{40,44}}", "dp."
     ),
     _token("planetscale", rf"pscale_(?:pw|tkn|oauth)_{_U}{{32,64}}", "pscale_"),
-    _token("postman", rf"PMAK-[0-9a-f-]{{50,80}}", "pmak-"),
+    _token("postman", r"PMAK-[0-9a-f-]{50,80}", "pmak-"),
     _token(
         "atlassian",
         rf"AT(?:ATT|CTT|BB)[A-Za-z0-9]{{1}}{_U}{{24,250}}=?{_HEX[:-1]}A-F]{{0,8}}",
