@@ -28,6 +28,8 @@ _TOKEN = re.compile(r"[^ \u00a0]+")
 _SHAPE = str.maketrans("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", "9" * 10 + "A" * 26, " .-/()+\u00a0")
 _COMPACT = str.maketrans("", "", " .-/()+\u00a0")
 _MOST_TOKENS = 8
+VIN = 17
+"""Characters of a vehicle's identification number."""
 
 PLAIN, NAMED = 0.9, 1.0
 
@@ -41,7 +43,8 @@ def numbers(text: str) -> Iterator[Finding]:
             start = _word_start(text, start)
         elif start > 2 and text[start - 1] in " -" and text[start - 2].isupper():
             start = _prefix_start(text, start)
-        digits = sum(map(str.isdigit, match.group())) if end - start > 7 else 0
+        run = match.group()
+        digits = sum(map(str.isdigit, run)) if end - start > 7 else 0
         if digits >= 5 and end - start < 160:
             if not lowered:
                 lowered = text.lower()
@@ -49,10 +52,10 @@ def numbers(text: str) -> Iterator[Finding]:
                     lowered = text
             yield from _identifiers(text, lowered, start, end)
             if digits >= 7:
-                yield from phones.within(text, match.start(), end)
-                if match.group().count(".") >= 3:
+                yield from phones.within(text, lowered, match.start(), end)
+                if run.count(".") >= 3:
                     yield from ipv4(text, match.start(), end)
-        elif end - start >= 7 and match.group().count(".") >= 3:
+        elif end - start >= 7 and run.count(".") >= 3:
             yield from ipv4(text, match.start(), end)
         yield from dated(text, match.start(), end)
         yield from street.around(text, match.start(), end)
@@ -79,10 +82,11 @@ def _identifiers(text: str, lowered: str, start: int, end: int) -> Iterator[Find
     if start and text[start - 1].isalnum() and text[start - 1].isascii():
         return
     tokens = [m.span() for m in _TOKEN.finditer(text, start, end)]
+    shapes = [text[a:b].upper().translate(_SHAPE) for a, b in tokens]
     n = len(tokens)
     taken = start
     if n > _MOST_TOKENS:
-        yield from _judged(text, lowered, start, end, True)
+        yield from _judged(text, lowered, start, end, "".join(shapes), True)
     for i in range(n):
         if tokens[i][0] < taken:
             continue
@@ -90,23 +94,28 @@ def _identifiers(text: str, lowered: str, start: int, end: int) -> Iterator[Find
             a, b = tokens[i][0], tokens[j - 1][1]
             if b - a > LONGEST + 12:
                 continue
-            found = list(_judged(text, lowered, a, b, j - i == n or j - i == 1))
+            shape = "".join(shapes[i:j])
+            if shape not in BY_SHAPE and len(shape) != VIN:
+                continue  # most are nothing: say so cheaply
+            found = list(_judged(text, lowered, a, b, shape, j - i == n or j - i == 1))
             if found:
                 yield from found
                 taken = b
                 break
 
 
-def _judged(text: str, lowered: str, a: int, b: int, whole: bool) -> Iterator[Finding]:
+def _judged(
+    text: str, lowered: str, a: int, b: int, shape: str, whole: bool
+) -> Iterator[Finding]:
     while b > a and text[b - 1] in ".-/(":
         b -= 1
     if text[a] == "(" or text[a] == "-":
         a += 1
     upper = text[a:b].upper()
     compact = upper.translate(_COMPACT)
-    if len(compact) == 17 and whole:
+    if len(compact) == VIN and whole:
         yield from _vin(compact, a, b)
-    forms = BY_SHAPE.get(upper.translate(_SHAPE))
+    forms = BY_SHAPE.get(shape)
     if forms is None:
         return
     for form in forms:
