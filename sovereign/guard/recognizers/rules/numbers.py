@@ -12,7 +12,7 @@ from functools import lru_cache
 from sovereign.guard.recognizers.rules import phones, street
 from sovereign.guard.recognizers.rules.checks import vin
 from sovereign.guard.recognizers.rules.dates import around as dated
-from sovereign.guard.recognizers.rules.forms import BY_SHAPE, LONGEST, Form
+from sovereign.guard.recognizers.rules.forms import BY_SHAPE, LONGEST, WORDS_BY_SHAPE, Form
 from sovereign.guard.recognizers.rules.network import ipv4
 from sovereign.types import Finding
 
@@ -118,13 +118,16 @@ def _judged(
     forms = BY_SHAPE.get(shape)
     if forms is None:
         return
+    # Words are looked for once for all forms of a shape, and check digits last: they cost most.
+    near_any = _pattern(WORDS_BY_SHAPE[shape]).search(lowered, max(0, a - CONTEXT), a) is not None
     for form in forms:
-        if not form.check(compact):
-            continue
-        if form.entity == "US_SSN" and compact != upper and not _as_written(form, upper):
+        written = _as_written(form, upper)
+        if form.entity == "US_SSN" and compact != upper and not written:
             continue  # 7078-72-555 is a part's number
-        near = _words(form).search(lowered, max(0, a - CONTEXT), a) is not None
-        if near or (form.alone and whole and text[a:b] == upper) or _as_written(form, upper):
+        near = near_any and _pattern(form.words).search(lowered, max(0, a - CONTEXT), a) is not None
+        if (near or written or (form.alone and whole and text[a:b] == upper)) and form.check(
+            compact
+        ):
             score = NAMED if near or form.entity == "CREDIT_CARD" else PLAIN
             yield Finding((), a, b, form.entity, score, f"rules:{form.name}")
 
@@ -133,9 +136,9 @@ def _as_written(form: Form, value: str) -> bool:
     return form.written is not None and form.written.fullmatch(value) is not None
 
 
-@lru_cache(maxsize=256)
-def _words(form: Form) -> re.Pattern[str]:
-    return re.compile(rf"(?<![^\W_])(?:{form.words})")
+@lru_cache(maxsize=512)
+def _pattern(words: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![^\W_])(?:{words})")
 
 
 def _vin(value: str, a: int, b: int) -> Iterator[Finding]:
