@@ -32,8 +32,8 @@ _B64 = "[A-Za-z0-9+/]"
 @dataclass(frozen=True, slots=True)
 class Kind:
     """``pattern`` finds a secret: its group ``v`` if it has one, else the whole match. It is tried
-    only if one of ``hints`` stands in the text (in any case, if the hint is lower case), and if
-    there is a run of ``least`` characters without space in it."""
+    only if one of ``hints`` stands in the text, in any case if the hint is lower case. With
+    ``least``, a match is one run of so many characters or more without space, hint included."""
 
     name: str
     hints: tuple[str, ...]
@@ -278,7 +278,6 @@ KINDS: tuple[Kind, ...] = (
         _random,
         0.95,
         _I,
-        16,
     ),
     _kind(
         "npmrc",
@@ -320,7 +319,6 @@ KINDS: tuple[Kind, ...] = (
         _random,
         0.9,
         _I,
-        16,
     ),
     _kind(
         "password_set",
@@ -350,22 +348,32 @@ KINDS: tuple[Kind, ...] = (
 
 _CLOSING = ".,;:!?"
 
-_HINTS = tuple((hint, i) for i, kind in enumerate(KINDS) for hint in kind.hints)
-_LONG_FOLDED = tuple((hint, i) for hint, i in _HINTS if hint == hint.lower())
-_LONG_EXACT = tuple((hint, i) for hint, i in _HINTS if hint != hint.lower())
-_FOLDED = tuple((hint, i) for hint, i in _LONG_FOLDED if not KINDS[i].least)
-_EXACT = tuple((hint, i) for hint, i in _LONG_EXACT if not KINDS[i].least)
-"""Which kinds to try: asked of each text at once. Without a long run of characters most are out."""
+
+def _by_hint(wanted: Callable[[Kind, str], bool]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    found: dict[str, list[int]] = {}
+    for i, kind in enumerate(KINDS):
+        for hint in kind.hints:
+            if wanted(kind, hint):
+                found.setdefault(hint, []).append(i)
+    return tuple((hint, tuple(kinds)) for hint, kinds in found.items())
+
+
+_ANYWHERE = _by_hint(lambda kind, hint: not kind.least)
+_IN_RUNS = _by_hint(lambda kind, hint: kind.least > 0 and hint == hint.lower())
+_EXACT = _by_hint(lambda kind, hint: kind.least > 0 and hint != hint.lower())
+"""Which kinds each hint stands for. Most texts have few long runs, so most hints cost nothing."""
 
 
 def likely(text: str) -> list[Kind]:
     """The kinds that may stand in ``text``: no other's pattern matches anywhere in it."""
-    longest = max(map(len, text.split()), default=0)
-    folded, exact = (_LONG_FOLDED, _LONG_EXACT) if longest >= LEAST else (_FOLDED, _EXACT)
     lowered = text.lower()
-    found = {i for hint, i in folded if hint in lowered}
-    found.update(i for hint, i in exact if hint in text)
-    return [KINDS[i] for i in sorted(found) if longest >= KINDS[i].least]
+    found = [kind for hint, kinds in _ANYWHERE if hint in lowered for kind in kinds]
+    runs = " ".join([run for run in text.split() if len(run) >= LEAST])
+    if runs:
+        folded = runs.lower()
+        found += [kind for hint, kinds in _IN_RUNS if hint in folded for kind in kinds]
+        found += [kind for hint, kinds in _EXACT if hint in runs for kind in kinds]
+    return [KINDS[i] for i in sorted(set(found))]
 
 
 class SecretsRecognizer:

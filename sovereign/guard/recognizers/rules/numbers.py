@@ -104,9 +104,7 @@ def _identifiers(text: str, lowered: str, start: int, end: int) -> Iterator[Find
                 break
 
 
-def _judged(
-    text: str, lowered: str, a: int, b: int, shape: str, whole: bool
-) -> Iterator[Finding]:
+def _judged(text: str, lowered: str, a: int, b: int, shape: str, whole: bool) -> Iterator[Finding]:
     while b > a and text[b - 1] in ".-/(":
         b -= 1
     if text[a] == "(" or text[a] == "-":
