@@ -139,8 +139,8 @@ class Needles:
         for word, needles in self._by_word.items():
             at = folded.find(word)
             while at >= 0:
-                match = _WORD.match(folded, at)
-                if match is not None and match.group() == word and not _within(folded, at):
+                whole = _WORD.match(folded, at)
+                if whole is not None and whole.group() == word and not _within(folded, at):
                     yield at, needles
                 at = folded.find(word, at + len(word))
 
