@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from sovereign.guard.recognizers.labels.index import FIRST, by_opening
 from sovereign.guard.recognizers.labels.table import LABELS, NOT_NAMES, TITLED, TITLES, Label
-from sovereign.guard.recognizers.secrets import no_placeholder
+from sovereign.guard.recognizers.secrets.kinds import no_placeholder
 from sovereign.types import Finding
 
 __all__ = ["LabelsRecognizer"]

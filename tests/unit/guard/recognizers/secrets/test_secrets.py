@@ -8,8 +8,8 @@ import time
 import pytest
 from secret_kinds import KINDS, LOOKALIKES
 
-from sovereign.guard.recognizers import secrets
-from sovereign.guard.recognizers.secrets import SecretsRecognizer, entropy
+from sovereign.guard.recognizers.secrets import SecretsRecognizer, kinds, likely
+from sovereign.guard.recognizers.secrets.kinds import entropy
 
 RECOGNIZER = SecretsRecognizer()
 
@@ -65,11 +65,11 @@ def test_asking_for_hints_first_never_changes_what_is_found() -> None:
     for text in texts:
         tried = {
             (kind.name, *match.span())
-            for kind in secrets.KINDS
+            for kind in kinds.KINDS
             for match in kind.pattern.finditer(text)
         }
-        for kind in secrets.KINDS:
-            hinted = kind in secrets.likely(text)
+        for kind in kinds.KINDS:
+            hinted = kind in likely(text)
             assert hinted or kind.name not in {name for name, _, _ in tried}, (kind.name, text)
 
 
