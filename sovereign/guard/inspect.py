@@ -21,7 +21,7 @@ from sovereign.guard.documents import Documents
 from sovereign.guard.documents.configured import documents_from
 from sovereign.guard.restore import Restorer
 from sovereign.guard.scan import Deadline, Scanner
-from sovereign.guard.surrogates import Surrogates
+from sovereign.guard.surrogates import Style, Surrogates
 from sovereign.guard.tokens import Tokenizers
 from sovereign.guard.transform import Transformed, transform, value_of
 from sovereign.policy import Policy, decide, load_policy
@@ -91,19 +91,22 @@ class Guard:
         *,
         key: bytes,
         limits: Limits | None = None,
+        style: Style = "tags",
         documents: Documents | None = None,
         url_hosts: Sequence[str] = (),
         tokenizers: Mapping[str, Path] | None = None,
     ) -> None:
-        """``key``: at least 16 random bytes, for the surrogates. ``documents`` reads what is no
-        text; ``url_hosts`` may be named as content to fetch; ``tokenizers`` are files by model."""
+        """``key``: at least 16 random bytes, for the surrogates; ``style``: what these look like.
+        ``documents`` reads what is no text; ``url_hosts`` may be named as content to fetch;
+        ``tokenizers`` are files by model."""
         if len(key) < MIN_KEY:
             raise ConfigError(f"the surrogate key is shorter than {MIN_KEY} bytes")
         self.policy = policy
         self.limits = limits or Limits()
+        self.style = style
         self.build = build_digest(recognizers)
         self._key = key
-        self._digested: tuple[Policy, str] | None = None
+        self._in_force: _InForce | None = None
         self.scanner = Scanner(recognizers, cache_key=hashlib.sha256(key).digest())
         self.documents = documents or Documents()
         self._hosts = opaque.Hosts(url_hosts)
@@ -139,6 +142,7 @@ class Guard:
             found,
             key=key,
             limits=limits,
+            style=settings.surrogates,
             documents=documents_from(config.documents),
             url_hosts=config.documents.url_hosts,
             tokenizers={m: config.resolve(f) for m, f in config.documents.tokenizers.items()},
@@ -176,12 +180,13 @@ class Guard:
         """
         known = shapes.SHAPES[shape] if shape is not None else None
         is_form = isinstance(body, form.Form)
+        policy, digest = self._rules(tenant)
         leaves = bodies.leaves(body, self.limits)
         free = [leaf for leaf in leaves if known is None or not known.structural(leaf)]
         seen = opaque.found(body, free, known, hosts=self._hosts, held=held)
         carried: Carried | None = None
         if seen.special:
-            body, carried = self._special(body, seen, known, to)
+            body, carried = self._special(body, seen, known, to, policy)
             leaves = bodies.leaves(body, self.limits)
             free = [
                 leaf
@@ -196,28 +201,28 @@ class Guard:
             unread += carried.unread
         deadline = Deadline(self.limits.deadline_s)
         hits = self.scanner.scan(free, reads, deadline)
-        counts = self.policy.counts
-        chosen = resolve.resolve(free, reads, hits, cache(partial(self._acts, to=to)), counts)
-        floor = self.policy.escalated([hit.finding for hit in chosen], to)
+        acts = cache(partial(_acts, policy, to=to))
+        chosen = resolve.resolve(free, reads, hits, acts, policy.counts)
+        floor = policy.escalated([hit.finding for hit in chosen], to)
         if floor:  # what is held back only now is held back wherever it recurs, too
-            acts = cache(partial(self._acts, to=to, floor=floor))
-            chosen = resolve.resolve(free, reads, hits, acts, counts)
+            acts = cache(partial(_acts, policy, to=to, floor=floor))
+            chosen = resolve.resolve(free, reads, hits, acts, policy.counts)
         unread += opaque.blobs(free, chosen)
         given = [hit.finding for hit in chosen]
-        verdict = decide(self.policy, given, to, floor, digest=self._digest())
-        texts = (leaf.text for leaf in chain(leaves, carried.leaves if carried else ()))
-        surrogates = Surrogates(self._key, tenant, texts)
+        verdict = decide(policy, given, to, floor, digest=digest)
+        texts = [leaf.text for leaf in chain(leaves, carried.leaves if carried else ())]
+        surrogates = Surrogates(self._key, tenant, texts, self.style)
         done: Transformed = transform(body, free, chosen, verdict.actions, surrogates)
         out = done.body
         if carried is not None and not unread:
             if verdict.action < Action.LOCAL:
                 unread += carried.change(done, chosen, verdict.actions, first)
             out = carried.put_back(out)
-        verdict = opaque.judge(verdict, unread, self.policy, to)
+        verdict = opaque.judge(verdict, unread, policy, to)
         return Inspection(
             verdict=verdict,
             findings=tuple(hit.finding for hit in chosen),
-            restorer=Restorer(surrogates.issued),
+            restorer=Restorer(surrogates.tags, surrogates.words),
             body=out,
             values=tuple((h.finding.entity, value_of(free[h.leaf], h)) for h in chosen),
             _held=residual.Held(
@@ -231,12 +236,17 @@ class Guard:
         )
 
     def _special(
-        self, body: JSON, seen: opaque.Seen, known: shapes.Shape | None, to: Destination
+        self,
+        body: JSON,
+        seen: opaque.Seen,
+        known: shapes.Shape | None,
+        to: Destination,
+        policy: Policy,
     ) -> tuple[JSON, Carried | None]:
         """What only few bodies hold: documents, token ids, content to be fetched."""
         if to.side == "local":
             opaque.keep_inside(seen)
-        if seen.token_ids and (to.side == "hosted" or self._acts_at(to)):
+        if seen.token_ids and (to.side == "hosted" or _acts_at(policy, to)):
             text = self._tokens.decoded(body, known.token_ids if known else frozenset())
             if text is None:
                 seen.unread.append("token ids")
@@ -244,14 +254,9 @@ class Guard:
                 body = text
         if not seen.parcels:
             return body, None
-        wanted = to.side == "hosted" or self._acts_at(to)
+        wanted = to.side == "hosted" or _acts_at(policy, to)
         carried = Carried(body, seen, self.documents if wanted else None)
         return carried.body, carried
-
-    def _acts_at(self, to: Destination) -> bool:
-        """Whether the policy keeps anything from a model inside."""
-        tables = (self.policy.local, self.policy.destination.get(to.name, {}))
-        return any(verb != "allow" for table in tables for verb in table.values())
 
     def canary(self) -> None:
         """Raises :class:`RecognizerFailed` unless the recognisers find what they must."""
@@ -276,18 +281,38 @@ class Guard:
 
         return async_client(self, to, **options)
 
-    def _digest(self) -> str:
-        """The policy's digest, made once: it takes longer than deciding by it."""
-        known = self._digested
-        if known is None or known[0] is not self.policy:
-            known = self._digested = (self.policy, self.policy.digest())
-        return known[1]
+    def _rules(self, tenant: str) -> tuple[Policy, str]:
+        """What decides for ``tenant``, and the digest of the whole policy; both made once."""
+        known = self._in_force
+        if known is None or known.policy is not self.policy:
+            known = self._in_force = _InForce(self.policy, self.policy.digest())
+        return known.of(tenant), known.digest
 
-    def _acts(
-        self, entity: str, *, to: Destination, floor: Mapping[str, Action] | None = None
-    ) -> Action:
-        action = self.policy.action(entity, to)
-        return max(action, floor.get(entity, action)) if floor else action
+
+class _InForce:
+    """A policy with what is made from it: it takes longer than deciding by it."""
+
+    __slots__ = ("_teams", "digest", "policy")
+
+    def __init__(self, policy: Policy, digest: str) -> None:
+        self.policy, self.digest = policy, digest
+        self._teams = {name: policy.for_team(name) for name in policy.team}
+
+    def of(self, tenant: str) -> Policy:
+        return self._teams.get(tenant, self.policy)
+
+
+def _acts(
+    policy: Policy, entity: str, *, to: Destination, floor: Mapping[str, Action] | None = None
+) -> Action:
+    action = policy.action(entity, to)
+    return max(action, floor.get(entity, action)) if floor else action
+
+
+def _acts_at(policy: Policy, to: Destination) -> bool:
+    """Whether ``policy`` keeps anything from a model inside."""
+    tables = (policy.local, policy.destination.get(to.name, {}))
+    return any(verb != "allow" for table in tables for verb in table.values())
 
 
 def build_digest(recognizers: Sequence[Recognizer]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
@@ -13,6 +14,8 @@ from sovereign.guard.views import Reading
 from sovereign.types import Action, Finding
 
 __all__ = ["disjoint", "resolve"]
+
+_SOMETHING = re.compile(r"[^\W_]")
 
 RECURRENCE = 0.4
 """The score of a value that stands again: whoever sees it for itself sees it better."""
@@ -73,7 +76,7 @@ def disjoint(
         kept: list[Hit] = []
         for hit in sorted(by_leaf[index], key=lambda h: _rank(h, acts(h.finding.entity))):
             for start, end in _free(hit.finding.start, hit.finding.end, taken):
-                if any(c.isalnum() for c in text[start:end]):
+                if _SOMETHING.search(text, start, end) is not None:
                     kept.append(_cut(hit, start, end))
                     taken[start:end] = b"\1" * (end - start)
         out += sorted(kept, key=lambda h: h.finding.start)
