@@ -4,9 +4,8 @@ transform. It sends nothing; whoever sends checks the outgoing bytes with the in
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,11 +137,10 @@ class Guard:
         reads = [views.of_leaf(leaf) for leaf in free]
         hits = self.scanner.scan(free, reads, deadline)
         counts = self.policy.counts
-        chosen = resolve.resolve(free, reads, hits, cache(partial(self._acts, to=to)), counts)
+        chosen = resolve.resolve(free, reads, hits, self._acts(to), counts)
         floor = self.policy.escalated([hit.finding for hit in chosen], to)
         if floor:  # what is held back only now is held back wherever it recurs, too
-            acts = cache(partial(self._acts, to=to, floor=floor))
-            chosen = resolve.resolve(free, reads, hits, acts, counts)
+            chosen = resolve.resolve(free, reads, hits, self._acts(to, floor), counts)
         unread += opaque.blobs(free, chosen)
         given = [hit.finding for hit in chosen]
         verdict = decide(self.policy, given, to, floor, digest=self._digest())
@@ -189,10 +187,19 @@ class Guard:
         return known[1]
 
     def _acts(
-        self, entity: str, *, to: Destination, floor: Mapping[str, Action] | None = None
-    ) -> Action:
-        action = self.policy.action(entity, to)
-        return max(action, floor.get(entity, action)) if floor else action
+        self, to: Destination, floor: Mapping[str, Action] | None = None
+    ) -> Callable[[str], Action]:
+        """The action for an entity, looked up once."""
+        known: dict[str, Action] = {}
+
+        def acts(entity: str) -> Action:
+            action = known.get(entity)
+            if action is None:
+                action = self.policy.action(entity, to)
+                action = known[entity] = max(action, floor.get(entity, action)) if floor else action
+            return action
+
+        return acts
 
 
 def build_digest(recognizers: Sequence[Recognizer]) -> str:
