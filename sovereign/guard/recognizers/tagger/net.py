@@ -97,7 +97,8 @@ class Net:
         stem = [0] * len(tokens)
         for i, found in zip(owner, bits[len(tokens) :], strict=True):
             stem[i] |= found & _STEM_BITS
-        ids, firsts = [], []
+        ids: list[int] = []
+        firsts: list[int] = []
         for t, m, s in zip(tokens, bits, stem, strict=False):
             firsts.append(len(ids))
             ids += features(t, m, s)
