@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -201,12 +200,10 @@ class Guard:
             unread += carried.unread
         deadline = Deadline(self.limits.deadline_s)
         hits = self.scanner.scan(free, reads, deadline)
-        acts = cache(partial(_acts, policy, to=to))
-        chosen = resolve.resolve(free, reads, hits, acts, policy.counts)
+        chosen = resolve.resolve(free, reads, hits, _acts(policy, to), policy.counts)
         floor = policy.escalated([hit.finding for hit in chosen], to)
         if floor:  # what is held back only now is held back wherever it recurs, too
-            acts = cache(partial(_acts, policy, to=to, floor=floor))
-            chosen = resolve.resolve(free, reads, hits, acts, policy.counts)
+            chosen = resolve.resolve(free, reads, hits, _acts(policy, to, floor), policy.counts)
         unread += opaque.blobs(free, chosen)
         given = [hit.finding for hit in chosen]
         verdict = decide(policy, given, to, floor, digest=digest)
@@ -303,10 +300,19 @@ class _InForce:
 
 
 def _acts(
-    policy: Policy, entity: str, *, to: Destination, floor: Mapping[str, Action] | None = None
-) -> Action:
-    action = policy.action(entity, to)
-    return max(action, floor.get(entity, action)) if floor else action
+    policy: Policy, to: Destination, floor: Mapping[str, Action] | None = None
+) -> Callable[[str], Action]:
+    """What gives the action for an entity; the policy is asked once for each."""
+    known: dict[str, Action] = {}
+
+    def acts(entity: str) -> Action:
+        action = known.get(entity)
+        if action is None:
+            action = policy.action(entity, to)
+            action = known[entity] = max(action, floor.get(entity, action)) if floor else action
+        return action
+
+    return acts
 
 
 def _acts_at(policy: Policy, to: Destination) -> bool:
