@@ -18,6 +18,7 @@ from sovereign.audit.tokens import read_token_key
 from sovereign.config import Config
 from sovereign.gateway.clear import Clearance
 from sovereign.gateway.keys import KeyRing
+from sovereign.gateway.ledger import Ledger
 from sovereign.gateway.metrics import Metrics
 from sovereign.gateway.ready import Engine, Readiness
 from sovereign.gateway.recorder import Recorder
@@ -42,15 +43,19 @@ def create_app(
     metrics = Metrics()
     pool = Pool()
     workers = Workers(config.gateway.max_concurrent)
+    ledger = Ledger(config.resolve(config.gateway.ledger))
     recorder = Recorder(log, metrics, guard.build)
     road = Road(
         keys=KeyRing(config.resolve(config.keys.file)),
-        clearance=Clearance(guard, upstreams, config.gateway.local_model, read_token_key(config)),
+        clearance=Clearance(
+            guard, upstreams, config.gateway.local_model, read_token_key(config), ledger
+        ),
         upstreams=upstreams,
         recorder=recorder,
         workers=workers,
         pool=pool,
         metrics=metrics,
+        ledger=ledger,
         max_body_bytes=config.guard.max_body_bytes,
         max_concurrent=config.gateway.max_concurrent,
     )
@@ -76,6 +81,7 @@ def create_app(
         finally:
             await pool.close()
             workers.close()
+            ledger.close()
 
     return Starlette(
         routes=[

@@ -59,6 +59,8 @@ class Asked:
     answering: bool = False
     status: int = 0
     bytes_in: int = 0
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+    """The query string, once it was read."""
 
     @classmethod
     def from_scope(cls, scope: Scope, request: str) -> Asked:

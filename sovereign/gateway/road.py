@@ -12,6 +12,7 @@ import itertools
 import logging
 import secrets
 from collections.abc import Iterator
+from urllib.parse import parse_qsl
 
 from sovereign.errors import (
     AuditError,
@@ -34,13 +35,15 @@ from sovereign.gateway.asked import (
 )
 from sovereign.gateway.clear import Clearance
 from sovereign.gateway.keys import KeyRing
+from sovereign.gateway.ledger import Ledger
 from sovereign.gateway.metrics import Metrics
 from sovereign.gateway.recorder import Recorder
 from sovereign.gateway.reply import send_back
 from sovereign.gateway.upstreams import ANTHROPIC_VERSIONS, Pool, Upstreams
 from sovereign.gateway.wires import credential, models_body
 from sovereign.gateway.workers import Workers
-from sovereign.guard.shapes import Shape, endpoint
+from sovereign.guard import endpoints
+from sovereign.guard.endpoints import Call
 
 __all__ = ["Road"]
 
@@ -60,6 +63,7 @@ class Road:
         workers: Workers,
         pool: Pool,
         metrics: Metrics,
+        ledger: Ledger,
         max_body_bytes: int,
         max_concurrent: int,
     ) -> None:
@@ -70,6 +74,7 @@ class Road:
         self._workers = workers
         self._pool = pool
         self._metrics = metrics
+        self._ledger = ledger
         self._max_body_bytes = max_body_bytes
         self._max_concurrent = max_concurrent
         # Unique over all gateways and restarts, without asking the kernel for chance each time.
@@ -93,15 +98,17 @@ class Road:
         asked.key = self._keys.authenticate(credential(asked.headers, asked.wire))
         if (asked.method, asked.path) == ("GET", "/v1/models"):
             return await self._list_models(asked, send)
-        shape = self._endpoint(asked)
+        call = self._endpoint(asked)
         with self._slot():
             raw = await read_body(asked, receive, self._max_body_bytes)
             async with Hangup(receive) as hangup:
-                cleared = await self._workers.run(self._clearance.clear, asked, shape, raw)
+                cleared = await self._workers.run(self._clearance.clear, asked, call, raw)
                 self._metrics.observe("sovereign_guard_seconds", asked.seconds())
                 try:
                     await self._recorder.intent(asked, cleared)
-                    await send_back(asked, cleared, self._pool, send, self._recorder.result)
+                    await send_back(
+                        asked, cleared, self._pool, send, self._recorder.result, self._ledger
+                    )
                 except UpstreamFailed as e:
                     self._recorder.result(asked, "upstream_failed", e.status)
                     if asked.answering:
@@ -112,23 +119,30 @@ class Road:
                     self._recorder.result(asked, "client_gone" if hangup.gone else "error", 499)
                     raise
 
-    def _endpoint(self, asked: Asked) -> Shape:
-        shape = endpoint(asked.method, asked.path)
-        if shape is None:
+    def _endpoint(self, asked: Asked) -> Call:
+        call = endpoints.match(asked.method, asked.path, asked.wire)
+        if call is None:
             raise UnknownEndpoint(
                 "nobody inspects this method and path here, so nothing is passed on",
-                hint="docs/gateway.md lists the endpoints",
+                hint="docs/endpoints.md lists the endpoints",
             )
-        asked.endpoint = shape.name
+        asked.endpoint = call.endpoint.name
+        if call.endpoint.does == "refused":
+            raise UnknownEndpoint(
+                "this endpoint is refused here, so nothing is passed on", hint=call.endpoint.why
+            )
         if asked.query:
-            raise Unreadable("a query string is not passed on", hint="leave it out")
+            asked.pairs = _pairs(asked.query)
+            wrong = endpoints.query(call.endpoint, asked.pairs)
+            if wrong is not None:
+                raise Unreadable(f"the query string holds {wrong}", hint="leave it out")
         asked.version = asked.header("anthropic-version")
         if asked.version not in (None, *ANTHROPIC_VERSIONS):
             raise Unreadable(
                 "the anthropic-version is not one that is known here",
                 hint=f"known: {', '.join(ANTHROPIC_VERSIONS)}",
             )
-        return shape
+        return call
 
     @contextlib.contextmanager
     def _slot(self) -> Iterator[None]:
@@ -159,3 +173,12 @@ class Road:
                 error = e if e.status == 503 else LogUnavailable("the refusal was not recorded")
         if not isinstance(error, ClientGone) and not asked.answering:
             await respond(asked, send, error)
+
+
+def _pairs(query: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            query.decode("ascii"), keep_blank_values=True, strict_parsing=True, max_num_fields=16
+        )
+    except ValueError:
+        raise Unreadable("the query string is not sound", hint="leave it out") from None

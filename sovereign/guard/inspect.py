@@ -211,9 +211,12 @@ class Guard:
         surrogates = Surrogates(self._key, tenant, texts, self.style)
         done: Transformed = transform(body, free, chosen, verdict.actions, surrogates)
         out = done.body
-        if carried is not None and not unread:
+        if carried is not None and (to.side == "local" or not unread):
             if verdict.action < Action.LOCAL:
-                unread += carried.change(done, chosen, verdict.actions, first)
+                stuck = carried.change(done, chosen, verdict.actions, first)
+                if stuck and to.side == "local":
+                    raise Unreadable(f"the request holds {stuck[0]}, and it cannot be taken out")
+                unread += stuck
             out = carried.put_back(out)
         verdict = opaque.judge(verdict, unread, policy, to)
         return Inspection(
@@ -252,7 +255,7 @@ class Guard:
         if not seen.parcels:
             return body, None
         wanted = to.side == "hosted" or _acts_at(policy, to)
-        carried = Carried(body, seen, self.documents if wanted else None)
+        carried = Carried(body, seen, self.documents if wanted else None, inside=to.side == "local")
         return carried.body, carried
 
     def canary(self) -> None:
