@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sovereign.guard.body import strict_json
 
-__all__ = ["BARE", "Token", "looks_nested", "tokens"]
+__all__ = ["BARE", "Token", "labelled", "looks_nested", "tokens"]
 
 BARE = frozenset({"id", "no", "number", "num", "nr", "code", "value", "key", "name", "ref"})
 """Keys that only together with the key above them say what stands under them."""
@@ -43,6 +43,11 @@ def looks_nested(text: str) -> bool:
     """A cheap first look: does ``text`` begin and end as an object or array does?"""
     head, tail = text[:64].lstrip()[:1], text[-64:].rstrip()[-1:]
     return (head == "{" and tail == "}") or (head == "[" and tail == "]")
+
+
+def labelled(owner: str, key: str) -> str:
+    """The label that a bare ``key`` makes with the key above it: "customer id"."""
+    return owner if key.lower() == "value" else f"{owner} {key}"
 
 
 def tokens(text: str) -> list[Token] | None:
@@ -84,7 +89,7 @@ def tokens(text: str) -> list[Token] | None:
         value, starts, ends = _unescaped(text[begin:end], begin)
         if key_next:
             owned = owners[-1] and value.lower() in BARE
-            labels[-1] = f"{owners[-1]} {value}" if owned else value
+            labels[-1] = labelled(owners[-1], value) if owned else value
             found.append(Token(value, starts, ends, "", False))
         else:
             found.append(Token(value, starts, ends, labels[-1], False))

@@ -109,7 +109,7 @@ def _label(leaf: Leaf) -> str:
     if leaf.label.lower() not in nested.BARE:
         return leaf.label
     keys = [part for part in leaf.path if isinstance(part, str)]
-    return f"{keys[-2]} {leaf.label}" if len(keys) > 1 else leaf.label
+    return nested.labelled(keys[-2], leaf.label) if len(keys) > 1 else leaf.label
 
 
 def readings(text: str, *, label: str = "") -> Iterator[Reading]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from sovereign.guard.recognizers.labels.index import FIRST, by_opening
 from sovereign.guard.recognizers.labels.table import LABELS, NOT_NAMES, TITLED, TITLES, Label
+from sovereign.guard.recognizers.labels.tables import cells
 from sovereign.guard.recognizers.secrets.kinds import no_placeholder
 from sovereign.types import Finding
 
@@ -22,7 +23,8 @@ _SCRIPTS = re.compile("[\u0370-\u1dff\u1f00-\u1fff\u2e80-\ud7ff]")
 
 _CLOSING = re.compile(r"[.\-/]+$")
 _NOBODYS = re.compile(
-    r"(?:INC|CVE|RFC|ISO|JIRA|BUG|PR|SEV|CHG|RITM|PEP|DIN|EN|IEC|IEEE)[-# ]?\d", re.I
+    r"(?:INC|CVE|RFC|ISO|JIRA|BUG|PR|SEV|CHG|RITM|PEP|DIN|EN|IEC|IEEE)[-# ]?\d|\d{1,3}-\d{1,3}$",
+    re.I,
 )
 _VARIABLE = re.compile(
     r"[a-z_]{3,}\d{0,2}(?:\.\w+)*|[A-Za-z_]+\d?(?:\.[A-Za-z_]\w{2,})+\d?|[a-z]+(?:_[a-z]+)+"
@@ -62,7 +64,22 @@ class LabelsRecognizer:
         return f"LabelsRecognizer({len(LABELS)} labels)"
 
     def recognize(self, text: str) -> Sequence[Finding]:
-        """Values behind their labels, and names behind their titles."""
+        """Values behind their labels or under them, and names behind their titles."""
+        found = self._behind(text)
+        for head, start, end in cells(text, self._names):
+            said = f"{head}: "
+            for f in self._behind(said + text[start:end]):
+                if f.start <= len(said) + 1 and f.end > len(said):
+                    shift = start - len(said)
+                    place = (max(start, f.start + shift), f.end + shift)
+                    found.append(Finding((), *place, f.entity, f.score, f"{f.recognizer}_column"))
+        return found
+
+    def _names(self, head: str) -> bool:
+        """Whether the head of a column may be a label."""
+        return any(word[1] in self._by_word for word in _WORD.finditer(head.lower()))
+
+    def _behind(self, text: str) -> list[Finding]:
         found: list[Finding] = []
         numbered = _DIGIT.search(text) is not None
         lowered = text.lower()

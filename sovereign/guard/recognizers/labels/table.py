@@ -31,7 +31,7 @@ NOT_NAMES = re.compile(
     r"The|An?|This|That|These|If|When|Whether|For|In|On|Of|To|And|Or|Is|Are|Not|No|Yes|All|Each|Id|ID|Type|Key|Title|Date|Default|Test|Foo|Bar|Error|"
     r"Please|See|Set|Get|Use|Used|Must|Should|Returns?|[A-Z][a-z]{3,}[A-Z][a-z]\w*|\w(?!\w|\.))\b"
 )
-_SEP = r"(?:\.(?=[\s\d]))?[\"']?\s{0,3}(?:\(\w{1,12}\)\s?)?(?:is|was|are|ist|est|es|=>|:=|[:=#：]|-|–)?\s{0,3}[\"'(#]?\s{0,2}"
+_SEP = r"(?:\.(?=[\s\d]))?[\"']?\s{0,3}(?:\(\w{1,12}\)\s?)?(?:is|was|are|ist|est|es|=>|:=|[:=#：]|-|–|(?<=[\w\"])>(?=[^\s<]))?\s{0,3}[\"'(#]?\s{0,2}"
 _NO = (
     r"(?:[\s_\-]{0,2}(?:(?:no|num|number|nr|nro|numero|número|numéro|nummer|numer|id|code|sz[áa]ma?|[čc][íi]slo|s[ốo])\b\.?"
     r"|n\.?[°º]\.?|n\.o\b\.?|n\.(?=\s)|#|№)){0,2}"
@@ -61,7 +61,7 @@ class Label:
     def pattern(self) -> re.Pattern[str]:
         """The label in any case, then the value."""
         separator = (
-            r"[\"']?\s{0,3}(?:\bis\b\s?)?(?:=>|:=|[:=：]|(?<=is\s))\s{0,3}[\"']?"
+            r"[\"']?\s{0,3}(?:\bis\b\s?)?(?:=>|:=|[:=：]|(?<=is\s)|(?<=\w)>(?=[^\s<]))\s{0,3}[\"']?"
             if self.strict
             else _SEP
         )
