@@ -47,20 +47,16 @@ class Kept:
     def __repr__(self) -> str:
         return "Kept()"
 
-    def holds(self, team: str, said: Sequence[JSON]) -> bool:
-        """Whether a stretch of these turns was kept inside for ``team``. Raises
-        :class:`GatewayError` if that cannot be told."""
-        if len(said) < 2:  # a first turn continues nothing
-            return False
-        names = [name for _, name in self._stretches(team, said)]
+    def since(self, team: str, said: Sequence[JSON]) -> int | None:
+        """The first of these turns that was said inside, as far as ``team`` kept it there; ``None``
+        if there is none. Raises :class:`GatewayError` if that cannot be told."""
+        if len(said) < 2 or (self._db is None and not self._file.exists()):
+            return None  # a first turn continues nothing; and nothing was ever kept here
         with self._guarded() as db:
-            for at in range(0, len(names), 500):
-                some = names[at : at + 500]
-                marks = ",".join("?" * len(some))
-                query = f"SELECT 1 FROM kept WHERE name IN ({marks}) LIMIT 1"  # noqa: S608
-                if db.execute(query, some).fetchone():
-                    return True
-        return False
+            for first, name in self._stretches(team, said):
+                if db.execute("SELECT 1 FROM kept WHERE name = ?", (name,)).fetchone():
+                    return first
+        return None
 
     def keep(self, team: str, said: Sequence[JSON], first: int) -> None:
         """Remember the stretches of these turns that begin at turn ``first`` or later. Raises
@@ -135,9 +131,9 @@ def _said(turn: JSON) -> str:
         return json.dumps(turn, ensure_ascii=False)
     content = turn.get("content")
     if isinstance(content, list):
-        texts = [p.get("text") for p in content if isinstance(p, dict)]
-        if all(isinstance(t, str) for t in texts) and len(texts) == len(content):
-            content = "\n".join(texts)
+        texts = [p.get("text") if isinstance(p, dict) else None for p in content]
+        if all(isinstance(t, str) for t in texts):
+            content = "\n".join(t for t in texts if t is not None)
     if not isinstance(content, str):
         content = json.dumps(content, ensure_ascii=False, sort_keys=True)
     calls = turn.get("tool_calls")

@@ -4,6 +4,7 @@ transform. It sends nothing; whoever sends checks the outgoing bytes with the in
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -161,6 +162,10 @@ class Guard:
             values=tuple((h.finding.entity, value_of(free[h.leaf], h)) for h in chosen),
             _held=residual.Held(done.values, done.placeholders, known, self.limits),
         )
+
+    def derived_key(self, purpose: str) -> bytes:
+        """32 bytes that nobody without the guard's key can tell, of their own for each purpose."""
+        return hmac.digest(self._key, b"sovereign/derived/v1\0" + purpose.encode(), "sha256")
 
     def canary(self) -> None:
         """Raises :class:`RecognizerFailed` unless the recognisers find what they must."""
