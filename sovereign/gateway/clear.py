@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from sovereign.audit.tokens import TokenKey
 from sovereign.config import GatewayConfig, Role
 from sovereign.errors import Refused, UnknownModel, Unreadable, Unsupported
-from sovereign.gateway import translate
 from sovereign.gateway.asked import Asked
 from sovereign.gateway.kept import Kept, turns
+from sovereign.gateway.translate import TRANSLATIONS, Translation
 from sovereign.gateway.upstreams import Route, Upstream, Upstreams
 from sovereign.guard import Guard, Inspection, Restorer
 from sovereign.guard.shapes import SHAPES, Shape
@@ -26,6 +26,7 @@ __all__ = ["Clearance", "Cleared"]
 
 CHAT = SHAPES["openai.chat"]
 CHAT_PATH = "/v1/chat/completions"
+_ENGINE_PATHS = (CHAT_PATH, "/v1/completions")
 
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 _RELEASED = re.compile(
@@ -59,7 +60,7 @@ class Cleared:
     raw: bytes
     sha256: str
     stream: bool
-    translated: bool
+    translation: Translation | None
     rerouted: bool
     verdict: Verdict
     restorer: Restorer
@@ -138,7 +139,7 @@ class Clearance:
             raw=out,
             sha256=hashlib.sha256(out).hexdigest(),
             stream=stream,
-            translated=sent_as is not shape,
+            translation=None if sent_as is shape else TRANSLATIONS[shape.name],
             rerouted=rerouted,
             verdict=verdict,
             restorer=inspection.restorer,
@@ -222,15 +223,17 @@ def _envelope(body: JSON) -> tuple[str, bool]:
 
 def _fit(path: str, shape: Shape, upstream: Upstream, body: JSON) -> tuple[JSON, Shape]:
     """``body`` as ``upstream`` can be asked with it. Raises :class:`Unsupported`."""
-    if shape.name.partition(".")[0] == upstream.wire:
-        if upstream.socket is not None and path not in (CHAT_PATH, "/v1/completions"):
-            raise Unsupported(
-                f"the local model {upstream.destination.name!r} has no such endpoint",
-                hint=f"it answers {CHAT_PATH} and /v1/completions",
-            )
+    same = shape.name.partition(".")[0] == upstream.wire
+    if same and (upstream.socket is None or path in _ENGINE_PATHS):
         return body, shape
-    if shape.name == "anthropic.messages" and upstream.destination.side == "local":
-        return translate.request_out(body), CHAT
+    translation = TRANSLATIONS.get(shape.name)
+    if translation is not None and upstream.destination.side == "local":
+        return translation.request(body), CHAT
+    if same:
+        raise Unsupported(
+            f"the local model {upstream.destination.name!r} has no such endpoint",
+            hint=f"it answers {' and '.join(_ENGINE_PATHS)}",
+        )
     raise Unsupported(
         f"destination {upstream.destination.name!r} speaks the {upstream.wire} wire, "
         "and the request came on another",
