@@ -26,9 +26,8 @@ _NOBODYS = re.compile(
     r"(?:INC|CVE|RFC|ISO|JIRA|BUG|PR|SEV|CHG|RITM|PEP|DIN|EN|IEC|IEEE)[-# ]?\d|\d{1,3}-\d{1,3}$",
     re.I,
 )
-_VARIABLE = re.compile(
-    r"[a-z_]{3,}\d{0,2}(?:\.\w+)*|[A-Za-z_]+\d?(?:\.[A-Za-z_]\w{2,})+\d?|[a-z]+(?:_[a-z]+)+"
-)
+_VARIABLE = re.compile(r"[a-z_]{3,}\d{0,2}(?:\.\w+)*|[A-Za-z_]+\d?(?:\.[A-Za-z_]\w{2,})+\d?")
+_CHAIN = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|[A-Za-z]+(?:_[A-Za-z]+)+")
 """A variable or its attribute: without quotes, no value."""
 
 _INNER = {"PERSON": "name", "USERNAME": "handle"}
@@ -137,9 +136,9 @@ def _is_value(entity: str, match: re.Match[str], value: str) -> bool:
     if entity == "CASE_NUMBER":
         return _NOBODYS.match(value) is None
     if entity in _PROGRAMMED and text[match.start("v") - 1] not in "\"'":
-        attribute = entity in _SIGNS and "=" in said and "." in value
-        variable = entity != "USERNAME" and _VARIABLE.fullmatch(value) is not None
-        return not (attribute or variable)
+        if entity in _SIGNS:
+            return not (_CHAIN.fullmatch(value) and ("=" in said or '"' in said))
+        return _VARIABLE.fullmatch(value) is None
     return True
 
 
