@@ -25,6 +25,7 @@ __all__ = [
     "KeysConfig",
     "ModelConfig",
     "PolicyConfig",
+    "Role",
     "UpstreamConfig",
     "WeightsConfig",
     "load_config",
@@ -73,6 +74,7 @@ Words = Annotated[
 Paths = Annotated[
     tuple[FilePath, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
 ]
+Role = Literal["chat", "completions", "embeddings", "images", "transcriptions", "speech"]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -221,6 +223,15 @@ class GatewayConfig(StrictModel):
         Path(".sovereign/held.db"),
         description="which team left which file, batch or conversation where; only ids",
     )
+    local_models: dict[Role, str] = Field(
+        {},
+        description='[gateway.local_models] embeddings = "NAME": who answers instead of '
+        "local_model, by what is asked for",
+    )
+    kept_file: FilePath = Field(
+        Path(".sovereign/kept.sqlite"),
+        description="keyed hashes of conversations that were kept inside, so that they stay there",
+    )
     max_concurrent: int = Field(256, gt=0, description="more requests at once are told to retry")
 
 
@@ -279,12 +290,15 @@ class Config(StrictModel):
         both = self.upstream.keys() & self.models.keys()
         if both:
             raise ValueError(f"{min(both)!r} is both an upstream and a model; names must differ")
-        fallback = self.gateway.local_model
-        if fallback is not None and fallback not in self.local_names():
-            there = ", ".join(self.local_names()) or "none"
-            raise ValueError(
-                f"gateway.local_model {fallback!r} is not a local model; there are: {there}"
-            )
+        named = {f"local_models.{role}": name for role, name in self.gateway.local_models.items()}
+        if self.gateway.local_model is not None:
+            named["local_model"] = self.gateway.local_model
+        for field, fallback in named.items():
+            if fallback not in self.local_names():
+                there = ", ".join(self.local_names()) or "none"
+                raise ValueError(
+                    f"gateway.{field} {fallback!r} is not a local model; there are: {there}"
+                )
         return self
 
     @property

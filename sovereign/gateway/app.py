@@ -17,6 +17,7 @@ from starlette.routing import Route
 from sovereign.audit.tokens import read_token_key
 from sovereign.config import Config
 from sovereign.gateway.clear import Clearance
+from sovereign.gateway.kept import Kept
 from sovereign.gateway.keys import KeyRing
 from sovereign.gateway.ledger import Ledger
 from sovereign.gateway.metrics import Metrics
@@ -45,11 +46,10 @@ def create_app(
     workers = Workers(config.gateway.max_concurrent)
     ledger = Ledger(config.resolve(config.gateway.ledger))
     recorder = Recorder(log, metrics, guard.build)
+    kept = Kept(config.resolve(config.gateway.kept_file), guard.derived_key("kept"))
     road = Road(
         keys=KeyRing(config.resolve(config.keys.file)),
-        clearance=Clearance(
-            guard, upstreams, config.gateway.local_model, read_token_key(config), ledger
-        ),
+        clearance=Clearance(guard, upstreams, config.gateway, kept, read_token_key(config), ledger),
         upstreams=upstreams,
         recorder=recorder,
         workers=workers,
@@ -82,6 +82,7 @@ def create_app(
             await pool.close()
             workers.close()
             ledger.close()
+            kept.close()
 
     return Starlette(
         routes=[

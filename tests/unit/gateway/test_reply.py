@@ -16,6 +16,7 @@ from sovereign.gateway.asked import Asked, ClientGone
 from sovereign.gateway.clear import Cleared
 from sovereign.gateway.given import Gives
 from sovereign.gateway.ledger import Ledger
+from sovereign.gateway.translate import TRANSLATIONS
 from sovereign.gateway.upstreams import Answer, Upstream
 from sovereign.guard import Restorer
 from sovereign.guard.endpoints import match
@@ -36,7 +37,7 @@ def _cleared(shape: str = "openai.chat", *, translated: bool = False) -> Cleared
         raw=b"{}",
         sha256="",
         stream=True,
-        translated=translated,
+        translation=TRANSLATIONS["anthropic.messages"] if translated else None,
         rerouted=False,
         verdict=Verdict(Action.PSEUDONYMIZE, TO, "p"),
         restorer=Restorer({"PERSON_AAAA": "Maria"}),
