@@ -91,6 +91,7 @@ class Clearance:
         model, stream = _envelope(body)
         route = self._upstreams.route(model)
         asked.model, asked.destination = route.recorded, route.upstream.destination
+        asked.named = route.model
         asked.key.require(model)
         self._clear_name(route, asked.key.team)
 
@@ -102,7 +103,7 @@ class Clearance:
         rerouted = verdict.action is Action.LOCAL and verdict.destination.side == "hosted"
         if rerouted:
             route = self._fallback()
-            asked.destination = route.upstream.destination
+            asked.destination, asked.named = route.upstream.destination, route.model
             form, sent_as = _fit(asked.path, shape, route.upstream, {**body, "model": route.model})
             inspection = self._inspect(form, sent_as, route, asked)
         if inspection.verdict.action is Action.BLOCK:
@@ -112,6 +113,7 @@ class Clearance:
                 hint=f"found: {_kinds(inspection.verdict)}; `sovereign check` shows the policy",
             )
 
+        asked.key.require_destination(route.upstream.destination.name)
         out = inspection.encode()
         path = CHAT_PATH if sent_as is not shape else asked.path
         url = route.upstream.url(path)
