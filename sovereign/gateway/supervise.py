@@ -133,7 +133,7 @@ class Supervisor:
         worker.started = time.monotonic()
         assert worker.process.stdin is not None
         told = {
-            "config": self._config.model_dump_json(),
+            "config": self._config.model_dump(mode="json"),
             "file": str(self._config.file),
             "fd": fd,
             "worker": worker.number,

@@ -53,7 +53,7 @@ def _line(fd: int) -> bytes:
 
 
 def _serve(told: dict[str, Any]) -> None:
-    config = Config.model_validate_json(told["config"])
+    config = Config.model_validate(told["config"])
     config._path = Path(told["file"])
     number = told["worker"]
     logs.configure(config.gateway.log_format, str(number))
