@@ -5,12 +5,14 @@ Secrets are named (``api_key_env``), never stored. Relative paths are relative t
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from sovereign import toml
-from sovereign.fields import FilePath, Name, Paths, Seconds, Words
+from sovereign.fields import EnvName, FilePath, HttpUrl, Name, Paths, Seconds, Words
 from sovereign.running import (
     GatewayConfig,
     KeysConfig,
@@ -25,6 +27,7 @@ from sovereign.types import Destination
 __all__ = [
     "AuditConfig",
     "Config",
+    "DocumentsConfig",
     "GatewayConfig",
     "GuardConfig",
     "KeysConfig",
@@ -63,6 +66,11 @@ class GuardConfig(StrictModel):
         False, description="also run every pattern recogniser that presidio-analyzer ships"
     )
     plugins: Words = Field((), description="entry points of sovereign.recognizers to load")
+    surrogates: Literal["tags", "realistic"] = Field(
+        "tags",
+        description='what stands in for a value: "tags" (PERSON_K7Q2MX4D), or "realistic" names '
+        "and numbers where they can be restored safely",
+    )
     key_file: FilePath = Field(
         Path(".sovereign/surrogate.key"), description="32 random bytes; `sovereign init` makes it"
     )
@@ -76,6 +84,52 @@ class GuardConfig(StrictModel):
     max_body_bytes: int = Field(10_000_000, gt=0, description="a larger body is refused")
     max_depth: int = Field(64, gt=0, le=256, description="a deeper JSON value is refused")
     max_leaves: int = Field(200_000, gt=0, description="a body with more leaves is refused")
+
+
+def _host(name: str) -> str:
+    if not re.fullmatch(r"\*|(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*", name):
+        raise ValueError('must be a host such as "cdn.example.org", "*.example.org", or "*"')
+    return name
+
+
+Hosts = Annotated[
+    tuple[Annotated[str, AfterValidator(_host)], ...],
+    BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
+]
+
+
+class DocumentsConfig(StrictModel):
+    """``[documents]``: how pictures, files and audio are read, and within which bounds. Each bound
+    is for one document and everything inside it; what passes one cannot be read."""
+
+    ocr: Literal["rapidocr", "tesseract", "none"] = Field(
+        "rapidocr", description="who reads pictures; without its package none can be read"
+    )
+    redact: bool = Field(
+        False, description="black out what a picture may not show, instead of refusing it"
+    )
+    transcriber: HttpUrl | None = Field(
+        None,
+        description='who reads audio: a server inside, such as "http://10.0.0.7:9000/v1"',
+    )
+    transcriber_model: str = Field("whisper-1", description="the model it is asked for")
+    transcriber_key_env: EnvName | None = Field(
+        None, description="the environment variable that holds its key"
+    )
+    url_hosts: Hosts = Field(
+        (), description="hosts that a request may have the model fetch from; others are refused"
+    )
+    tokenizers: dict[str, FilePath] = Field(
+        {}, description="tokenizer.json by model or pattern, to read prompts that are token ids"
+    )
+    processes: int = Field(1, gt=0, le=64, description="documents read at the same time")
+    seconds: Seconds = Field(60.0, description="one document, waiting included")
+    memory: int = Field(3_000_000_000, gt=100_000_000, description="bytes, of one reading process")
+    max_pages: int = Field(50, gt=0, description="pages of a PDF")
+    max_pixels: int = Field(40_000_000, gt=0, description="of one picture")
+    max_unpacked: int = Field(100_000_000, gt=0, description="bytes that come out of containers")
+    max_members: int = Field(2000, gt=0, description="files in containers")
+    max_depth: int = Field(3, gt=0, le=16, description="documents in documents")
 
 
 class ModelConfig(StrictModel):
@@ -126,6 +180,7 @@ class Config(StrictModel):
 
     policy: PolicyConfig = Field(description='[policy] with preset = "hipaa", for example')
     guard: GuardConfig = GuardConfig()
+    documents: DocumentsConfig = DocumentsConfig()
     upstream: dict[Name, UpstreamConfig] = Field({}, description="[upstream.NAME] tables")
     models: dict[Name, ModelConfig] = Field({}, description="[models.NAME] tables")
     gateway: GatewayConfig = GatewayConfig()
