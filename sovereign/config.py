@@ -205,12 +205,15 @@ class Config(StrictModel):
                 raise ValueError(
                     f"telemetry.propagate_to: {min(unknown)!r} is no local destination"
                 )
-        fallback = self.gateway.local_model
-        if fallback is not None and fallback not in self.local_names():
-            there = ", ".join(self.local_names()) or "none"
-            raise ValueError(
-                f"gateway.local_model {fallback!r} is not a local model; there are: {there}"
-            )
+        named = {f"local_models.{role}": name for role, name in self.gateway.local_models.items()}
+        if self.gateway.local_model is not None:
+            named["local_model"] = self.gateway.local_model
+        for field, fallback in named.items():
+            if fallback not in self.local_names():
+                there = ", ".join(self.local_names()) or "none"
+                raise ValueError(
+                    f"gateway.{field} {fallback!r} is not a local model; there are: {there}"
+                )
         return self
 
     @property

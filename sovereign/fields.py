@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-__all__ = ["EnvName", "FilePath", "HttpUrl", "Models", "Name", "Paths", "Seconds", "Words"]
+__all__ = [
+    "EnvName",
+    "FilePath",
+    "HttpUrl",
+    "Models",
+    "Name",
+    "Names",
+    "Paths",
+    "Role",
+    "Seconds",
+    "Words",
+]
 
 FilePath = Annotated[Path, BeforeValidator(lambda v: Path(v) if isinstance(v, str) else v)]
 
@@ -57,4 +68,5 @@ Names = Annotated[
 Paths = Annotated[
     tuple[FilePath, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
 ]
+Role = Literal["chat", "completions", "embeddings", "images", "transcriptions", "speech"]
 Seconds = Annotated[float, Field(gt=0, le=3600)]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sovereign.fields import EnvName, FilePath, HttpUrl, Models, Name, Names, Seconds
+from sovereign.fields import EnvName, FilePath, HttpUrl, Models, Name, Names, Role, Seconds
 from sovereign.toml import StrictModel
 
 __all__ = [
@@ -70,6 +70,15 @@ class GatewayConfig(StrictModel):
     port: int = Field(8080, ge=0, le=65535, description="the port to listen at; 0 takes a free one")
     local_model: str | None = Field(
         None, description="the model that answers requests the policy keeps local"
+    )
+    local_models: dict[Role, str] = Field(
+        {},
+        description='[gateway.local_models] embeddings = "NAME": who answers instead of '
+        "local_model, by what is asked for",
+    )
+    kept_file: FilePath = Field(
+        Path(".sovereign/kept.sqlite"),
+        description="keyed hashes of conversations that were kept inside, so that they stay there",
     )
     max_concurrent: int = Field(
         256, gt=0, description="more requests at once, in one worker, are told to retry"

@@ -17,6 +17,7 @@ from sovereign.audit.tokens import read_token_key
 from sovereign.config import Config
 from sovereign.gateway.asked import Receive, Scope, Send
 from sovereign.gateway.clear import Clearance
+from sovereign.gateway.kept import Kept
 from sovereign.gateway.keys import KeyRing
 from sovereign.gateway.limits import Limits
 from sovereign.gateway.metrics import Metrics, render
@@ -93,8 +94,10 @@ class App:
         self._tracer = Tracer(told, worker=worker) if told is not None else None
         token_key = read_token_key(config)
 
+        self._kept = Kept(config.resolve(config.gateway.kept_file), guard.derived_key("kept"))
+
         def clearance(used: Guard) -> Clearance:
-            return Clearance(used, upstreams, config.gateway.local_model, token_key)
+            return Clearance(used, upstreams, config.gateway, self._kept, token_key)
 
         self.standing = Standing(
             guard,
@@ -207,6 +210,7 @@ class App:
         await self._pool.close()
         self._workers.close()
         self._limits.close()
+        self._kept.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _tick(self) -> None:

@@ -4,6 +4,7 @@ transform. It sends nothing; whoever sends checks the outgoing bytes with the in
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -231,6 +232,10 @@ class Guard:
             ),
             boundary=form.new_boundary() if is_form else None,
         )
+
+    def derived_key(self, purpose: str) -> bytes:
+        """32 bytes that nobody without the guard's key can tell, of their own for each purpose."""
+        return hmac.digest(self._key, b"sovereign/derived/v1\0" + purpose.encode(), "sha256")
 
     def _special(
         self,
