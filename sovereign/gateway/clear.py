@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from sovereign.audit.tokens import TokenKey
 from sovereign.config import GatewayConfig
-from sovereign.fields import Role
 from sovereign.errors import Refused, UnknownModel, Unreadable, Unsupported
+from sovereign.fields import Role
 from sovereign.gateway.asked import Asked
 from sovereign.gateway.kept import Kept, turns
 from sovereign.gateway.translate import TRANSLATIONS, Translation
