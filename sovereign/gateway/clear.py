@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from sovereign.audit.tokens import TokenKey
-from sovereign.config import GatewayConfig, Role
+from sovereign.config import GatewayConfig
 from sovereign.errors import Refused, UnknownModel, Unreadable, Unsupported
+from sovereign.fields import Role
 from sovereign.gateway import places
 from sovereign.gateway.asked import Asked
 from sovereign.gateway.betas import betas
@@ -117,6 +118,7 @@ class Clearance:
         stream = _stream(endpoint, body)
         route = self._route(asked, call, body)
         asked.model, asked.destination = route.recorded, route.upstream.destination
+        asked.named = route.model
         if not route.upstream.takes(endpoint):
             raise places.not_taken(endpoint, route.upstream)
         if route.model:
@@ -142,7 +144,7 @@ class Clearance:
                     hint=f"found: {', '.join(verdict.entities)}",
                 )
             route = self._fallback(shape)
-            asked.destination = route.upstream.destination
+            asked.destination, asked.named = route.upstream.destination, route.model
             form, sent_as = _fit(asked.path, shape, route.upstream, {**body, "model": route.model})
             inspection = self._inspect(form, sent_as, route, asked)
         if inspection.verdict.action is Action.BLOCK:
@@ -176,6 +178,8 @@ class Clearance:
         empty: bool = False,
     ) -> Cleared:
         """The exact bytes, after the last look at them."""
+        assert asked.key is not None
+        asked.key.require_destination(route.upstream.destination.name)
         out = b"" if empty else inspection.encode()
         url = route.upstream.url(path, model=route.model, query=urlencode(asked.pairs))
         headers = route.upstream.headers(

@@ -11,7 +11,7 @@ from sovereign.errors import UpstreamFailed
 from sovereign.gateway.asked import Asked, ClientGone, Send
 from sovereign.gateway.clear import Cleared
 from sovereign.gateway.ledger import Ledger
-from sovereign.gateway.upstreams import Answer
+from sovereign.gateway.pool import Answer
 from sovereign.guard.endpoints import named
 from sovereign.types import JSON
 

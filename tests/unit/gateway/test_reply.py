@@ -16,8 +16,9 @@ from sovereign.gateway.asked import Asked, ClientGone
 from sovereign.gateway.clear import Cleared
 from sovereign.gateway.given import Gives
 from sovereign.gateway.ledger import Ledger
+from sovereign.gateway.pool import Answer
 from sovereign.gateway.translate import TRANSLATIONS
-from sovereign.gateway.upstreams import Answer, Upstream
+from sovereign.gateway.upstreams import Upstream
 from sovereign.guard import Restorer
 from sovereign.guard.endpoints import match
 from sovereign.guard.shapes import SHAPES
