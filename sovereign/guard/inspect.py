@@ -200,7 +200,7 @@ class Guard:
             free, reads = free + carried.leaves, reads + carried.readings
             unread += carried.unread
         deadline = Deadline(self.limits.deadline_s)
-        hits = self.scanner.scan(free, reads, deadline)
+        hits = self.scanner.scan(free, reads, deadline, joined_to=first)
         chosen = resolve.resolve(free, reads, hits, _acts(policy, to), policy.counts)
         floor = policy.escalated([hit.finding for hit in chosen], to)
         if floor:  # what is held back only now is held back wherever it recurs, too

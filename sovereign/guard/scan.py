@@ -75,16 +75,18 @@ class Scanner:
         deadline: Deadline,
         *,
         fresh: bool = False,
+        joined_to: int | None = None,
     ) -> list[Hit]:
         """Everything found, overlaps and weak scores included. ``readings`` runs parallel to
-        ``leaves``. ``fresh`` asks no cache."""
+        ``leaves``. ``fresh`` asks no cache. Leaves from ``joined_to`` on are texts of documents:
+        each ends where it ends."""
         hits: list[Hit] = []
         for index, leaf in enumerate(leaves):
             for reading in readings[index]:
                 for found in self.recognize(reading.text, deadline, fresh=fresh):
                     if self._credible(found, leaf, reading.text):
                         hits += self._placed(index, leaf, reading, found)
-        for piece in joined.pieces(leaves):
+        for piece in joined.pieces(leaves[:joined_to]):
             for found in self.recognize(piece.text, deadline, fresh=fresh):
                 places = piece.origin(found.start, found.end)
                 if self._credible_across(found, leaves, places):
