@@ -41,6 +41,9 @@ WAIT_SECONDS = 3.0
     help="Put the period's records into the archive, so that others can count again.",
 )
 @click.option(
+    "--pdf/--no-pdf", default=True, show_default=True, help="Put a PDF into the archive, too."
+)
+@click.option(
     "--config", type=click.Path(path_type=Path), default=Path("sovereign.toml"), show_default=True
 )
 @click.option(
@@ -73,6 +76,7 @@ def report_command(
     framework: str,
     outs: tuple[Path, ...],
     records: bool,
+    pdf: bool,
     config: Path,
     path: Path | None,
     key: str | None,
@@ -133,7 +137,7 @@ def report_command(
             kept_elsewhere=len(kept),
             witnesses=keys,
         )
-        digests = _write(outs, document, gathered, signer, kept, records=records)
+        digests = _write(outs, document, gathered, signer, kept, records=records, printed=pdf)
     for out in outs:
         click.echo(f"wrote {out}")
     if recorded is not None:
@@ -264,6 +268,7 @@ def _write(
     kept: list[tuple[str, Checkpoint]],
     *,
     records: bool,
+    printed: bool,
 ) -> dict[str, str]:
     """Write every file; SHA-256 by name."""
     import hashlib
@@ -276,7 +281,7 @@ def _write(
 
     html, digests = page(document), dict[str, str]()
     made: bytes | None = None
-    if any(out.suffix in (".pdf", ".zip") for out in outs):
+    if any(out.suffix == ".pdf" or (printed and out.suffix == ".zip") for out in outs):
         try:
             made = pdf(html)
         except MissingExtra as e:

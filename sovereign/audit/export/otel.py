@@ -93,6 +93,11 @@ def push(batch: bytes, endpoint: str, token: str | None = None) -> None:
         raise ConfigError("audit.otlp_endpoint is an http or https URL")
     headers = {"Content-Type": "application/json"}
     if token is not None:
+        if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+            raise ConfigError(
+                "audit.otlp_token_env: a token goes over https, or to this machine",
+                hint='[audit] otlp_endpoint = "https://…"',
+            )
         headers["Authorization"] = f"Bearer {token}"
     connection = kinds[parts.scheme](parts.hostname, parts.port, timeout=SECONDS)
     try:

@@ -15,9 +15,11 @@ from typing import Any
 
 from sovereign.audit import verify
 from sovereign.audit.durable import staged
+from sovereign.audit.export import oscal
 from sovereign.audit.note import Checkpoint, Signer
 from sovereign.audit.proof import Extension
 from sovereign.audit.report import tally
+from sovereign.audit.report.framework import load
 from sovereign.audit.report.gather import Gathered
 from sovereign.errors import AuditError
 
@@ -39,6 +41,8 @@ _README = """Evidence from the audit log {origin}
 
 report.html, report.pdf, report.json
     The report. The first two draw what report.json says; report.pdf may be missing.
+oscal.json
+    The same as OSCAL assessment results, for frameworks that have a catalogue in OSCAL.
 checkpoint, log.pub
     Size and root of the log, signed (c2sp.org/tlog-checkpoint), and the log's verifier key.
 proofs/
@@ -135,6 +139,8 @@ def _files(
     if pdf is not None:
         yield "report.pdf", pdf
     yield "report.json", write_json(document)
+    if load(document["framework"]["id"]).oscal != "none":
+        yield "oscal.json", oscal.build(document)
     yield "log.pub", f"{log['key']}\n".encode()
     yield "__main__.py", _MAIN.encode()
     for path in (CHECK, Path(tally.__file__), Path(verify.__file__)):

@@ -6,7 +6,7 @@ import itertools
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sovereign.audit.report.charts import Series, bar, columns, legend, ticks
@@ -50,6 +50,7 @@ def test_names_cannot_leave_the_picture() -> None:
     assert "<now>" not in legend(SERIES, {"a": 1})
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.integers(1, 10**12))
 def test_ticks_are_round_few_and_reach_the_top(most: int) -> None:
     """From zero, evenly."""

@@ -17,14 +17,12 @@ from sovereign.errors import AuditError, MissingExtra
 
 def test_the_pdf_has_the_pages_text_and_is_tagged(busy: Path) -> None:
     """Title, verdict, controls, page numbers; a reader for the blind can follow it."""
-    html = page(reports.document(busy, "gdpr"))
-    made = pdf(html)
-    reader = PdfReader(io.BytesIO(made))
-    text = "\n".join(p.extract_text() for p in reader.pages)
-    assert len(reader.pages) >= 6
+    document = reports.document(busy, "gdpr")
+    document["controls"], document["proofs"] = document["controls"][:2], document["proofs"][:2]
+    reader = PdfReader(io.BytesIO(pdf(page(document))))
     assert "Verified: the log is what was signed." in reader.pages[0].extract_text()
-    assert "Art. 32(1)(b)" in text
-    assert f"Page 2 of {len(reader.pages)}" in text
+    assert f"Page 2 of {len(reader.pages)}" in reader.pages[1].extract_text()
+    assert any("Data minimisation" in p.extract_text() for p in reader.pages)
     assert "/StructTreeRoot" in reader.trailer["/Root"]
     assert reader.metadata is not None
     assert reader.metadata.title == "GDPR: evidence from the audit log"
