@@ -38,6 +38,8 @@ import verify
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+__all__ = ["main"]
+
 HEAD, SIGNED_BY = "evidence archive of ", "signed by "
 LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_][A-Za-z0-9._/-]*)")
 MANIFEST, RECORDS, REPORT = "manifest", "records.jsonl", "report.json"
