@@ -29,6 +29,7 @@ _ACTIVITY = {
     "log.export": READ,
     "weights.verify": READ,
     "policy.load": UPDATE,
+    "key.rotate": UPDATE,
     "key.revoke": DELETE,
 }
 _NAMES = {CREATE: "Create", READ: "Read", UPDATE: "Update", DELETE: "Delete"}

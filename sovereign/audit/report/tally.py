@@ -51,9 +51,11 @@ def outcome(record: dict[str, Any]) -> str | None:
 _BY_TYPE = {
     "request.result": ("results",),
     "policy.load": ("policy_loads",),
+    "policy.refuse": ("policies_refused",),
     "gateway.start": ("gateway_starts",),
     "gateway.stop": ("gateway_stops",),
     "key.create": ("keys_created", "key_changes"),
+    "key.rotate": ("key_changes",),
     "key.revoke": ("keys_revoked", "key_changes"),
     "weights.import": ("weights_imported",),
     "weights.verify": ("weights_verified",),

@@ -26,8 +26,8 @@ def test_each_field_is_a_column_and_each_record_a_row() -> None:
         got = {n: v for n, v in row.items() if v is not None}
         assert (got.pop("index"), got.pop("leaf")) == (7, entry.leaf)
         assert int(got.pop("time").timestamp() * 1000) == entry.milliseconds
-        if "entities" in got:
-            got["entities"] = json.loads(got["entities"])
+        for name in {"entities", "limits"} & got.keys():
+            got[name] = json.loads(got[name])
         assert got == {n: v for n, v in entry.record.items() if n not in ("v", "time")}
 
 
