@@ -60,10 +60,15 @@ class GuardConfig(StrictModel):
 
     ner: str = Field(
         "tagger",
-        description='who finds names: "tagger" (ships with us), "spacy:PACKAGE", or "none"',
+        description='who finds names: "tagger" (ships with us), "spacy:PACKAGE", "engine:FILE" '
+        "(an NLP engine configuration of Presidio: spaCy, Stanza, transformers), or "
+        '"none"',
     )
     presidio: bool = Field(
         False, description="also run every pattern recogniser that presidio-analyzer ships"
+    )
+    presidio_registry: FilePath | None = Field(
+        None, description="a recogniser registry of presidio-analyzer (YAML) to load beside ours"
     )
     plugins: Words = Field((), description="entry points of sovereign.recognizers to load")
     surrogates: Literal["tags", "realistic"] = Field(
