@@ -170,6 +170,14 @@ class AuditConfig(StrictModel):
     patience_s: Seconds = Field(
         5.0, description="a request waits so long for a sequencer that is away, then is refused"
     )
+    otlp_endpoint: HttpUrl | None = Field(
+        None,
+        description="the only place that `sovereign audit export --push` may send to, such as"
+        ' "https://collector.internal/v1/logs"',
+    )
+    otlp_token_env: EnvName | None = Field(
+        None, description="the environment variable that holds the collector's bearer token"
+    )
     heartbeat_s: Seconds = Field(60.0, description="each source says so often that it lives")
 
 
