@@ -46,9 +46,14 @@ STORMS = {
 
 
 def spent(text: str) -> float:
-    start = time.process_time()
-    GUARD.inspect({"messages": [{"role": "user", "content": text}]}, to=HOSTED, shape="openai.chat")
-    return time.process_time() - start
+    """CPU seconds, the better of two: other processes disturb even those."""
+    seconds = []
+    for again in ("x", "y"):  # not in any storm, so that no text was seen before
+        start = time.process_time()
+        body = {"messages": [{"role": "user", "content": text + again}]}
+        GUARD.inspect(body, to=HOSTED, shape="openai.chat")
+        seconds.append(time.process_time() - start)
+    return min(seconds)
 
 
 @pytest.mark.parametrize("storm", STORMS)
@@ -57,8 +62,7 @@ def test_time_grows_with_the_length(storm: str) -> None:
     unit = STORMS[storm]
     short, long = ((unit * size)[:size] for size in (2_000, 16_000))
     spent(short[:1000])
-    # The last letter is not in the storm, so that no text was seen before.
-    assert spent(long + "x") < 30 * max(spent(short + "x"), 0.01)
+    assert spent(long) < 30 * max(spent(short), 0.02)
 
 
 def test_nothing_of_a_long_line_is_cut() -> None:
