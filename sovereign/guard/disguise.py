@@ -24,6 +24,8 @@ def disguised(text: str) -> list[Segment]:
             found += filter(None, map(make, pattern.finditer(text)))
     if _APART_HINT.search(text) is not None:
         found += filter(None, map(_apart, _APART.finditer(text)))
+    # These begin with a digit and look behind it, so that a search skips to digits.
+    found += filter(None, map(_codes, _CODES.finditer(text)))
     found += filter(None, map(_likened, _LIKENED.finditer(text)))
     return found
 
@@ -32,6 +34,9 @@ _APART_HINT = re.compile(r"\s\S\s{1,3}\S\s{1,3}\S\s{1,3}\S\s")
 _APART = re.compile(r"(?<!\S)(?:\S\s{1,3}){7,400}\S(?!\S)")
 """M a r i a: single characters, seven or more, with the same or different spaces between."""
 
+_CODES = re.compile(
+    r"\d(?<![\w.,-]\d)(?:[xX][0-9A-Fa-f]{2}|\d{1,2})(?:(?:,\s?|\s)(?:0[xX][0-9A-Fa-f]{2}|\d{2,3})){7,400}(?![\w.])"
+)
 _LIKENED = re.compile(r"\d(?<![\w.]\d)[\dOoIl](?:[ -]?[\dOoIl]){6,24}(?![\w])")
 _ALIKE = str.maketrans("OoIl", "0011")
 
@@ -91,7 +96,6 @@ def _quoted(match: re.Match[str]) -> Segment:
 _KINDS: tuple[tuple[tuple[str, ...], re.Pattern[str], _Make], ...] = (
     (("**", "<", "__"), re.compile(r"(?<=\w)(?:\*\*|__|</?[a-z]{1,6}(?:\s[^<>]{0,60})?>|<!--[^<>]{0,60}-->)(?=[\w<])"), _between),
     (("', '", '", "', "','", '","'), re.compile(r"[\"'].[\"'](?:\s{0,2},\s{0,2}[\"'].[\"']){6,200}"), _listed),
-    ((", ", ",", " "), re.compile(r"(?<![\w.,-])(?:0[xX][0-9A-Fa-f]{2}|\d{2,3})(?:(?:,\s?|\s)(?:0[xX][0-9A-Fa-f]{2}|\d{2,3})){7,400}(?![\w.])"), _codes),
     (("=",), re.compile(r"(?:=[0-9A-Fa-f]{2}){2,}|(?<=\w)=\r?\n(?=\w)"), _quoted),
     (("_AT_", "_at_", "-AT-", " AT "), re.compile(r"(?<=\w)[_ -](?:AT|at)[_ -](?=[\w-]+(?:[._ -]))"), lambda m: whole(m, "email", "@")),
     (("_DOT_", "_dot_", "-DOT-", " DOT "), re.compile(r"(?<=\w)[_ -](?:DOT|dot)[_ -](?=\w)"), lambda m: whole(m, "email", ".")),
