@@ -26,6 +26,7 @@ def disguised(text: str) -> list[Segment]:
         found += filter(None, map(_apart, _APART.finditer(text)))
     # These begin with a digit and look behind it, so that a search skips to digits.
     found += filter(None, map(_codes, _CODES.finditer(text)))
+    found += map(_reversed, _BACKWARDS.finditer(text))
     found += filter(None, map(_likened, _LIKENED.finditer(text)))
     return found
 
@@ -37,6 +38,9 @@ _APART = re.compile(r"(?<!\S)(?:\S\s{1,3}){7,400}\S(?!\S)")
 _CODES = re.compile(
     r"\d(?<![\w.,-]\d)(?:[xX][0-9A-Fa-f]{2}|\d{1,2})(?:(?:,\s?|\s)(?:0[xX][0-9A-Fa-f]{2}|\d{2,3})){7,400}(?![\w.])"
 )
+_BACKWARDS = re.compile(r"\d(?<![\w-]\d)\d{3}-\d{2}-\d{3}(?![\w-])")
+"""A social security number from its end: its groups are of no other number."""
+
 _LIKENED = re.compile(r"\d(?<![\w.]\d)[\dOoIl](?:[ -]?[\dOoIl]){6,24}(?![\w])")
 _ALIKE = str.maketrans("OoIl", "0011")
 
@@ -47,6 +51,10 @@ def _apart(match: re.Match[str]) -> Segment | None:
     if not telling and (run.islower() or run.isupper()):
         return None  # an alphabet
     return kept(match, "apart", [match.start() + i for i, c in enumerate(run) if not c.isspace()])
+
+
+def _reversed(match: re.Match[str]) -> Segment:
+    return whole(match, "reversed", match.group()[::-1])
 
 
 def _likened(match: re.Match[str]) -> Segment | None:
@@ -96,6 +104,7 @@ def _quoted(match: re.Match[str]) -> Segment:
 _KINDS: tuple[tuple[tuple[str, ...], re.Pattern[str], _Make], ...] = (
     (("**", "<", "__"), re.compile(r"(?<=\w)(?:\*\*|__|</?[a-z]{1,6}(?:\s[^<>]{0,60})?>|<!--[^<>]{0,60}-->)(?=[\w<])"), _between),
     (("', '", '", "', "','", '","'), re.compile(r"[\"'].[\"'](?:\s{0,2},\s{0,2}[\"'].[\"']){6,200}"), _listed),
+    (("@",), re.compile(r"(?<![\w.])(?:moc|gro|ten|ude|vog|oi|ed|rf|ku\.oc|se|ti|ln|lp)\.[\w.-]{2,60}@[\w.+-]{2,60}(?![\w@])"), _reversed),
     (("=",), re.compile(r"(?:=[0-9A-Fa-f]{2}){2,}|(?<=\w)=\r?\n(?=\w)"), _quoted),
     (("_AT_", "_at_", "-AT-", " AT "), re.compile(r"(?<=\w)[_ -](?:AT|at)[_ -](?=[\w-]+(?:[._ -]))"), lambda m: whole(m, "email", "@")),
     (("_DOT_", "_dot_", "-DOT-", " DOT "), re.compile(r"(?<=\w)[_ -](?:DOT|dot)[_ -](?=\w)"), lambda m: whole(m, "email", ".")),

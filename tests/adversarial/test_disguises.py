@@ -84,6 +84,7 @@ TRICKS: dict[str, Trick] = {
     "quoted_printable_line": (lambda v: f"{v[:6]}=\n{v[6:]}", NO_PHONE),
     "rot13_of_digits": (lambda v: codecs.encode(v, "rot13"), NUMBERS),
     "reversed_number": (lambda v: v[::-1], ("ssn", "card")),
+    "reversed_address": (lambda v: v[::-1], ("mail",)),
     "spaced": (" ".join, ALL),
     "spaced_wide": ("  ".join, NO_PHONE),
     "one_a_line": ("\n".join, ALL),
