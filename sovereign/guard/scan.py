@@ -71,6 +71,12 @@ class Scanner:
         """Texts that were seen before, and that were not."""
         return self._cache.hits, self._cache.misses
 
+    @property
+    def second_share(self) -> float | None:
+        """The share of characters so far that a second opinion read; ``None`` if there is none."""
+        shares = (getattr(r, "share", None) for r in self._recognizers)
+        return next((share for share in shares if isinstance(share, float)), None)
+
     def scan(
         self,
         leaves: Sequence[Leaf],
