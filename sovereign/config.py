@@ -47,6 +47,15 @@ def _http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _postgres_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgres", "postgresql"):
+        raise ValueError("must be a postgresql:// URL")
+    if parts.password or "password" in parts.query:
+        raise ValueError("must hold no password: name its variable in store_password_env")
+    return url
+
+
 def _name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise ValueError("a name is letters, digits, '.', '_' and '-': it stands in the audit log")
@@ -180,6 +189,24 @@ class AuditConfig(StrictModel):
         5.0, description="a request waits so long for a sequencer that is away, then is refused"
     )
     heartbeat_s: Seconds = Field(60.0, description="each source says so often that it lives")
+    store: Annotated[str, AfterValidator(_postgres_url)] | None = Field(
+        None,
+        description="a postgresql:// URL where machines share one log; without it, path has it",
+    )
+    store_password_env: EnvName | None = Field(
+        None, description="the environment variable that holds the database's password"
+    )
+    rotate: Literal["month", "quarter", "year", "never"] = Field(
+        "quarter", description="a log ends with its period (UTC), and the next one begins"
+    )
+    rotate_records: int = Field(
+        20_000_000, ge=1000, description="or once it has so many records (about 0.7 kB each)"
+    )
+    retain_days: int | None = Field(
+        None,
+        gt=0,
+        description="ended logs are kept so long, if the policy asks for no longer time",
+    )
 
 
 class WeightsConfig(StrictModel):

@@ -84,7 +84,7 @@ class Flight:
             line.send(b"".join(out))
         return bool(out)
 
-    def land(self, seq: int, index: int, count: int) -> list[tuple[Item, Receipt]]:
+    def land(self, seq: int, index: int, count: int, log: int) -> list[tuple[Item, Receipt]]:
         """The sequencer committed ``count`` records from ``seq`` on. Whose they are."""
         landed = []
         while self._sent and self._sent[0].seq < seq + count:
@@ -93,7 +93,7 @@ class Flight:
             self._kept = max(0, self._kept - 1)
             if item.seq >= seq:
                 place = index + item.seq - seq
-                landed.append((item, Receipt(place, leaf_hash(item.data))))
+                landed.append((item, Receipt(place, leaf_hash(item.data), log)))
         self.acked = max(self.acked, seq + count)
         if not self._kept:
             self._spool.clear()

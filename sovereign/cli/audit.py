@@ -186,17 +186,18 @@ def serve_command(config: Path, linger: float | None) -> None:
     """
     from sovereign.audit.daemon import serve
     from sovereign.audit.log import read_key
+    from sovereign.audit.place import Place
     from sovereign.config import load_config
 
     loaded = load_config(config)
-    folder = loaded.resolve(loaded.audit.path)
+    place = Place.of(loaded)
     serve(
-        folder,
+        place,
         key=read_key(loaded),
         origin=loaded.audit.origin,
         linger=linger,
         heartbeat=loaded.audit.heartbeat_s,
-        ready=lambda: click.echo(f"serving {folder}"),
+        ready=lambda: click.echo(f"serving {place.folder}"),
     )
 
 

@@ -93,7 +93,7 @@ class Asked:
         if self.destination is not None:
             headers.append((b"x-sovereign-destination", self.destination.name.encode()))
         if self.receipt is not None:
-            headers.append((b"x-sovereign-record", str(self.receipt.index).encode()))
+            headers.append((b"x-sovereign-record", str(self.receipt).encode()))
         return headers
 
 
