@@ -24,7 +24,7 @@ from sovereign.audit.note import Checkpoint, Signer, b64, open_checkpoint, split
 from sovereign.audit.recover import recover
 from sovereign.audit.sequencer import END, Ended, Position, Sequencer
 from sovereign.audit.store import Logs, Row, Store, StoredCheckpoint
-from sovereign.audit.store.folders import folder_of
+from sovereign.audit.store.folders import folder_of, numbers_in
 from sovereign.audit.tree import Frontier, leaf_hash
 from sovereign.errors import LogTampered, LogUnavailable
 from sovereign.types import Clock, Receipt
@@ -81,8 +81,14 @@ class Chain:
         self._rotation = rotation
         self.vkey = str(Signer.from_seed(origin, key).verifier)
         self._store: Store | None = None
-        self._enter(logs.newest(), 0)
         try:
+            newest, seen = logs.newest(), numbers_in(folder)[-1]
+            if newest < seen:  # an anchor is newer than the storage
+                raise LogTampered(
+                    f"log {seen} was signed, and the newest in the storage is log {newest}",
+                    hint="an old copy was put back; `sovereign audit verify` says more",
+                )
+            self._enter(newest, 0)
             self._ended = self._has_ended()
             if self._ended:
                 self._move_on()
@@ -148,9 +154,9 @@ class Chain:
         """The legal holds that stand, by name."""
         return standing_holds(data for _, data in self._open_store.holds())
 
-    def drop(self, number: int) -> None:
-        """Destroy a log's records. The caller has recorded that."""
-        self._logs.drop(number)
+    def drop(self, number: int, final: str) -> None:
+        """Destroy a log's records but for ``final``. The caller has recorded that."""
+        self._logs.drop(number, final)
 
     def close(self) -> None:
         """Idempotent."""

@@ -14,14 +14,19 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from sovereign.audit.stored import Stored
+from sovereign.audit.history import Past, logs
+from sovereign.audit.note import Verifier
+from sovereign.audit.proof import Proof
+from sovereign.audit.store.folders import FINAL
+from sovereign.audit.stored import Stored, open_stored
 from sovereign.audit.tokens import TokenKey
 from sovereign.audit.tree import Frontier
 from sovereign.errors import AuditError, LogTampered
+from sovereign.types import Receipt
 
-__all__ = ["INDEX", "Answer", "Index", "open_index"]
+__all__ = ["INDEX", "Answer", "Index", "Whole", "open_index", "search_chain"]
 
 INDEX = "search.db"
 
@@ -56,6 +61,77 @@ class Answer:
     def complete(self) -> bool:
         """Whether nothing found means that there is nothing."""
         return not self.blind and not self.cut
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What every log of a chain answered, by its number. ``deleted`` are logs of that time whose
+    records are gone: nobody can say what was in them."""
+
+    answers: tuple[tuple[int, Answer], ...]
+    deleted: tuple[int, ...] = ()
+
+    @property
+    def found(self) -> list[tuple[Receipt, dict[str, Any]]]:
+        """Place and record, the oldest first."""
+        return [
+            (Receipt(index, b"", number), record)
+            for number, answer in self.answers
+            for index, record in answer.found
+        ]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing found means that there is nothing."""
+        return not self.deleted and all(answer.complete for _, answer in self.answers)
+
+    def total(self, of: Literal["decisions", "blind", "cut", "size"]) -> int:
+        """Over all logs."""
+        return sum(getattr(answer, of) for _, answer in self.answers)
+
+
+def search_chain(
+    chain: Path,
+    verifier: Verifier,
+    key: TokenKey,
+    value: str,
+    *,
+    team: str | None = None,
+    since: str = "",
+    until: str = "~",
+    keep: bool = True,
+) -> Whole:
+    """:meth:`Index.search` in each log of the chain in a folder; ``keep`` the indexes beside them.
+    Raises as that does."""
+    answers, deleted = [], []
+    past = logs(chain, verifier)
+    gone = [one.deleted and len(past) > 1 for one in past]
+    for place, one in enumerate(past):
+        if gone[place]:
+            after = _begun(past[place + 1]) if place + 1 < len(past) else "~"
+            if _begun(one) < until and since < after:
+                deleted.append(one.number)
+            continue
+        with (
+            open_index(one.folder if keep else None) as index,
+            open_stored(one.folder, one.verifier) as stored,
+        ):
+            found = index.search(stored, key, value, team=team, since=since, until=until)
+            answers.append((one.number, found))
+    return Whole(tuple(answers), tuple(deleted))
+
+
+def _begun(past: Past) -> str:
+    """When a log's first record was written. Believed because a checkpoint is over it."""
+    if past.deleted:
+        try:
+            text = (past.folder / FINAL).read_text("utf-8")
+        except OSError:
+            return ""  # at any time, for all we know
+        return str(json.loads(Proof.parse(text).check(past.verifier).record)["time"])
+    with open_stored(past.folder, past.verifier) as stored:
+        ((_, data, _),) = stored.entries(0, 1)
+    return str(json.loads(data)["time"])
 
 
 class Index:

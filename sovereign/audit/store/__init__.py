@@ -77,8 +77,8 @@ class Logs(Protocol):
         """Make log ``number`` with its first records, whole or not at all; does nothing if it is
         there."""
 
-    def drop(self, number: int) -> None:
-        """Destroy the records and checkpoints of log ``number``."""
+    def drop(self, number: int, final: str) -> None:
+        """Keep ``final`` of log ``number``, and destroy its records and checkpoints."""
 
     def close(self) -> None:
         """Idempotent."""

@@ -11,14 +11,16 @@ import re
 import shutil
 from pathlib import Path
 
-from sovereign.audit.durable import locked, sync_names
+from sovereign.audit.durable import locked, sync_names, write_whole
 from sovereign.audit.store import Row, StoredCheckpoint
 from sovereign.audit.store.sqlite import FILE, SQLiteStore
 from sovereign.errors import LogUnavailable
 
-__all__ = ["LOGS", "Folders", "folder_of", "newest_folder", "numbers_in"]
+__all__ = ["FINAL", "LOGS", "Folders", "folder_of", "newest_folder", "numbers_in"]
 
 LOGS = "logs"
+FINAL = "final.tlog-proof"
+"""What is left of a log whose records were deleted: its first record under its final checkpoint."""
 _NUMBER = re.compile(r"\d{4,}", re.ASCII)
 
 
@@ -79,8 +81,9 @@ class Folders:
             sync_names(logs)
             sync_names(self._chain)
 
-    def drop(self, number: int) -> None:
+    def drop(self, number: int, final: str) -> None:
         folder = folder_of(self._chain, number)
+        write_whole(folder / FINAL, final.encode(), mode=0o600)
         try:
             for name in (FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-turn", "search.db"):
                 (folder / name).unlink(missing_ok=True)
