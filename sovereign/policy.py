@@ -116,6 +116,9 @@ class Policy(StrictModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.\-]{0,63}$", description="in every audit record")
     summary: str = Field("", description="one sentence for people")
     extends: str | None = Field(None, description="a preset that this file changes")
+    retain_days: int | None = Field(
+        None, gt=0, description="an audit log is kept so long after its end, at least"
+    )
     unreadable: Literal["block", "local"] = Field(
         "block", description="what happens to a request that holds something unreadable"
     )
@@ -178,7 +181,7 @@ class Policy(StrictModel):
 
     def digest(self) -> str:
         """SHA-256, in hex, of everything that decides; in every audit record."""
-        deciding = self.model_dump(exclude={"summary", "extends"})
+        deciding = self.model_dump(exclude={"summary", "extends", "retain_days"})
         if not self.combination:  # as before there were any, so that old records keep their meaning
             del deciding["combination"]
         canonical = json.dumps(deciding, sort_keys=True, separators=(",", ":"))

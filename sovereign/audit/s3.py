@@ -92,7 +92,8 @@ class S3Shelf:
                 data = bytes(got.bytes())
             except FileNotFoundError:
                 return None
-            self._read[name] = {"e_tag": got.meta.get("e_tag"), "version": got.meta.get("version")}
+            seen = {key: got.meta.get(key) for key in ("e_tag", "version")}
+            self._read[name] = {key: said for key, said in seen.items() if said is not None}
             return data
 
     def add(self, name: str, data: bytes) -> bool:

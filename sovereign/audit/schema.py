@@ -254,8 +254,9 @@ SCHEMA: dict[str, dict[str, Field]] = {
         "by_request": ID.maybe,
     },
     # Who asks for a value is recorded before the answer, under a token of its own.
+    # One whose value was erased has none.
     "log.search": {
-        "token": TOKEN,
+        "token": TOKEN.maybe,
         "token_key": TOKEN_KEY,
         "entity": ENTITY.maybe,
         "since": MOMENT.maybe,

@@ -66,10 +66,12 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Whole:
     """What every log of a chain answered, by its number. ``deleted`` are logs of that time whose
-    records are gone: nobody can say what was in them."""
+    records are gone: nobody can say what was in them. ``erased``: the value's keys were destroyed,
+    so that nobody can say anything about it."""
 
     answers: tuple[tuple[int, Answer], ...]
     deleted: tuple[int, ...] = ()
+    erased: bool = False
 
     @property
     def found(self) -> list[tuple[Receipt, dict[str, Any]]]:
@@ -83,7 +85,11 @@ class Whole:
     @property
     def complete(self) -> bool:
         """Whether nothing found means that there is nothing."""
-        return not self.deleted and all(answer.complete for _, answer in self.answers)
+        return (
+            not self.erased
+            and not self.deleted
+            and all(answer.complete for _, answer in self.answers)
+        )
 
     def total(self, of: Literal["decisions", "blind", "cut", "size"]) -> int:
         """Over all logs."""
@@ -118,7 +124,7 @@ def search_chain(
         ):
             found = index.search(stored, key, value, team=team, since=since, until=until)
             answers.append((one.number, found))
-    return Whole(tuple(answers), tuple(deleted))
+    return Whole(tuple(answers), tuple(deleted), key.erased(value))
 
 
 def _begun(past: Past) -> str:
@@ -190,8 +196,11 @@ class Index:
         ):
             if team not in (None, seen_team):
                 continue
-            token = bytes.fromhex(key.token(seen_team, seen_entity, epoch, value))
-            rows = self._db.execute("SELECT idx FROM token WHERE token = ?", (token,))
+            token = key.token(seen_team, seen_entity, epoch, value)
+            if token is None:  # its key was destroyed
+                continue
+            known = bytes.fromhex(token)
+            rows = self._db.execute("SELECT idx FROM token WHERE token = ?", (known,))
             indices.update(index for (index,) in rows)
         found = []
         for index in sorted(indices):

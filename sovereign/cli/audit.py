@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sovereign.cli.evidence import EVIDENCE
+from sovereign.cli.keeping import KEEPING
 from sovereign.cli.publish import PUBLISHING
 from sovereign.cli.search import search_command
 
@@ -43,7 +44,7 @@ def audit_command() -> None:
     """Verify, show and follow the audit log."""
 
 
-for _command in (*EVIDENCE, *PUBLISHING, search_command):
+for _command in (*EVIDENCE, *PUBLISHING, *KEEPING, search_command):
     audit_command.add_command(_command)
 
 

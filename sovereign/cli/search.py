@@ -158,6 +158,8 @@ def _gaps(answer: Whole) -> str:
         gaps.append(f"{blind} decisions have no tokens of this key")
     if cut := answer.total("cut"):
         gaps.append(f"{cut} had more values than a record holds")
+    if answer.erased:
+        gaps.append("the keys of this value were destroyed (see log.erase records)")
     if answer.deleted:
         gaps.append(f"the records of log {', '.join(map(str, answer.deleted))} were deleted")
     return ", ".join(gaps)

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from sovereign.audit.tokens import read_token_key
+from sovereign.audit.tokens import TokenKeyFile
 from sovereign.config import Config
 from sovereign.gateway.clear import Clearance
 from sovereign.gateway.keys import KeyRing
@@ -39,13 +39,14 @@ def create_app(
     engines: Mapping[str, Engine] | None = None,
 ) -> Starlette:
     """``log`` is open and ``guard`` was proven by its canary; both stay the caller's to close."""
+    token_key = TokenKeyFile(config.resolve(config.audit.token_key_file))
     metrics = Metrics()
     pool = Pool()
     workers = Workers(config.gateway.max_concurrent)
     recorder = Recorder(log, metrics, guard.build)
     road = Road(
         keys=KeyRing(config.resolve(config.keys.file)),
-        clearance=Clearance(guard, upstreams, config.gateway.local_model, read_token_key(config)),
+        clearance=Clearance(guard, upstreams, config.gateway.local_model, token_key),
         upstreams=upstreams,
         recorder=recorder,
         workers=workers,

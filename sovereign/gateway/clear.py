@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from sovereign.audit.tokens import TokenKey
+from sovereign.audit.tokens import TokenKeyFile
 from sovereign.errors import Refused, UnknownModel, Unreadable, Unsupported
 from sovereign.gateway import translate
 from sovereign.gateway.asked import Asked
@@ -68,7 +68,7 @@ class Clearance:
         guard: Guard,
         upstreams: Upstreams,
         local_model: str | None,
-        token_key: TokenKey | None = None,
+        token_key: TokenKeyFile | None = None,
     ) -> None:
         self._guard = guard
         self._token_key = token_key
@@ -97,8 +97,9 @@ class Clearance:
         form, sent_as = _fit(asked.path, shape, route.upstream, body)
         inspection = self._inspect(form, sent_as, route, asked)
         asked.verdict = verdict = inspection.verdict
-        if self._token_key is not None:  # the only use of the values; none of them is kept
-            asked.tokens = self._token_key.tokens(asked.key.team, inspection.values, time.time())
+        key = None if self._token_key is None else self._token_key.current()
+        if key is not None:  # the only use of the values; none of them is kept
+            asked.tokens = key.tokens(asked.key.team, inspection.values, time.time())
         rerouted = verdict.action is Action.LOCAL and verdict.destination.side == "hosted"
         if rerouted:
             route = self._fallback()
