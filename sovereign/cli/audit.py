@@ -11,6 +11,7 @@ import click
 from sovereign.cli.evidence import EVIDENCE
 from sovereign.cli.keeping import KEEPING
 from sovereign.cli.publish import PUBLISHING
+from sovereign.cli.receipt import receipt_command
 from sovereign.cli.search import search_command
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def audit_command() -> None:
     """Verify, show and follow the audit log."""
 
 
-for _command in (*EVIDENCE, *PUBLISHING, *KEEPING, search_command):
+for _command in (*EVIDENCE, *PUBLISHING, *KEEPING, receipt_command, search_command):
     audit_command.add_command(_command)
 
 
