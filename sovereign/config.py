@@ -70,10 +70,15 @@ class GuardConfig(StrictModel):
 
     ner: str = Field(
         "tagger",
-        description='who finds names: "tagger" (ships with us), "spacy:PACKAGE", or "none"',
+        description='who finds names: "tagger" (ships with us), "spacy:PACKAGE", "engine:FILE" '
+        "(an NLP engine configuration of Presidio: spaCy, Stanza, transformers), or "
+        '"none"',
     )
     presidio: bool = Field(
         False, description="also run every pattern recogniser that presidio-analyzer ships"
+    )
+    presidio_registry: FilePath | None = Field(
+        None, description="a recogniser registry of presidio-analyzer (YAML) to load beside ours"
     )
     plugins: Words = Field((), description="entry points of sovereign.recognizers to load")
     surrogates: Literal["tags", "realistic"] = Field(
@@ -174,6 +179,14 @@ class AuditConfig(StrictModel):
     )
     patience_s: Seconds = Field(
         5.0, description="a request waits so long for a sequencer that is away, then is refused"
+    )
+    otlp_endpoint: HttpUrl | None = Field(
+        None,
+        description="the only place that `sovereign audit export --push` may send to, such as"
+        ' "https://collector.internal/v1/logs"',
+    )
+    otlp_token_env: EnvName | None = Field(
+        None, description="the environment variable that holds the collector's bearer token"
     )
     heartbeat_s: Seconds = Field(60.0, description="each source says so often that it lives")
     store: Annotated[str, AfterValidator(_postgres_url)] | None = Field(

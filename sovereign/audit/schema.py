@@ -274,6 +274,17 @@ SCHEMA: dict[str, dict[str, Field]] = {
         "by_type": ID.maybe,
         "by_request": ID.maybe,
     },
+    # A report or an export was made: of which period, over a log of how many records. `sha256` is
+    # the (first) file's.
+    "log.report": {
+        "framework": ID,
+        "since": MOMENT,
+        "until": MOMENT,
+        "size": COUNT,
+        "outcome": _one_of("ok", "error"),
+        "sha256": SHA256.maybe,
+    },
+    "log.export": {"format": WORD, "since": MOMENT.maybe, "until": MOMENT.maybe},
     # Who asks for a value is recorded before the answer, under a token of its own.
     # One whose value was erased has none.
     "log.search": {

@@ -16,10 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sovereign.audit.history import Past, logs
+from sovereign.audit.history import begun, logs
 from sovereign.audit.note import Verifier
-from sovereign.audit.proof import Proof
-from sovereign.audit.store.folders import FINAL
 from sovereign.audit.stored import Stored, open_stored
 from sovereign.audit.tokens import TokenKey
 from sovereign.audit.tree import Frontier
@@ -114,8 +112,8 @@ def search_chain(
     gone = [one.deleted and len(past) > 1 for one in past]
     for place, one in enumerate(past):
         if gone[place]:
-            after = _begun(past[place + 1]) if place + 1 < len(past) else "~"
-            if _begun(one) < until and since < after:
+            after = begun(past[place + 1]) if place + 1 < len(past) else "~"
+            if begun(one) < until and since < after:
                 deleted.append(one.number)
             continue
         with (
@@ -125,19 +123,6 @@ def search_chain(
             found = index.search(stored, key, value, team=team, since=since, until=until)
             answers.append((one.number, found))
     return Whole(tuple(answers), tuple(deleted), key.erased(value))
-
-
-def _begun(past: Past) -> str:
-    """When a log's first record was written. Believed because a checkpoint is over it."""
-    if past.deleted:
-        try:
-            text = (past.folder / FINAL).read_text("utf-8")
-        except OSError:
-            return ""  # at any time, for all we know
-        return str(json.loads(Proof.parse(text).check(past.verifier).record)["time"])
-    with open_stored(past.folder, past.verifier) as stored:
-        ((_, data, _),) = stored.entries(0, 1)
-    return str(json.loads(data)["time"])
 
 
 class Index:

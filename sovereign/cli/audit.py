@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sovereign.cli.evidence import EVIDENCE
+from sovereign.cli.export import export_command
 from sovereign.cli.keeping import KEEPING
 from sovereign.cli.publish import PUBLISHING
 from sovereign.cli.receipt import receipt_command
+from sovereign.cli.report import report_command
 from sovereign.cli.search import search_command
 
 if TYPE_CHECKING:
@@ -45,7 +47,8 @@ def audit_command() -> None:
     """Verify, show and follow the audit log."""
 
 
-for _command in (*EVIDENCE, *PUBLISHING, *KEEPING, receipt_command, search_command):
+_OTHERS = (receipt_command, search_command, report_command, export_command)
+for _command in (*EVIDENCE, *PUBLISHING, *KEEPING, *_OTHERS):
     audit_command.add_command(_command)
 
 
