@@ -28,6 +28,8 @@ from sovereign.types import JSON
 
 __all__ = ["Hub"]
 
+LAG_SECONDS = 0.02
+
 
 class Hub:
     """Serves one open log on one listening socket. Used by one thread."""
@@ -56,6 +58,7 @@ class Hub:
         self._selector.register(listener, selectors.EVENT_READ, self._accept)
         self._beat_at = time.monotonic() + heartbeat
         self._alone_since: float | None = time.monotonic()
+        self._lagging_since: float | None = None
         self._stopping = False
 
     def run(self, wake: socket.socket | None = None) -> None:
@@ -74,7 +77,8 @@ class Hub:
         while not self._stopping:
             for key, mask in self._selector.select(self._wait()):
                 key.data(mask)
-            self._commit([p for p in self._peers if p.entries])
+            if self._due():
+                self._commit([p for p in self._peers if p.entries])
             now = time.monotonic()
             if now >= self._beat_at:
                 self._beat_at = now + self._heartbeat
@@ -87,6 +91,22 @@ class Hub:
         for peer in list(self._peers):
             self._drop(peer)
 
+    def _due(self) -> bool:
+        """Results wait a moment for an intent that they can share a transaction with: otherwise
+        each request of a lone caller would wait for the disk twice."""
+        now = time.monotonic()
+        due = self._chain.due_in()
+        if (
+            (due is not None and due <= 0)
+            or any(p.awaited for p in self._peers)
+            or not any(p.entries for p in self._peers)
+        ):
+            self._lagging_since = None
+            return True
+        if self._lagging_since is None:
+            self._lagging_since = now
+        return now - self._lagging_since >= LAG_SECONDS
+
     def stop(self, *_: object) -> None:
         """May be called from a signal handler."""
         self._stopping = True
@@ -98,6 +118,8 @@ class Hub:
     def _wait(self) -> float | None:
         now = time.monotonic()
         waits = [self._beat_at - now]
+        if self._lagging_since is not None:
+            waits.append(self._lagging_since + LAG_SECONDS - now)
         if (due := self._chain.due_in()) is not None:
             waits.append(due)
         if self._linger is not None and self._alone_since is not None:
@@ -221,7 +243,7 @@ class Hub:
         """One transaction for everything that waits: all of it is acknowledged, or none."""
         batch: list[tuple[Peer, list[Entry]]] = [(p, p.entries) for p in peers if p.entries]
         for peer, _ in batch:
-            peer.entries = []
+            peer.entries, peer.awaited = [], False
         due = self._chain.due_in()
         if not batch and not self._own and not sign and (due is None or due > 0):
             return

@@ -147,6 +147,11 @@ def report_command(
     if recorded is not None:
         _record_report(config, framework, period, gathered, digests)
     _say(gathered, document["counts"]["records"])
+    if gathered.ok and (missing := document["checkpoint"]["not_cosigned"]):
+        raise LogTampered(
+            f"the checkpoint is not cosigned by {missing[0]}",
+            hint="`sovereign audit witness-ask` has it cosigned; the report says that it is not",
+        )
     if not gathered.ok:
         problems = gathered.verification.problems
         said = str(problems[0]) if problems else "it has no checkpoint, or cannot be read whole"

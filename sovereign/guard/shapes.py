@@ -7,7 +7,7 @@ is not listed is inspected, so a field that does not exist yet is covered the da
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -54,6 +54,14 @@ class Shape:
     token_ids: frozenset[str] = frozenset()
     fragments: tuple[str, ...] = ()
     deltas: tuple[str, ...] = ()
+    _by_last: dict[str | int, list[tuple[tuple[str, ...], frozenset[str]]]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        for pattern, values in self.exempt.items():
+            steps = _split(pattern)
+            self._by_last.setdefault(steps[-1], []).append((steps, values))
 
     def structural(self, leaf: Leaf) -> bool:
         """Whether ``leaf`` is a constant of the wire, so that it can tell nothing of anybody."""
@@ -61,11 +69,16 @@ class Shape:
             return leaf.text in KEYS
         if leaf.kind != "text":
             return False
-        return any(
-            values is ANY or leaf.text in values
-            for pattern, values in self.exempt.items()
-            if matches(pattern, leaf.path)
-        )
+        if not leaf.path:
+            return False
+        # By the last step first: a long body has thousands of leaves, and few are structure.
+        last = leaf.path[-1]
+        known = self._by_last
+        for key in ("*" if isinstance(last, int) else last, "**"):
+            for steps, values in known.get(key, ()):
+                if (values is ANY or leaf.text in values) and _fits(steps, leaf.path):
+                    return True
+        return False
 
     def is_fragment(self, path: Path) -> bool:
         """Whether the reply leaf at ``path`` is JSON inside a string."""
