@@ -71,8 +71,12 @@ class GuardConfig(StrictModel):
     ner: str = Field(
         "tagger",
         description='who finds names: "tagger" (ships with us), "spacy:PACKAGE", "engine:FILE" '
-        "(an NLP engine configuration of Presidio: spaCy, Stanza, transformers), or "
-        '"none"',
+        "(an NLP engine configuration of Presidio: spaCy, Stanza, transformers), "
+        '"onnx:FOLDER" (a token classifier), or "none"',
+    )
+    second_opinion: str | None = Field(
+        None,
+        description="who is asked where the tagger is unsure; the same values as ner",
     )
     presidio: bool = Field(
         False, description="also run every pattern recogniser that presidio-analyzer ships"

@@ -64,6 +64,8 @@ class Asked:
     answering: bool = False
     status: int = 0
     bytes_in: int = 0
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+    """The query string, once it was read."""
     code: str | None = None
     named: str = ""
     used: limits.Tokens = field(default_factory=limits.Tokens)
