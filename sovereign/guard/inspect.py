@@ -204,7 +204,7 @@ class Guard:
         deadline = Deadline(self.limits.deadline_s)
         names = self._settled.names(free, reads, self._named(tenant, digest, to))
         settled = {i: f for i, n in names.items() if (f := self._settled.get(n)) is not None}
-        hits = self.scanner.scan(free, reads, deadline, known=settled)
+        hits = self.scanner.scan(free, reads, deadline, known=settled, joined_to=first)
 
         def learn(index: int, found: tuple[Finding, ...]) -> None:
             if index in names:
@@ -215,7 +215,7 @@ class Guard:
         )
         floor = policy.escalated([hit.finding for hit in chosen], to)
         if floor:  # what is held back only now is held back wherever it recurs, too
-            hits = self.scanner.scan(free, reads, deadline)
+            hits = self.scanner.scan(free, reads, deadline, joined_to=first)
             chosen = resolve.resolve(free, reads, hits, _acts(policy, to, floor), policy.counts)
         unread += opaque.blobs(free, chosen)
         given = [hit.finding for hit in chosen]
@@ -225,9 +225,12 @@ class Guard:
         done: Transformed = transform(body, free, chosen, verdict.actions, surrogates)
         out = done.body
         if carried is not None and (to.side == "local" or not unread):
-            if verdict.action < Action.LOCAL and not unread:
-                unread += carried.change(done, chosen, verdict.actions, first)
-            out = carried.put_back(out, inside=to.side == "local")
+            if verdict.action < Action.LOCAL:
+                stuck = carried.change(done, chosen, verdict.actions, first)
+                if stuck and to.side == "local":
+                    raise Unreadable(f"the request holds {stuck[0]}, and it cannot be taken out")
+                unread += stuck
+            out = carried.put_back(out)
         verdict = opaque.judge(verdict, unread, policy, to)
         return Inspection(
             verdict=verdict,
@@ -269,7 +272,7 @@ class Guard:
         if not seen.parcels:
             return body, None
         wanted = to.side == "hosted" or _acts_at(policy, to)
-        carried = Carried(body, seen, self.documents if wanted else None)
+        carried = Carried(body, seen, self.documents if wanted else None, inside=to.side == "local")
         return carried.body, carried
 
     def canary(self) -> None:

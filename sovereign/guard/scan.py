@@ -85,16 +85,18 @@ class Scanner:
         *,
         fresh: bool = False,
         known: MutableMapping[int, T] | None = None,
+        joined_to: int | None = None,
     ) -> list[Hit]:
         """Everything found, overlaps and weak scores included. ``readings`` runs parallel to
         ``leaves``. ``fresh`` asks no cache.
 
         Leaves in ``known`` are not looked at by themselves. One that holds a part of what stands in
-        several leaves is taken out of it: what is known of it is not all.
+        several leaves is taken out of it: what is known of it is not all. Leaves from ``joined_to``
+        on are texts of documents: each ends where it ends.
         """
         settled: MutableMapping[int, T] = {} if known is None else known
         hits: list[Hit] = []
-        across = self._across(leaves, deadline, fresh=fresh)
+        across = self._across(leaves[:joined_to], deadline, fresh=fresh)
         for hit in across:
             settled.pop(hit.leaf, None)
         for index, leaf in enumerate(leaves):
