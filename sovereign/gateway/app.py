@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sovereign.audit.tokens import read_token_key
+from sovereign.audit.tokens import TokenKeyFile
 from sovereign.config import Config
 from sovereign.gateway.asked import Receive, Scope, Send
 from sovereign.gateway.clear import Clearance
@@ -93,7 +93,7 @@ class App:
         worker = siblings.worker if siblings is not None else 0
         told = config.telemetry
         self._tracer = Tracer(told, worker=worker) if told is not None else None
-        token_key = read_token_key(config)
+        token_key = TokenKeyFile(config.resolve(config.audit.token_key_file))
 
         self._ledger = Ledger(config.resolve(config.gateway.ledger))
         self._kept = Kept(config.resolve(config.gateway.kept_file), guard.derived_key("kept"))

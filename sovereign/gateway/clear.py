@@ -12,7 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from sovereign.audit.tokens import TokenKey
+from sovereign.audit.tokens import TokenKeyFile
 from sovereign.config import GatewayConfig
 from sovereign.errors import Refused, UnknownModel, Unreadable, Unsupported
 from sovereign.fields import Role
@@ -94,7 +94,7 @@ class Clearance:
         upstreams: Upstreams,
         inside: GatewayConfig,
         kept: Kept,
-        token_key: TokenKey | None = None,
+        token_key: TokenKeyFile | None = None,
         ledger: Ledger | None = None,
     ) -> None:
         """``inside`` names the models that answer what the policy keeps inside."""
@@ -134,8 +134,9 @@ class Clearance:
         inspection = self._inspect(form, sent_as, route, asked)
         verdict = self._kept_inside(inspection, asked.key.team, turns(form))
         asked.verdict = verdict
-        if self._token_key is not None:  # the only use of the values; none of them is kept
-            asked.tokens = self._token_key.tokens(asked.key.team, inspection.values, time.time())
+        key = None if self._token_key is None else self._token_key.current()
+        if key is not None:  # the only use of the values; none of them is kept
+            asked.tokens = key.tokens(asked.key.team, inspection.values, time.time())
         rerouted = verdict.action is Action.LOCAL and verdict.destination.side == "hosted"
         if rerouted:
             if endpoint.name not in _REROUTED:

@@ -20,6 +20,7 @@ from sovereign.audit import record, wire
 from sovereign.audit.client import Client
 from sovereign.audit.hub import LAG_SECONDS
 from sovereign.audit.log import Log
+from sovereign.audit.place import Place
 from sovereign.audit.starting import Starter, connect
 from sovereign.audit.verify import verify
 from sovereign.errors import ConfigError, LogTampered, LogUnavailable, RecordRejected
@@ -33,7 +34,7 @@ def starter(tmp_path: Path) -> Iterator[Starter]:
     key = tmp_path / "key"
     key.write_bytes(KEY)
     key.chmod(0o600)
-    made = Starter(tmp_path / "log", key_file=key, origin=ORIGIN, linger=20.0)
+    made = Starter(Place(tmp_path / "log"), key_file=key, origin=ORIGIN, linger=20.0)
     yield made
     try:
         os.kill(pid_of(made), signal.SIGCONT)

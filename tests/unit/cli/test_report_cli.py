@@ -27,6 +27,7 @@ preset = "hipaa"
 origin = "{logs.ORIGIN}"
 path = "log"
 key_file = "audit.key"
+rotate = "never"
 """
 
 
