@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 import zlib
+from array import array
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ from sovereign.guard.recognizers.tagger.tokens import features, fingerprint, fol
 __all__ = ["WINDOW", "Batch", "Lexicon", "Sources", "batches", "epoch", "held_out"]
 
 HERE = Path(__file__).parent
+PROSE, PLAIN = ("prose*.txt", "chat.txt"), ("*negatives*.txt",)
+"""Files of carriers with somebody in them, and with nobody. ``held_out.txt`` is in neither."""
+
 SPOKEN = {
     "wnut17",
     "btc",
@@ -58,10 +62,11 @@ class Sources:
         self.neutral = Neutral(self.values, rng, HERE / "neutral.txt")
         self.composer = Composer(self.values, self.neutral, rng, HERE / "labels.txt")
         shared = json.loads((data / "carriers" / "carriers.json").read_text(encoding="utf-8"))
-        every = [(lang, c, True) for lang, c in carriers(HERE / "prose.txt")]
+        self.frames = carriers(HERE / "frames.txt")
+        every = [(lang, c, True) for file in _files(PROSE) for lang, c in carriers(file)]
         every += [("en", c, False) for c in shared["en"]]
         every += [(_guess(c), c, False) for c in shared["other"]]
-        negative = [("en", c, True) for _, c in carriers(HERE / "negatives.txt")]
+        negative = [(lang, c, True) for file in _files(PLAIN) for lang, c in carriers(file)]
         negative += [("en", c, False) for c in shared["negative"]]
         self.carriers = [x for x in every if held_out(x[1]) == test]
         self.negative = [x for x in negative if held_out(x[1]) == test]
@@ -82,8 +87,10 @@ class Sources:
     def text(self, rng: random.Random) -> Text:
         """A generated text."""
         c, x = self.composer, rng.random()
-        if x < 0.34:
+        if x < 0.24:
             return c.form()
+        if x < 0.36:
+            return c.fill(*rng.choice(self.frames))
         if x > 0.84:
             return self.neutral.text()
         pool = self.negative if x > 0.70 else self.carriers
@@ -105,6 +112,10 @@ class Sources:
         return t
 
 
+def _files(patterns: tuple[str, ...]) -> list[Path]:
+    return sorted(file for pattern in patterns for file in HERE.glob(pattern))
+
+
 def _guess(carrier: str) -> str:
     marks = {
         "de": ("geb.", "Sehr", "Ich ", "Herr", "Kunde", "Arzt", "Grüßen", "Vorname", "hallo", "Mieter", "Frau"),
@@ -124,8 +135,8 @@ class Lexicon:
     def __init__(self, keys: np.ndarray, masks: np.ndarray) -> None:
         self.gaz = dict(zip(keys.tolist(), masks.tolist(), strict=True))
         self.index: dict[tuple[str, int], int] = {}
-        self.flat: list[int] = []
-        self.start: list[int] = [0]
+        self.flat = array("q")
+        self.start = array("q", [0])
 
     def __len__(self) -> int:
         return len(self.start) - 1
@@ -145,9 +156,18 @@ class Lexicon:
                 member = self.gaz.get(fingerprint(folded), 0) & (1 << 10)
             at = self.index[token, known] = len(self.start) - 1
             rows = features(token, member, stem)
-            self.flat += rows if known else rows[:3]
+            self.flat.extend(rows if known else rows[:3])
             self.start.append(len(self.flat))
         return at
+
+    def rows(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of these words one after another, and where each word's begin and the last's
+        end."""
+        start = np.array(self.start, np.int64)
+        begin, lengths = start[words], start[words + 1] - start[words]
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        at = np.arange(offsets[-1]) + np.repeat(begin - offsets[:-1], lengths)
+        return np.frombuffer(self.flat, np.int64)[at], offsets
 
 
 Encoded = tuple[np.ndarray, np.ndarray]
