@@ -34,9 +34,10 @@ class Fields:
         r = self.rng
         listed = self.listed[lang].get(kind) or self.listed["en"].get(kind, ["No."])
         part = {"id": "head", "ref": "paper", "neutral": "thing"}.get(kind)
-        heads = self.parts[lang].get(part or "")
-        if heads and r.random() < (0.5 if kind in self.listed[lang] else 1.0):
-            tail = r.choice(self.parts[lang]["tail"])
+        own = lang if kind in self.listed[lang] or part in self.parts[lang] else "en"
+        heads = self.parts[own].get(part or "")
+        if heads and r.random() < (0.5 if kind in self.listed[own] else 1.0):
+            tail = r.choice(self.parts[own]["tail"])
             made = tail.replace("~", r.choice(heads))
             return made[0].upper() + made[1:] if r.random() < 0.5 else made
         return r.choice(listed)

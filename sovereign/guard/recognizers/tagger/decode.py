@@ -76,12 +76,18 @@ def stretches(
     score = np.where(isplace, place, sums)
     label = np.where(isplace, places, best)
     label[score < _LOW[label]] = 0
-    edges = np.flatnonzero(np.diff(label)) + 1
-    bounds = np.concatenate(([0], edges, [len(label)]))
-    heads = label[bounds[:-1]]
-    for k in np.flatnonzero(heads):
-        i, j = int(bounds[k]), int(bounds[k + 1])
-        yield Span(int(starts[i]), int(ends[j - 1]), LABELS[heads[k]], float(score[i:j].max()))
+    first = np.concatenate(([0], np.flatnonzero(np.diff(label)) + 1))
+    last = np.concatenate((first[1:], [len(label)])) - 1
+    best_of = np.maximum.reduceat(score, first)
+    here = np.flatnonzero(label[first])
+    for start, end, kind, likely in zip(
+        starts[first[here]].tolist(),
+        ends[last[here]].tolist(),
+        label[first[here]].tolist(),
+        best_of[here].tolist(),
+        strict=True,
+    ):
+        yield Span(start, end, LABELS[kind], likely)
 
 
 def kept(text: str, spans: Sequence[Span]) -> list[Span]:
