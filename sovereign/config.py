@@ -99,6 +99,11 @@ class GuardConfig(StrictModel):
         False, description="also run every pattern recogniser that presidio-analyzer ships"
     )
     plugins: Words = Field((), description="entry points of sovereign.recognizers to load")
+    surrogates: Literal["tags", "realistic"] = Field(
+        "tags",
+        description='what stands in for a value: "tags" (PERSON_K7Q2MX4D), or "realistic" names '
+        "and numbers where they can be restored safely",
+    )
     key_file: FilePath = Field(
         Path(".sovereign/surrogate.key"), description="32 random bytes; `sovereign init` makes it"
     )

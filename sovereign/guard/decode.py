@@ -7,7 +7,7 @@ import base64
 import binascii
 import html
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 __all__ = ["Segment", "segments", "unbase64", "unhex"]
@@ -31,14 +31,24 @@ class Segment:
 
 
 def segments(text: str) -> list[Segment]:
-    """Disjoint decoded stretches in order. Nothing encoded, and it costs one search per kind."""
+    """Disjoint decoded stretches in order. Where nothing is encoded it costs three looks."""
     found: list[Segment] = []
-    for wanted, pattern, make in _KINDS:
-        if wanted is None or any(sign in text for sign in wanted):
-            for match in pattern.finditer(text):
-                segment = make(match)
-                if segment is not None:
-                    found.append(segment)
+    for wanted, pattern, make in _SIGNED:
+        if any(sign in text for sign in wanted):
+            found += filter(None, map(make, pattern.finditer(text)))
+    if _PAIRS_HINT.search(text) is not None:
+        found += filter(None, map(_hex, _PAIRS.finditer(text)))
+    raw = text.encode("latin-1", "replace")  # one byte for each character
+    longest = 0
+    for start, end in _runs(raw):
+        longest = max(longest, end - start)
+        for pattern, make in _CODED:  # with its padding, and the character after
+            found += filter(None, map(make, pattern.finditer(text, start, end + 7)))
+    if longest >= 60:
+        found += filter(None, map(_base64, _LINES.finditer(text)))
+    if _SEVEN in bytes(map(_NUMBER_BYTES.__contains__, raw.lower().translate(_LETTERS).split())):
+        found += filter(None, map(_spelled, _SPELLED.finditer(text)))
+    found += filter(None, map(_spaced, _SPACED.finditer(text)))
     if len(found) < 2:
         return found
     found.sort(key=lambda s: (s.start, -s.end))
@@ -47,6 +57,20 @@ def segments(text: str) -> list[Segment]:
         if not disjoint or segment.start >= disjoint[-1].end:
             disjoint.append(segment)
     return disjoint
+
+
+def _runs(raw: bytes) -> Iterator[tuple[int, int]]:
+    """Where twelve characters of base64 or more stand side by side, except plain words."""
+    letters = raw.translate(_BASE64_LETTERS)
+    at = 0
+    for word in letters.split():
+        size = len(word)
+        if size >= 12 and not (
+            word.isalpha() and ((word.islower() and size < 24) or (word.isupper() and size < 16))
+        ):
+            start = letters.index(word, at)
+            at = start + size
+            yield start, at
 
 
 def _whole(match: re.Match[str], kind: str, text: str) -> Segment:
@@ -239,9 +263,10 @@ def _spaced(match: re.Match[str]) -> Segment | None:
 
 _I = re.IGNORECASE
 _OPENING = ("[", "(", "{", "<")
-_KINDS: tuple[
-    tuple[tuple[str, ...] | None, re.Pattern[str], Callable[[re.Match[str]], Segment | None]], ...
-] = (
+_SIGNED: tuple[
+    tuple[tuple[str, ...], re.Pattern[str], Callable[[re.Match[str]], Segment | None]], ...
+]
+_SIGNED = (
     (("%",), re.compile(r"(?:%[0-9A-Fa-f]{2})+"), _percent),
     (
         ("&",),
@@ -256,23 +281,6 @@ _KINDS: tuple[
         ),
         _escape,
     ),
-    (
-        None,
-        re.compile(
-            r"(?<![0-9A-Za-z])(?:0x)?(?:[0-9A-Fa-f]{2}){6,}(?![0-9A-Za-z])"
-            r"|(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{2}[ :,-]){5,}[0-9A-Fa-f]{2}(?![0-9A-Za-z])"
-        ),
-        _hex,
-    ),
-    (
-        None,
-        re.compile(
-            r"(?:[A-Za-z0-9+/]{60,76}\r?\n)+[A-Za-z0-9+/]{2,76}={0,2}"
-            r"|(?<![A-Za-z0-9+/])[A-Za-z0-9+/_-]{12,}={0,2}"
-        ),
-        _base64,
-    ),
-    (None, re.compile(r"(?<![A-Za-z0-9])[A-Z2-7]{16,}={0,6}(?![A-Za-z0-9])"), _base32),
     (_OPENING, re.compile(r"(?<=\w)\s?[\[({<]\s?(?:at|@|arroba)\s?[\])}>]\s?(?=\w)", _I), _at),
     (
         _OPENING,
@@ -281,20 +289,37 @@ _KINDS: tuple[
     ),
     (
         (" at ",),
-        re.compile(r"(?<=\w) at (?=[\w-]+(?: dot |\.)(?:com|org|net|edu|gov|io|de|fr|uk)\b)", _I),
+        re.compile(r" at (?<=\w at )(?=[\w-]+(?i: dot |\.)(?i:com|org|net|edu|gov|io|de|fr|uk)\b)"),
         _at,
     ),
-    ((" dot ",), re.compile(r"(?<=\w) dot (?=[a-z]{2,6}\b)", _I), _dot),
+    ((" dot ",), re.compile(r" dot (?<=\w dot )(?=(?i:[a-z]{2,6})\b)"), _dot),
     (('"',), re.compile(r"\"\s*\+\s*\""), _concat),
     (("'",), re.compile(r"'\s*\+\s*'"), _concat),
-    (
-        None,
-        re.compile(rf"(?<![\w-]){_NUMBER_WORD}(?:[\s,-]+{_NUMBER_WORD}){{6,24}}(?![\w-])", _I),
-        _spelled,
-    ),
-    (
-        None,
-        re.compile(r"(?<![\w.])\d{1,6}(?:([._/ ·\\])\d{1,6})(?:\1\d{1,6}){1,19}(?![\w])"),
-        _spaced,
-    ),
 )
+"""Kinds that one of a few signs gives away."""
+
+_CODED: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Segment | None]], ...] = (
+    (re.compile(r"(?<![0-9A-Za-z])(?:0x)?(?:[0-9A-Fa-f]{2}){6,}(?![0-9A-Za-z])"), _hex),
+    (re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}"), _base64),
+    (re.compile(r"(?<![A-Za-z0-9])[A-Z2-7]{16,}={0,6}(?![A-Za-z0-9])"), _base32),
+)
+"""Kinds that are one run of letters and digits."""
+
+_LINES = re.compile(r"(?:[A-Za-z0-9+/]{60,76}\r?\n)+[A-Za-z0-9+/]{2,76}={0,2}")
+_PAIRS_HINT = re.compile(r"[ :,-][0-9A-Fa-f]{2}[ :,-][0-9A-Fa-f]{2}[ :,-][0-9A-Fa-f]{2}[ :,-]")
+_PAIRS = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{2}[ :,-]){5,}[0-9A-Fa-f]{2}(?![0-9A-Za-z])")
+_SPELLED = re.compile(rf"(?<![\w-]){_NUMBER_WORD}(?:[\s,-]+{_NUMBER_WORD}){{6,24}}(?![\w-])", _I)
+_SPACED = re.compile(  # the look behind comes after the digit: so a search skips to digits
+    r"\d(?<![\w.]\d)\d{0,5}(?:([._/ ·\\])\d{1,6})(?:\1\d{1,6}){1,19}(?![\w])"
+)
+_SEVEN = b"\1" * 7
+_NUMBER_BYTES = frozenset(word.encode() for word in [*_NUMBERS, *_TENS])
+
+
+def _only(kept: bytes) -> bytes:
+    """A table that leaves these bytes and makes a space of every other."""
+    return bytes(b if b in kept else 32 for b in range(256))
+
+
+_LETTERS = _only(b"abcdefghijklmnopqrstuvwxyz")
+_BASE64_LETTERS = _only(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-")

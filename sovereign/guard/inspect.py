@@ -4,9 +4,8 @@ transform. It sends nothing; whoever sends checks the outgoing bytes with the in
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from sovereign.guard import opaque, residual, resolve, shapes, views
 from sovereign.guard.body import Limits
 from sovereign.guard.restore import Restorer
 from sovereign.guard.scan import Deadline, Scanner
-from sovereign.guard.surrogates import Surrogates
+from sovereign.guard.surrogates import Style, Surrogates
 from sovereign.guard.transform import Transformed, transform, value_of
 from sovereign.policy import Policy, decide, load_policy
 from sovereign.types import JSON, Action, Destination, Finding, Recognizer, Verdict
@@ -76,15 +75,18 @@ class Guard:
         *,
         key: bytes,
         limits: Limits | None = None,
+        style: Style = "tags",
     ) -> None:
-        """``key``: at least 16 random bytes, for the surrogates."""
+        """``key``: at least 16 random bytes, for the surrogates; ``style``: what these look
+        like."""
         if len(key) < MIN_KEY:
             raise ConfigError(f"the surrogate key is shorter than {MIN_KEY} bytes")
         self.policy = policy
         self.limits = limits or Limits()
+        self.style = style
         self.build = build_digest(recognizers)
         self._key = key
-        self._digested: tuple[Policy, str] | None = None
+        self._in_force: _InForce | None = None
         self.scanner = Scanner(recognizers, cache_key=hashlib.sha256(key).digest())
 
     def __repr__(self) -> str:
@@ -112,7 +114,7 @@ class Guard:
             deadline_s=settings.deadline_s,
         )
         found = recognizers(settings, folder=config.resolve(Path()), policy=policy)
-        return cls(policy, found, key=key, limits=limits)
+        return cls(policy, found, key=key, limits=limits, style=settings.surrogates)
 
     def read(
         self, raw: bytes, *, content_encoding: str | None = None, content_type: str | None = None
@@ -131,28 +133,27 @@ class Guard:
         leave. ``shape`` names the endpoint, and with it what is structure.
         """
         known = shapes.SHAPES[shape] if shape is not None else None
+        policy, digest = self._rules(tenant)
         deadline = Deadline(self.limits.deadline_s)
         leaves = bodies.leaves(body, self.limits)
         free = [leaf for leaf in leaves if known is None or not known.structural(leaf)]
         unread = opaque.found(body, free, known)
         reads = [views.of_leaf(leaf) for leaf in free]
         hits = self.scanner.scan(free, reads, deadline)
-        counts = self.policy.counts
-        chosen = resolve.resolve(free, reads, hits, cache(partial(self._acts, to=to)), counts)
-        floor = self.policy.escalated([hit.finding for hit in chosen], to)
+        chosen = resolve.resolve(free, reads, hits, _acts(policy, to), policy.counts)
+        floor = policy.escalated([hit.finding for hit in chosen], to)
         if floor:  # what is held back only now is held back wherever it recurs, too
-            acts = cache(partial(self._acts, to=to, floor=floor))
-            chosen = resolve.resolve(free, reads, hits, acts, counts)
+            chosen = resolve.resolve(free, reads, hits, _acts(policy, to, floor), policy.counts)
         unread += opaque.blobs(free, chosen)
         given = [hit.finding for hit in chosen]
-        verdict = decide(self.policy, given, to, floor, digest=self._digest())
-        verdict = opaque.judge(verdict, unread, self.policy, to)
-        surrogates = Surrogates(self._key, tenant, (leaf.text for leaf in leaves))
+        verdict = decide(policy, given, to, floor, digest=digest)
+        verdict = opaque.judge(verdict, unread, policy, to)
+        surrogates = Surrogates(self._key, tenant, [leaf.text for leaf in leaves], self.style)
         done: Transformed = transform(body, free, chosen, verdict.actions, surrogates)
         return Inspection(
             verdict=verdict,
             findings=tuple(hit.finding for hit in chosen),
-            restorer=Restorer(surrogates.issued),
+            restorer=Restorer(surrogates.tags, surrogates.words),
             body=done.body,
             values=tuple((h.finding.entity, value_of(free[h.leaf], h)) for h in chosen),
             _held=residual.Held(done.values, done.placeholders, known, self.limits),
@@ -181,18 +182,41 @@ class Guard:
 
         return async_client(self, to, **options)
 
-    def _digest(self) -> str:
-        """The policy's digest, made once: it takes longer than deciding by it."""
-        known = self._digested
-        if known is None or known[0] is not self.policy:
-            known = self._digested = (self.policy, self.policy.digest())
-        return known[1]
+    def _rules(self, tenant: str) -> tuple[Policy, str]:
+        """What decides for ``tenant``, and the digest of the whole policy; both made once."""
+        known = self._in_force
+        if known is None or known.policy is not self.policy:
+            known = self._in_force = _InForce(self.policy, self.policy.digest())
+        return known.of(tenant), known.digest
 
-    def _acts(
-        self, entity: str, *, to: Destination, floor: Mapping[str, Action] | None = None
-    ) -> Action:
-        action = self.policy.action(entity, to)
-        return max(action, floor.get(entity, action)) if floor else action
+
+class _InForce:
+    """A policy with what is made from it: it takes longer than deciding by it."""
+
+    __slots__ = ("_teams", "digest", "policy")
+
+    def __init__(self, policy: Policy, digest: str) -> None:
+        self.policy, self.digest = policy, digest
+        self._teams = {name: policy.for_team(name) for name in policy.team}
+
+    def of(self, tenant: str) -> Policy:
+        return self._teams.get(tenant, self.policy)
+
+
+def _acts(
+    policy: Policy, to: Destination, floor: Mapping[str, Action] | None = None
+) -> Callable[[str], Action]:
+    """What gives the action for an entity; the policy is asked once for each."""
+    known: dict[str, Action] = {}
+
+    def acts(entity: str) -> Action:
+        action = known.get(entity)
+        if action is None:
+            action = policy.action(entity, to)
+            action = known[entity] = max(action, floor.get(entity, action)) if floor else action
+        return action
+
+    return acts
 
 
 def build_digest(recognizers: Sequence[Recognizer]) -> str:

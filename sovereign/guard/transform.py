@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sovereign.guard.body import Leaf, rebuild
 from sovereign.guard.scan import Hit
 from sovereign.guard.surrogates import Surrogates, mask
-from sovereign.types import JSON, Action, Path
+from sovereign.types import JSON, Action, Finding, Path
 
 __all__ = ["Transformed", "held_back", "transform", "value_of"]
 
@@ -26,6 +26,12 @@ class Transformed:
 
     def __repr__(self) -> str:
         return f"Transformed({len(self.values)} values)"
+
+
+def _glued(text: str, found: Finding) -> bool:
+    """Whether a letter or digit touches the finding."""
+    before, after = text[: found.start][-1:], text[found.end :][:1]
+    return before.isalnum() or after.isalnum()
 
 
 def held_back(action: Action) -> bool:
@@ -61,7 +67,10 @@ def transform(
         leaf, found = leaves[hit.leaf], hit.finding
         value = value_of(leaf, hit)
         pseudonym = action is Action.PSEUDONYMIZE
-        new = surrogates.of(found.entity, value) if pseudonym else mask(found.entity)
+        if pseudonym:
+            new = surrogates.of(found.entity, value, glued=_glued(leaf.text, found))
+        else:
+            new = mask(found.entity)
         values[value] = found.entity
         placeholders.add(new)
         if hit.bare:  # a number inside nested JSON becomes a string there

@@ -1,4 +1,4 @@
-"""Secrets of every kind that ``recognizers/secrets.py`` knows, made up afresh from a seed, in the
+"""Secrets of every kind that ``recognizers/secrets`` knows, made up afresh from a seed, in the
 words around them that people use. Nothing here ever opened a door, and no literal looks as if."""
 
 from __future__ import annotations

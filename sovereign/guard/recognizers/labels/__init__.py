@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 
 from sovereign.guard.recognizers.labels.index import FIRST, by_opening
 from sovereign.guard.recognizers.labels.table import LABELS, NOT_NAMES, TITLED, TITLES, Label
-from sovereign.guard.recognizers.rules.secrets import no_placeholder
+from sovereign.guard.recognizers.secrets.kinds import no_placeholder
 from sovereign.types import Finding
 
 __all__ = ["LabelsRecognizer"]
 
-_WORD = re.compile(r"[^\W\d_]+")
+_WORD = re.compile(rf"([^\W\d_]{{1,{FIRST}}})[^\W\d_]*")
 _DIGIT = re.compile(r"\d")
 _CLOSING = re.compile(r"[.\-/]+$")
 _NOBODYS = re.compile(
@@ -50,7 +50,7 @@ class LabelsRecognizer:
             lowered = "".join(low if len(low := c.lower()) == 1 else c for c in text)
         choose = self._by_word.get
         for word in _WORD.finditer(lowered):
-            chosen = choose(word.group()[:FIRST])
+            chosen = choose(word[1])
             if chosen is not None:
                 found += self._at(text, word.start(), chosen, numbered)
         if not text.isascii():
@@ -59,18 +59,20 @@ class LabelsRecognizer:
                     found += _judged(label, match)
         return found
 
-    def _at(self, text: str, at: int, chosen: tuple[int, ...], numbered: bool) -> Iterator[Finding]:
+    def _at(self, text: str, at: int, chosen: tuple[int, ...], numbered: bool) -> list[Finding]:
+        found: list[Finding] = []
         for i in chosen:
             if i == self._titled:
                 match = TITLED.match(text, at)
                 if match is not None:
-                    yield Finding((), *match.span("v"), "PERSON", 0.85, "labels:title")
+                    found.append(Finding((), *match.span("v"), "PERSON", 0.85, "labels:title"))
                 continue
             label, pattern = self._labels[i]
             if numbered or not label.digits:
                 match = pattern.match(text, at)
                 if match is not None:
-                    yield from _judged(label, match)
+                    found += _judged(label, match)
+        return found
 
 
 def _judged(label: Label, match: re.Match[str]) -> Iterator[Finding]:

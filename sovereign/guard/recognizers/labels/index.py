@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 __all__ = ["FIRST", "by_opening", "openings"]
 
-FIRST = 3
+FIRST = 5
 """Letters of a word that choose its labels."""
 
 _Part = tuple[str, bool]

@@ -13,11 +13,10 @@ from sovereign.guard.recognizers.rules.finance import ibans, wallets
 from sovereign.guard.recognizers.rules.hl7 import fields
 from sovereign.guard.recognizers.rules.network import others
 from sovereign.guard.recognizers.rules.numbers import numbers
-from sovereign.guard.recognizers.rules.secrets import no_placeholder, secrets
 from sovereign.guard.recognizers.rules.street import po_boxes
 from sovereign.types import Finding
 
-__all__ = ["RulesRecognizer", "no_placeholder"]
+__all__ = ["RulesRecognizer"]
 
 _DIGIT = re.compile(r"\d")
 
@@ -36,7 +35,7 @@ class RulesRecognizer:
 
     def recognize(self, text: str) -> Sequence[Finding]:
         """What has the form of an identifier."""
-        found = [*secrets(text), *fields(text)]
+        found = list(fields(text))
         if "@" in text:
             found += emails(text)
         if ":" in text or "-" in text or "." in text:

@@ -10,18 +10,23 @@ from sovereign.types import Finding
 
 __all__ = ["ibans", "wallets"]
 
+_TWO_DIGITS = re.compile(r"\d\d(?<=[A-Za-z]{2}..)")
 _IBAN = re.compile(r"[A-Za-z]{2}\d{2}(?:[ \u00a0-]{0,2}[A-Za-z0-9]){10,30}")
 _SEPARATORS = str.maketrans("", "", " \u00a0-")
 _ETH = re.compile(r"(?<![\w])0x[0-9a-fA-F]{40}(?![\w])")
 _BECH = re.compile(r"(?<![\w])(?:bc1|tb1|BC1)[02-9ac-hj-np-zAC-HJ-NP-Z]{11,71}(?![\w])")
-_BASE58 = re.compile(r"(?<![A-Za-z0-9])[13][1-9A-HJ-NP-Za-km-z]{25,34}(?![A-Za-z0-9])")
-_XMR = re.compile(r"(?<![A-Za-z0-9])4[0-9AB][1-9A-HJ-NP-Za-km-z]{93}(?![A-Za-z0-9])")
+_BASE58 = re.compile(r"[13](?<![A-Za-z0-9].)[1-9A-HJ-NP-Za-km-z]{25,34}(?![A-Za-z0-9])")
+_XMR = re.compile(r"4(?<![A-Za-z0-9].)[0-9AB][1-9A-HJ-NP-Za-km-z]{93}(?![A-Za-z0-9])")
 
 
 def ibans(text: str) -> Iterator[Finding]:
     """Account numbers of ISO 13616, however grouped; as long as their country says."""
-    for m in _IBAN.finditer(text):
-        start = m.start()
+    at = 0
+    for two in _TWO_DIGITS.finditer(text):
+        start = two.start() - 2
+        if start < at or (m := _IBAN.match(text, start)) is None:
+            continue
+        at = m.end()
         if start and text[start - 1].isalnum():
             continue
         want = iban_length(text[start : start + 2].upper())

@@ -16,7 +16,7 @@ from sovereign.guard.recognizers.rules import europe as eu
 from sovereign.guard.recognizers.rules import world as w
 from sovereign.guard.recognizers.rules.checks import iban, luhn
 
-__all__ = ["BY_SHAPE", "FORMS", "LONGEST", "Form", "card"]
+__all__ = ["BY_SHAPE", "FORMS", "LONGEST", "WORDS_BY_SHAPE", "Form", "card"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,4 +345,8 @@ for _form in FORMS:
     for _shape in _form.shapes:
         BY_SHAPE[_shape] = (*BY_SHAPE.get(_shape, ()), _form)
 
+WORDS_BY_SHAPE = {
+    shape: "|".join(dict.fromkeys(form.words for form in forms))
+    for shape, forms in BY_SHAPE.items()
+}
 LONGEST = max(map(len, BY_SHAPE))

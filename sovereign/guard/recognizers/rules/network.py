@@ -22,6 +22,10 @@ _MAC = re.compile(
     r"(?<![\w:-])[0-9A-Fa-f]{2}(?:([:-])[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}(?![\w:-])"
     r"|(?<![\w.])[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}(?![\w.])"
 )
+_TWO_COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
+_MAC_HINT = re.compile(r"[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]")
+_DOTTED_MAC_HINT = re.compile(r"\.[0-9A-Fa-f]{4}\.")
+"""What must stand in an address: searches that start at a rare sign are an order faster."""
 _URL = re.compile(r"(?:https?|ftp)://[^\s<>\"'`]{3,2000}|(?<![\w.])www\.[^\s<>\"'`]{4,2000}", re.I)
 
 
@@ -51,12 +55,11 @@ def ipv4(text: str, start: int, end: int) -> Iterator[Finding]:
 
 def others(text: str) -> Iterator[Finding]:
     """IPv6, MAC and web addresses."""
-    colons = text.count(":")
-    if colons >= 2:
+    if _TWO_COLONS.search(text) is not None:
         for m in _V6.finditer(text):
             if _is_v6(m.group()):
                 yield Finding((), m.start(), m.end(), "IP_ADDRESS", 0.8, "rules:ipv6")
-    if colons >= 5 or text.count("-") >= 5 or text.count(".") >= 2:
+    if _MAC_HINT.search(text) is not None or _DOTTED_MAC_HINT.search(text) is not None:
         for m in _MAC.finditer(text):
             if m.group(1) or any(c.isalpha() for c in m.group()):
                 yield Finding((), m.start(), m.end(), "MAC_ADDRESS", 0.85, "rules:mac")

@@ -12,7 +12,7 @@ from functools import lru_cache
 from sovereign.guard.recognizers.rules import phones, street
 from sovereign.guard.recognizers.rules.checks import vin
 from sovereign.guard.recognizers.rules.dates import around as dated
-from sovereign.guard.recognizers.rules.forms import BY_SHAPE, LONGEST, Form
+from sovereign.guard.recognizers.rules.forms import BY_SHAPE, LONGEST, WORDS_BY_SHAPE, Form
 from sovereign.guard.recognizers.rules.network import ipv4
 from sovereign.types import Finding
 
@@ -28,6 +28,8 @@ _TOKEN = re.compile(r"[^ \u00a0]+")
 _SHAPE = str.maketrans("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", "9" * 10 + "A" * 26, " .-/()+\u00a0")
 _COMPACT = str.maketrans("", "", " .-/()+\u00a0")
 _MOST_TOKENS = 8
+VIN = 17
+"""Characters of a vehicle's identification number."""
 
 PLAIN, NAMED = 0.9, 1.0
 
@@ -41,7 +43,8 @@ def numbers(text: str) -> Iterator[Finding]:
             start = _word_start(text, start)
         elif start > 2 and text[start - 1] in " -" and text[start - 2].isupper():
             start = _prefix_start(text, start)
-        digits = sum(map(str.isdigit, match.group())) if end - start > 7 else 0
+        run = match.group()
+        digits = sum(map(str.isdigit, run)) if end - start > 7 else 0
         if digits >= 5 and end - start < 160:
             if not lowered:
                 lowered = text.lower()
@@ -49,10 +52,10 @@ def numbers(text: str) -> Iterator[Finding]:
                     lowered = text
             yield from _identifiers(text, lowered, start, end)
             if digits >= 7:
-                yield from phones.within(text, match.start(), end)
-                if match.group().count(".") >= 3:
+                yield from phones.within(text, lowered, match.start(), end)
+                if run.count(".") >= 3:
                     yield from ipv4(text, match.start(), end)
-        elif end - start >= 7 and match.group().count(".") >= 3:
+        elif end - start >= 7 and run.count(".") >= 3:
             yield from ipv4(text, match.start(), end)
         yield from dated(text, match.start(), end)
         yield from street.around(text, match.start(), end)
@@ -79,10 +82,11 @@ def _identifiers(text: str, lowered: str, start: int, end: int) -> Iterator[Find
     if start and text[start - 1].isalnum() and text[start - 1].isascii():
         return
     tokens = [m.span() for m in _TOKEN.finditer(text, start, end)]
+    shapes = [text[a:b].upper().translate(_SHAPE) for a, b in tokens]
     n = len(tokens)
     taken = start
     if n > _MOST_TOKENS:
-        yield from _judged(text, lowered, start, end, True)
+        yield from _judged(text, lowered, start, end, "".join(shapes), True)
     for i in range(n):
         if tokens[i][0] < taken:
             continue
@@ -90,32 +94,38 @@ def _identifiers(text: str, lowered: str, start: int, end: int) -> Iterator[Find
             a, b = tokens[i][0], tokens[j - 1][1]
             if b - a > LONGEST + 12:
                 continue
-            found = list(_judged(text, lowered, a, b, j - i == n or j - i == 1))
+            shape = "".join(shapes[i:j])
+            if shape not in BY_SHAPE and len(shape) != VIN:
+                continue  # most are nothing: say so cheaply
+            found = list(_judged(text, lowered, a, b, shape, j - i == n or j - i == 1))
             if found:
                 yield from found
                 taken = b
                 break
 
 
-def _judged(text: str, lowered: str, a: int, b: int, whole: bool) -> Iterator[Finding]:
+def _judged(text: str, lowered: str, a: int, b: int, shape: str, whole: bool) -> Iterator[Finding]:
     while b > a and text[b - 1] in ".-/(":
         b -= 1
     if text[a] == "(" or text[a] == "-":
         a += 1
     upper = text[a:b].upper()
     compact = upper.translate(_COMPACT)
-    if len(compact) == 17 and whole:
+    if len(compact) == VIN and whole:
         yield from _vin(compact, a, b)
-    forms = BY_SHAPE.get(upper.translate(_SHAPE))
+    forms = BY_SHAPE.get(shape)
     if forms is None:
         return
+    # Words are looked for once for all forms of a shape, and check digits last: they cost most.
+    near_any = _pattern(WORDS_BY_SHAPE[shape]).search(lowered, max(0, a - CONTEXT), a) is not None
     for form in forms:
-        if not form.check(compact):
-            continue
-        if form.entity == "US_SSN" and compact != upper and not _as_written(form, upper):
+        written = _as_written(form, upper)
+        if form.entity == "US_SSN" and compact != upper and not written:
             continue  # 7078-72-555 is a part's number
-        near = _words(form).search(lowered, max(0, a - CONTEXT), a) is not None
-        if near or (form.alone and whole and text[a:b] == upper) or _as_written(form, upper):
+        near = near_any and _pattern(form.words).search(lowered, max(0, a - CONTEXT), a) is not None
+        if (near or written or (form.alone and whole and text[a:b] == upper)) and form.check(
+            compact
+        ):
             score = NAMED if near or form.entity == "CREDIT_CARD" else PLAIN
             yield Finding((), a, b, form.entity, score, f"rules:{form.name}")
 
@@ -124,9 +134,9 @@ def _as_written(form: Form, value: str) -> bool:
     return form.written is not None and form.written.fullmatch(value) is not None
 
 
-@lru_cache(maxsize=256)
-def _words(form: Form) -> re.Pattern[str]:
-    return re.compile(rf"(?<![^\W_])(?:{form.words})")
+@lru_cache(maxsize=512)
+def _pattern(words: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![^\W_])(?:{words})")
 
 
 def _vin(value: str, a: int, b: int) -> Iterator[Finding]:

@@ -71,6 +71,7 @@ _REST = re.compile(r"\d{1,4}\s?[a-z]?\b")
 _STATE = re.compile(rf"\b(?:{_US_STATES})\.?,?\s$")
 _ZIP = re.compile(r"\d{5}(?:-\d{4})?(?![\w-])")
 _PO_BOX = re.compile(r"\b(?:P\.?\s?O\.?\s?Box|Postfach|Apartado|Bo[iî]te postale)\s\d{1,8}\b", re.I)
+_BOXES = ("box", "postfach", "apartado", "postale")
 BEFORE = 80
 
 
@@ -115,5 +116,7 @@ def _named(text: str, start: int) -> int:
 
 def po_boxes(text: str) -> Iterator[Finding]:
     """Post office boxes."""
-    for m in _PO_BOX.finditer(text):
-        yield Finding((), m.start(), m.end(), "STREET_ADDRESS", 0.7, "rules:po_box")
+    lowered = text.lower()
+    if any(word in lowered for word in _BOXES):
+        for m in _PO_BOX.finditer(text):
+            yield Finding((), m.start(), m.end(), "STREET_ADDRESS", 0.7, "rules:po_box")

@@ -38,9 +38,6 @@ LABELLED = {
     "zip code 02139": ("US_POSTAL_CODE", "02139"),
 }
 FORMED = {
-    "key sk-proj-aB3dE5gH7jK9mN1pQ3sT5vW7": ("SECRET", "sk-proj-aB3dE5gH7jK9mN1pQ3sT5vW7"),
-    "AKIAIOSFODNN7EXAMPLE": ("SECRET", "AKIAIOSFODNN7EXAMPLE"),
-    "postgres://u:s3cr3tpw@db/x": ("SECRET", "s3cr3tpw"),
     "at 12 Winterbourne Road, Apt 4": ("STREET_ADDRESS", "12 Winterbourne Road, Apt 4"),
     "wohnt Lindenstraße 14": ("STREET_ADDRESS", "Lindenstraße 14"),
     "mail x.y+z@mail.example.org.": ("EMAIL_ADDRESS", "x.y+z@mail.example.org"),

@@ -1,24 +1,19 @@
-"""Secrets: tokens by their issuer's prefix, characters and length; private keys; passwords in
-addresses, configuration, commands and prose. What is random but no secret stays quiet: hashes,
-UUIDs, lockfiles, images, public keys.
-
-Why not a library: docs/decisions/0005-own-rules-for-secrets.md.
-"""
+"""The table of secrets: what each kind looks like, and which signs say that it may be there."""
 
 # ruff: noqa: E501 - a pattern broken in two is two riddles
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from sovereign.types import Finding
+__all__ = ["KINDS", "LEAST", "Kind", "entropy", "no_placeholder"]
 
-__all__ = ["KINDS", "Kind", "SecretsRecognizer", "entropy"]
+LEAST = 15
+"""Characters of the shortest token that an issuer's prefix gives away."""
 
 _A = "[A-Za-z0-9]"
 _U = r"[\w-]"
@@ -29,13 +24,15 @@ _B64 = "[A-Za-z0-9+/]"
 @dataclass(frozen=True, slots=True)
 class Kind:
     """``pattern`` finds a secret: its group ``v`` if it has one, else the whole match. It is tried
-    only where one of ``hints`` stands in the lower-cased text."""
+    only if one of ``hints`` stands in the text, in any case if the hint is lower case. With
+    ``least``, a match is one run of so many characters or more without space, hint included."""
 
     name: str
     hints: tuple[str, ...]
     pattern: re.Pattern[str]
     score: float = 1.0
     check: Callable[[str], bool] | None = None
+    least: int = 0
 
 
 def entropy(value: str) -> float:
@@ -57,6 +54,11 @@ _STAND_IN = re.compile(
     r"(?i)^(?:your|my|the|some|insert|enter|replace|example|sample|dummy|fake|x{3,}|\*{2,}|\.{3,}|<|\$|%\(|\{|\[)"
     r"|(?:[._-]here|placeholder)$"
 )
+
+
+def no_placeholder(value: str) -> bool:
+    """Whether a labelled value may be a password at all: no word that manuals write in its place."""
+    return value.lower() not in _STAND_INS and len(set(value)) > 2
 
 
 def _real(value: str) -> bool:
@@ -100,13 +102,15 @@ def _kind(
     check: Callable[[str], bool] | None = None,
     score: float = 1.0,
     flags: int = 0,
+    least: int = 0,
 ) -> Kind:
-    return Kind(name, tuple(hints.split()), re.compile(pattern, flags), score, check)
+    return Kind(name, tuple(hints.split()), re.compile(pattern, flags), score, check, least)
 
 
 def _token(name: str, pattern: str, hint: str) -> Kind:
     """A token that its own prefix gives away."""
-    return _kind(name, hint, rf"(?<![A-Za-z0-9_])(?:{pattern})(?![A-Za-z0-9])")
+    whole = rf"(?<![A-Za-z0-9_])(?:{pattern})(?![A-Za-z0-9])"
+    return _kind(name, hint, whole, least=LEAST)
 
 
 _I = re.IGNORECASE
@@ -129,7 +133,7 @@ KINDS: tuple[Kind, ...] = (
     _token(
         "aws_access_key",
         r"(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA)[A-Z0-9]{16}",
-        "akia asia abia acca aroa aida",
+        "AKIA ASIA ABIA ACCA AROA AIDA",
     ),
     _kind(
         "aws_secret_key",
@@ -139,12 +143,20 @@ KINDS: tuple[Kind, ...] = (
         0.95,
         _I,
     ),
-    _token("github", rf"gh[pousr]_{_A}{{36,251}}|github_pat_\w{{22,255}}", "gh github_pat"),
-    _token("gitlab", rf"gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|oas|ffct)-{_U}{{20,80}}", "gl"),
+    _token(
+        "github",
+        rf"gh[pousr]_{_A}{{20,251}}|github_pat_\w{{22,255}}",
+        "ghp_ gho_ ghu_ ghs_ ghr_ github_pat",
+    ),
+    _token(
+        "gitlab",
+        rf"gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|oas|ffct)-{_U}{{20,200}}",
+        "glpat- gldt- glrt- glcbt- glptt- glft- glsoat- glagent- gloas- glffct-",
+    ),
     _token(
         "slack",
-        r"xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-\d-[A-Za-z0-9-]{10,}|xoxe\.xox[bp]-[\w-]{20,}",
-        "xox xapp",
+        r"xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}|xoxe\.xox[bp]-[\w-]{20,}",
+        "xox xapp-",
     ),
     _kind(
         "slack_webhook",
@@ -163,9 +175,10 @@ KINDS: tuple[Kind, ...] = (
     ),
     _kind(
         "discord_bot",
-        "token bot discord use m n o",
+        "M N O",
         r"(?<![\w.])[MNO][A-Za-z0-9]{22,27}\.[\w-]{6}\.[\w-]{27,40}(?![\w.])",
         _random,
+        least=57,
     ),
     _kind("telegram_bot", ":aa", r"(?<!\w)\d{8,10}:AA[\w-]{32,34}(?![\w-])"),
     _token(
@@ -175,33 +188,33 @@ KINDS: tuple[Kind, ...] = (
     ),
     _token(
         "model_api",
-        rf"sk-(?:proj-|svcacct-|admin-|ant-(?:api|admin|oat)\d\d-|or-v1-|lf-)?{_U}{{20,200}}",
+        rf"sk-{_U}{{16,200}}",
         "sk-",
     ),
     _token(
         "model_host",
-        rf"hf_{_A}{{30,40}}|api_org_{_A}{{34}}|gsk_{_A}{{40,60}}|r8_{_A}{{37,40}}|nvapi-{_U}{{40,80}}|xai-{_A}{{60,90}}|pplx-{_A}{{40,60}}|fw_{_A}{{20,32}}",
+        rf"hf_{_A}{{20,}}|api_org_{_A}{{34}}|gsk_{_A}{{20,}}|r8_{_A}{{20,}}|nvapi-{_U}{{20,200}}|xai-{_A}{{60,90}}|pplx-{_A}{{40,60}}|fw_{_A}{{20,32}}",
         "hf_ api_org_ gsk_ r8_ nvapi- xai- pplx- fw_",
     ),
     _token(
         "google",
         rf"AIza{_U}{{35}}|GOCSPX-{_U}{{28}}|ya29\.{_U}{{20,}}|1//0{_U}{{40,100}}",
-        "aiza gocspx ya29. 1//0",
+        "AIza GOCSPX ya29. 1//0",
     ),
     _token("npm", rf"npm_{_A}{{36}}", "npm_"),
     _token("pypi", rf"pypi-{_U}{{40,300}}", "pypi-"),
     _token("rubygems", rf"rubygems_{_HEX}{{48}}", "rubygems_"),
     _token("crates", rf"cio{_A}{{32}}", "cio"),
-    _token("docker_hub", rf"dckr_(?:pat|oat)_{_U}{{20,40}}", "dckr_"),
-    _token("sendgrid", rf"SG\.{_U}{{16,32}}\.{_U}{{32,64}}", "sg."),
+    _token("docker_hub", rf"dckr_(?:pat|oat)_{_U}{{20,80}}", "dckr_"),
+    _token("sendgrid", rf"SG\.{_U}{{16,40}}\.{_U}{{16,80}}", "SG."),
     _token("mailgun", rf"key-{_HEX}{{32}}", "key-"),
     _token("mailchimp", rf"{_HEX}{{32}}-us\d{{1,2}}", "-us"),
-    _token("twilio", rf"SK{_HEX}{{32}}", "sk"),
-    _token("shopify", r"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}", "shp"),
-    _token("square", rf"EAAA{_U}{{56,64}}|sq0(?:atp|csp|idp)-{_U}{{22,43}}", "eaaa sq0"),
+    _token("twilio", rf"SK{_HEX}{{32}}", "SK"),
+    _token("shopify", r"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}", "shpat_ shpca_ shppa_ shpss_"),
+    _token("square", rf"EAAA{_U}{{56,64}}|sq0(?:atp|csp|idp)-{_U}{{22,43}}", "EAAA sq0"),
     _token("digitalocean", rf"do[opr]_v1_{_HEX}{{64}}", "_v1_"),
     _token("databricks", rf"dapi{_HEX}{{32}}(?:-\d)?", "dapi"),
-    _token("vault", rf"hv[sbr]\.{_U}{{24,300}}", "hv"),
+    _token("vault", rf"hv[sbr]\.{_U}{{20,300}}", "hvs. hvb. hvr."),
     _token("terraform_cloud", rf"{_A}{{14}}\.atlasv1\.{_U}{{60,70}}", ".atlasv1."),
     _token("azure_client", rf"{_U}{{3}}\dQ~{_U}{{31,34}}", "q~"),
     _kind(
@@ -213,30 +226,35 @@ KINDS: tuple[Kind, ...] = (
         _I,
     ),
     _kind("azure_sas", "sig=", r"[?&]sig=(?P<v>[A-Za-z0-9%+/]{40,80}={0,2})", _random, 0.95),
-    _token("linear", rf"lin_(?:api|oauth)_{_A}{{40,64}}", "lin_"),
+    _token("linear", rf"lin_(?:api|oauth)_{_A}{{30,64}}", "lin_"),
     _token("notion", rf"ntn_{_A}{{40,50}}|secret_{_A}{{43}}", "ntn_ secret_"),
-    _token("figma", rf"fig[dour]_{_U}{{36,60}}", "fig"),
+    _token("figma", rf"fig[dour]_{_U}{{36,60}}", "figd_ figo_ figu_ figr_"),
     _token("grafana", rf"glsa_{_A}{{32}}_[a-fA-F0-9]{{8}}|glc_{_B64}{{40,400}}=*", "glsa_ glc_"),
     _token(
         "new_relic", rf"NRAK-[A-Z0-9]{{27}}|NRJS-{_HEX}{{19}}|NRII-{_U}{{32}}", "nrak- nrjs- nrii-"
     ),
-    _token("sentry", r"sntr(?:ys|yu)_[\w+/=-]{60,400}", "sntry"),
+    _token("sentry", r"sntr(?:ys|yu)_[\w+/=-]{20,400}", "sntry"),
     _token(
         "doppler", rf"dp\.(?:pt|st|ct|sa|scim|audit)\.(?:[a-z0-9_-]{{2,35}}\.)?{_A}{{40,44}}", "dp."
     ),
     _token("planetscale", rf"pscale_(?:pw|tkn|oauth)_{_U}{{32,64}}", "pscale_"),
-    _token("postman", rf"PMAK-{_HEX}{{24}}-{_HEX}{{34}}", "pmak-"),
+    _token("postman", r"PMAK-[0-9a-f-]{50,80}", "pmak-"),
     _token(
         "atlassian",
         rf"AT(?:ATT|CTT|BB)[A-Za-z0-9]{{1}}{_U}{{24,250}}=?{_HEX[:-1]}A-F]{{0,8}}",
-        "atatt atctt atbb",
+        "ATATT ATCTT ATBB",
     ),
     _token(
         "more_issuers",
-        rf"tskey-[\w-]{{20,80}}|dd[pa]_{_A}{{34,40}}|CFPAT-{_U}{{43}}|EZ[AT]K{_A}{{54}}|pat[A-Za-z0-9]{{14}}\.{_HEX}{{64}}|PRVT?-{_A}{{40,}}|sbp_{_HEX}{{40}}|fo1_{_U}{{43}}|ops_eyJ{_U}{{100,}}|shippo_(?:live|test)_{_HEX}{{40}}",
-        "tskey- ddp_ dda_ cfpat- ezak ezat pat prv sbp_ fo1_ ops_eyj shippo_",
+        rf"tskey-[\w-]{{20,80}}|pat_{_A}{{30,80}}|sqp_{_HEX}{{40}}|xkeysib-[0-9a-f-]{{60,120}}|EAACEdEose0cBA\w{{10,400}}|dd[pa]_{_A}{{34,40}}|CFPAT-{_U}{{43}}|EZ[AT]K{_A}{{54}}|pat[A-Za-z0-9]{{14}}\.{_HEX}{{64}}|PRVT?-{_A}{{40,}}|sbp_{_HEX}{{40}}|fo1_{_U}{{43}}|ops_eyJ{_U}{{100,}}|shippo_(?:live|test)_{_HEX}{{40}}",
+        "tskey- pat_ sqp_ xkeysib- EAACEd ddp_ dda_ cfpat- EZAK EZAT pat PRV sbp_ fo1_ ops_eyj shippo_",
     ),
-    _kind("jwt", "eyj", r"(?<![\w-])eyJ[\w-]{8,4000}\.eyJ[\w-]{4,8000}\.[\w-]{0,2000}"),
+    _kind(
+        "jwt",
+        "eyJ",
+        r"(?<![\w-])eyJ[\w-]{8,4000}\.eyJ[\w-]{4,8000}\.[\w-]{0,2000}",
+        least=LEAST,
+    ),
     _kind(
         "url_password",
         "://",
@@ -319,35 +337,3 @@ KINDS: tuple[Kind, ...] = (
         _I,
     ),
 )
-
-_CLOSING = ".,;:!?"
-
-
-class SecretsRecognizer:
-    """All kinds of this module; each finding names its kind."""
-
-    name = "secrets"
-
-    def __init__(self) -> None:
-        text = "\n".join(f"{k.name} {k.score} {k.pattern.pattern}" for k in KINDS)
-        self.build = hashlib.sha256(f"{text}\n1".encode()).hexdigest()
-
-    def __repr__(self) -> str:
-        return f"SecretsRecognizer({len(KINDS)} kinds)"
-
-    def recognize(self, text: str) -> Sequence[Finding]:
-        """The secrets in ``text``. Linear in its length."""
-        return list(self._found(text))
-
-    def _found(self, text: str) -> Iterator[Finding]:
-        lowered = text.lower()
-        for kind in KINDS:
-            if not any(hint in lowered for hint in kind.hints):
-                continue
-            group = "v" if "v" in kind.pattern.groupindex else 0
-            for match in kind.pattern.finditer(text):
-                start, end = match.span(group)
-                if group == "v":
-                    end -= len(match[group]) - len(match[group].rstrip(_CLOSING))
-                if start < end and (kind.check is None or kind.check(text[start:end])):
-                    yield Finding((), start, end, "SECRET", kind.score, f"secrets:{kind.name}")

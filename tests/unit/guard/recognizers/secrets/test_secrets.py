@@ -8,7 +8,8 @@ import time
 import pytest
 from secret_kinds import KINDS, LOOKALIKES
 
-from sovereign.guard.recognizers.secrets import SecretsRecognizer, entropy
+from sovereign.guard.recognizers.secrets import SecretsRecognizer, kinds, likely
+from sovereign.guard.recognizers.secrets.kinds import entropy
 
 RECOGNIZER = SecretsRecognizer()
 
@@ -31,6 +32,45 @@ def test_a_secret_of_each_kind_is_found_whole(kind: str) -> None:
 def test_what_only_looks_random_is_left_alone(name: str) -> None:
     """Hashes, lockfiles, images, public keys, placeholders and sentences about passwords."""
     assert [f.recognizer for f in RECOGNIZER.recognize(LOOKALIKES[name])] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "key sk-proj-aB3dE5gH7jK9mN1pQ3sT5vW7",
+        "AKIAIOSFODNN7EXAMPLE",
+        "xapp-1-A0B1C2-d3e4",
+        "nvapi-aB3dE5gH7jK9mN1pQ3sT",
+        "PMAK-0123456789abcdef01234567-0123456789abcdef0123456789abcdef01",
+        "sntrys_eyJpYXQiOjE2OTk5MDk5",
+        "r8_aB3dE5gH7jK9mN1pQ3sT",
+        "lin_api_aB3dE5gH7jK9mN1pQ3sT5vW7xY9zA1",
+        "pat_aB3dE5gH7jK9mN1pQ3sT5vW7xY9zA1",
+        "sqp_0123456789abcdef0123456789abcdef01234567",
+        "EAACEdEose0cBAaB3dE5gH7j",
+        "hf_aB3dE5gH7jK9mN1pQ3sT",
+    ],
+)
+def test_a_short_token_of_an_issuer_is_found(text: str) -> None:
+    """Issuers change the length of their tokens; the prefix is proof enough."""
+    value = text.rpartition(" ")[2]
+    assert value in {text[f.start : f.end] for f in RECOGNIZER.recognize(text)}
+
+
+def test_asking_for_hints_first_never_changes_what_is_found() -> None:
+    """Every kind's pattern on every text, against the recogniser that skips most of them."""
+    rng = random.Random("hints")
+    texts = [*LOOKALIKES.values(), *(KINDS[kind](rng)[0] for kind in KINDS for _ in range(3))]
+    texts += [text.replace(" ", "\n") for text in texts] + [text.swapcase() for text in texts]
+    for text in texts:
+        tried = {
+            (kind.name, *match.span())
+            for kind in kinds.KINDS
+            for match in kind.pattern.finditer(text)
+        }
+        for kind in kinds.KINDS:
+            hinted = kind in likely(text)
+            assert hinted or kind.name not in {name for name, _, _ in tried}, (kind.name, text)
 
 
 @pytest.mark.parametrize(

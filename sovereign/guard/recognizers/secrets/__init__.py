@@ -1,0 +1,72 @@
+"""Secrets: tokens by their issuer's prefix, characters and length; private keys; passwords in
+addresses, configuration, commands and prose. What is random but no secret stays quiet: hashes,
+UUIDs, lockfiles, images, public keys.
+
+Why not a library: docs/decisions/0005-own-rules-for-secrets.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+
+from sovereign.guard.recognizers.secrets.kinds import KINDS, LEAST, Kind
+from sovereign.types import Finding
+
+__all__ = ["SecretsRecognizer", "likely"]
+
+_CLOSING = ".,;:!?"
+
+
+def _by_hint(wanted: Callable[[Kind, str], bool]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    found: dict[str, list[int]] = {}
+    for i, kind in enumerate(KINDS):
+        for hint in kind.hints:
+            if wanted(kind, hint):
+                found.setdefault(hint, []).append(i)
+    return tuple((hint, tuple(kinds)) for hint, kinds in found.items())
+
+
+_ANYWHERE = _by_hint(lambda kind, hint: not kind.least)
+_IN_RUNS = _by_hint(lambda kind, hint: kind.least > 0 and hint == hint.lower())
+_EXACT = _by_hint(lambda kind, hint: kind.least > 0 and hint != hint.lower())
+"""Which kinds each hint stands for. Most texts have few long runs, so most hints cost nothing."""
+
+
+def likely(text: str) -> list[Kind]:
+    """The kinds that may stand in ``text``: no other's pattern matches anywhere in it."""
+    lowered = text.lower()
+    found = [kind for hint, kinds in _ANYWHERE if hint in lowered for kind in kinds]
+    runs = " ".join([run for run in text.split() if len(run) >= LEAST])
+    if runs:
+        folded = runs.lower()
+        found += [kind for hint, kinds in _IN_RUNS if hint in folded for kind in kinds]
+        found += [kind for hint, kinds in _EXACT if hint in runs for kind in kinds]
+    return [KINDS[i] for i in sorted(set(found))]
+
+
+class SecretsRecognizer:
+    """All kinds of this module; each finding names its kind."""
+
+    name = "secrets"
+
+    def __init__(self) -> None:
+        text = "\n".join(f"{k.name} {k.score} {k.pattern.pattern}" for k in KINDS)
+        self.build = hashlib.sha256(f"{text}\n1".encode()).hexdigest()
+
+    def __repr__(self) -> str:
+        return f"SecretsRecognizer({len(KINDS)} kinds)"
+
+    def recognize(self, text: str) -> Sequence[Finding]:
+        """The secrets in ``text``. Linear in its length."""
+        return list(self._found(text))
+
+    def _found(self, text: str) -> Iterator[Finding]:
+        for kind in likely(text):
+            group = "v" if "v" in kind.pattern.groupindex else 0
+            for match in kind.pattern.finditer(text):
+                start, end = match.span(group)
+                if group == "v":
+                    end -= len(match[group]) - len(match[group].rstrip(_CLOSING))
+                if start < end and (kind.check is None or kind.check(text[start:end])):
+                    yield Finding((), start, end, "SECRET", kind.score, f"secrets:{kind.name}")
