@@ -19,11 +19,13 @@ from sovereign.types import Destination
 __all__ = [
     "AuditConfig",
     "Config",
+    "DocumentsConfig",
     "GatewayConfig",
     "GuardConfig",
     "KeysConfig",
     "ModelConfig",
     "PolicyConfig",
+    "Role",
     "UpstreamConfig",
     "WeightsConfig",
     "load_config",
@@ -72,6 +74,7 @@ Words = Annotated[
 Paths = Annotated[
     tuple[FilePath, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
 ]
+Role = Literal["chat", "completions", "embeddings", "images", "transcriptions", "speech"]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -119,6 +122,52 @@ class GuardConfig(StrictModel):
     max_leaves: int = Field(200_000, gt=0, description="a body with more leaves is refused")
 
 
+def _host(name: str) -> str:
+    if not re.fullmatch(r"\*|(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*", name):
+        raise ValueError('must be a host such as "cdn.example.org", "*.example.org", or "*"')
+    return name
+
+
+Hosts = Annotated[
+    tuple[Annotated[str, AfterValidator(_host)], ...],
+    BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
+]
+
+
+class DocumentsConfig(StrictModel):
+    """``[documents]``: how pictures, files and audio are read, and within which bounds. Each bound
+    is for one document and everything inside it; what passes one cannot be read."""
+
+    ocr: Literal["rapidocr", "tesseract", "none"] = Field(
+        "rapidocr", description="who reads pictures; without its package none can be read"
+    )
+    redact: bool = Field(
+        False, description="black out what a picture may not show, instead of refusing it"
+    )
+    transcriber: HttpUrl | None = Field(
+        None,
+        description='who reads audio: a server inside, such as "http://10.0.0.7:9000/v1"',
+    )
+    transcriber_model: str = Field("whisper-1", description="the model it is asked for")
+    transcriber_key_env: EnvName | None = Field(
+        None, description="the environment variable that holds its key"
+    )
+    url_hosts: Hosts = Field(
+        (), description="hosts that a request may have the model fetch from; others are refused"
+    )
+    tokenizers: dict[str, FilePath] = Field(
+        {}, description="tokenizer.json by model or pattern, to read prompts that are token ids"
+    )
+    processes: int = Field(1, gt=0, le=64, description="documents read at the same time")
+    seconds: Seconds = Field(60.0, description="one document, waiting included")
+    memory: int = Field(3_000_000_000, gt=100_000_000, description="bytes, of one reading process")
+    max_pages: int = Field(50, gt=0, description="pages of a PDF")
+    max_pixels: int = Field(40_000_000, gt=0, description="of one picture")
+    max_unpacked: int = Field(100_000_000, gt=0, description="bytes that come out of containers")
+    max_members: int = Field(2000, gt=0, description="files in containers")
+    max_depth: int = Field(3, gt=0, le=16, description="documents in documents")
+
+
 class UpstreamConfig(StrictModel):
     """``[upstream.NAME]``: a destination that is reached by URL."""
 
@@ -155,6 +204,15 @@ class GatewayConfig(StrictModel):
     port: int = Field(8080, ge=0, le=65535, description="the port to listen at; 0 takes a free one")
     local_model: str | None = Field(
         None, description="the model that answers requests the policy keeps local"
+    )
+    local_models: dict[Role, str] = Field(
+        {},
+        description='[gateway.local_models] embeddings = "NAME": who answers instead of '
+        "local_model, by what is asked for",
+    )
+    kept_file: FilePath = Field(
+        Path(".sovereign/kept.sqlite"),
+        description="keyed hashes of conversations that were kept inside, so that they stay there",
     )
     max_concurrent: int = Field(256, gt=0, description="more requests at once are told to retry")
 
@@ -199,6 +257,7 @@ class Config(StrictModel):
 
     policy: PolicyConfig = Field(description='[policy] with preset = "hipaa", for example')
     guard: GuardConfig = GuardConfig()
+    documents: DocumentsConfig = DocumentsConfig()
     upstream: dict[Name, UpstreamConfig] = Field({}, description="[upstream.NAME] tables")
     models: dict[Name, ModelConfig] = Field({}, description="[models.NAME] tables")
     gateway: GatewayConfig = GatewayConfig()
@@ -213,12 +272,15 @@ class Config(StrictModel):
         both = self.upstream.keys() & self.models.keys()
         if both:
             raise ValueError(f"{min(both)!r} is both an upstream and a model; names must differ")
-        fallback = self.gateway.local_model
-        if fallback is not None and fallback not in self.local_names():
-            there = ", ".join(self.local_names()) or "none"
-            raise ValueError(
-                f"gateway.local_model {fallback!r} is not a local model; there are: {there}"
-            )
+        named = {f"local_models.{role}": name for role, name in self.gateway.local_models.items()}
+        if self.gateway.local_model is not None:
+            named["local_model"] = self.gateway.local_model
+        for field, fallback in named.items():
+            if fallback not in self.local_names():
+                there = ", ".join(self.local_names()) or "none"
+                raise ValueError(
+                    f"gateway.{field} {fallback!r} is not a local model; there are: {there}"
+                )
         return self
 
     @property

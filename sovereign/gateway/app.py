@@ -17,6 +17,7 @@ from starlette.routing import Route
 from sovereign.audit.tokens import read_token_key
 from sovereign.config import Config
 from sovereign.gateway.clear import Clearance
+from sovereign.gateway.kept import Kept
 from sovereign.gateway.keys import KeyRing
 from sovereign.gateway.metrics import Metrics
 from sovereign.gateway.ready import Engine, Readiness
@@ -43,9 +44,10 @@ def create_app(
     pool = Pool()
     workers = Workers(config.gateway.max_concurrent)
     recorder = Recorder(log, metrics, guard.build)
+    kept = Kept(config.resolve(config.gateway.kept_file), guard.derived_key("kept"))
     road = Road(
         keys=KeyRing(config.resolve(config.keys.file)),
-        clearance=Clearance(guard, upstreams, config.gateway.local_model, read_token_key(config)),
+        clearance=Clearance(guard, upstreams, config.gateway, kept, read_token_key(config)),
         upstreams=upstreams,
         recorder=recorder,
         workers=workers,
@@ -76,6 +78,7 @@ def create_app(
         finally:
             await pool.close()
             workers.close()
+            kept.close()
 
     return Starlette(
         routes=[

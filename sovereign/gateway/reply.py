@@ -13,7 +13,7 @@ from collections.abc import Callable
 import aiohttp
 
 from sovereign.errors import UpstreamFailed
-from sovereign.gateway import sse, translate
+from sovereign.gateway import sse
 from sovereign.gateway.asked import Asked, ClientGone, Send, respond
 from sovereign.gateway.clear import Cleared
 from sovereign.gateway.upstreams import Answer, Pool
@@ -58,7 +58,7 @@ async def _whole(asked: Asked, cleared: Cleared, answer: Answer, send: Send, end
 
     def restored() -> JSON:
         body = cleared.restorer.tree(_parse(raw, cleared), cleared.shape.name)
-        return translate.reply_back(body, asked.id) if cleared.translated else body
+        return cleared.translation.reply(body, asked.id) if cleared.translation else body
 
     body = restored() if len(raw) < ON_LOOP else await asyncio.to_thread(restored)
     ended(asked, "ok", 200)
@@ -106,7 +106,7 @@ class _Streamed:
         self._send = send
         self._ended = ended
         self._events = cleared.restorer.events(cleared.shape.name)
-        self._translator = translate.EventTranslator(asked.id) if cleared.translated else None
+        self._translator = cleared.translation.events(asked.id) if cleared.translation else None
         self._complete = False
         self._ready = b""
 

@@ -4,19 +4,25 @@ transform. It sends nothing; whoever sends checks the outgoing bytes with the in
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sovereign.config import Config
-from sovereign.errors import ConfigError, RecognizerFailed
+from sovereign.errors import ConfigError, RecognizerFailed, TooLarge, Unreadable
 from sovereign.guard import body as bodies
-from sovereign.guard import opaque, residual, resolve, shapes, views
+from sovereign.guard import form, opaque, residual, resolve, shapes, views
 from sovereign.guard.body import Limits
+from sovereign.guard.carried import Carried
+from sovereign.guard.documents import Documents
+from sovereign.guard.documents.configured import documents_from
 from sovereign.guard.restore import Restorer
 from sovereign.guard.scan import Deadline, Scanner
 from sovereign.guard.surrogates import Style, Surrogates
+from sovereign.guard.tokens import Tokenizers
 from sovereign.guard.transform import Transformed, transform, value_of
 from sovereign.policy import Policy, decide, load_policy
 from sovereign.types import JSON, Action, Destination, Finding, Recognizer, Verdict
@@ -49,20 +55,30 @@ class Inspection:
     body: JSON
     values: tuple[tuple[str, str], ...] = field(compare=False)
     _held: residual.Held = field(compare=False)
+    boundary: str | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         action, count = self.verdict.action.verb, len(self.findings)
         return f"Inspection({action} at {self.verdict.destination.name}, {count} findings)"
 
+    @property
+    def content_type(self) -> str:
+        """Of the bytes to send."""
+        if self.boundary is not None:
+            return f"multipart/form-data; boundary={self.boundary}"
+        return "application/json"
+
     def encode(self) -> bytes:
-        """The bytes to send: compact UTF-8 JSON of the transformed body."""
+        """The bytes to send: the transformed body as compact UTF-8 JSON, or as the form it was."""
+        if self.boundary is not None:
+            return form.encode(self.body, self.boundary)
         return bodies.encode(self.body)
 
     def check_residual(
         self, *, raw: bytes, url: str = "", headers: Mapping[str, str] | None = None
     ) -> None:
         """Raises :class:`ResidualFound` if a held-back value is in what is about to leave."""
-        self._held.check(raw=raw, url=url, headers=headers or {})
+        self._held.check(raw=raw, url=url, headers=headers or {}, content_type=self.content_type)
 
 
 class Guard:
@@ -76,9 +92,13 @@ class Guard:
         key: bytes,
         limits: Limits | None = None,
         style: Style = "tags",
+        documents: Documents | None = None,
+        url_hosts: Sequence[str] = (),
+        tokenizers: Mapping[str, Path] | None = None,
     ) -> None:
-        """``key``: at least 16 random bytes, for the surrogates; ``style``: what these look
-        like."""
+        """``key``: at least 16 random bytes, for the surrogates; ``style``: what these look like.
+        ``documents`` reads what is no text; ``url_hosts`` may be named as content to fetch;
+        ``tokenizers`` are files by model."""
         if len(key) < MIN_KEY:
             raise ConfigError(f"the surrogate key is shorter than {MIN_KEY} bytes")
         self.policy = policy
@@ -88,6 +108,9 @@ class Guard:
         self._key = key
         self._in_force: _InForce | None = None
         self.scanner = Scanner(recognizers, cache_key=hashlib.sha256(key).digest())
+        self.documents = documents or Documents()
+        self._hosts = opaque.Hosts(url_hosts)
+        self._tokens = Tokenizers(tokenizers or {})
 
     def __repr__(self) -> str:
         return f"Guard(policy={self.policy.name}, build={self.build[:12]})"
@@ -114,31 +137,69 @@ class Guard:
             deadline_s=settings.deadline_s,
         )
         found = recognizers(settings, folder=config.resolve(Path()), policy=policy)
-        return cls(policy, found, key=key, limits=limits, style=settings.surrogates)
+        return cls(
+            policy,
+            found,
+            key=key,
+            limits=limits,
+            style=settings.surrogates,
+            documents=documents_from(config.documents),
+            url_hosts=config.documents.url_hosts,
+            tokenizers={m: config.resolve(f) for m, f in config.documents.tokenizers.items()},
+        )
 
     def read(
         self, raw: bytes, *, content_encoding: str | None = None, content_type: str | None = None
     ) -> JSON:
-        """``raw`` as one strict JSON value. Raises :class:`Unreadable` or :class:`TooLarge`."""
+        """``raw`` as one strict JSON value or form. Raises :class:`Unreadable` or
+        :class:`TooLarge`."""
+        if content_type is not None and form.is_form(content_type):
+            if len(raw) > self.limits.max_body_bytes:
+                raise TooLarge(f"the body is over {self.limits.max_body_bytes} bytes")
+            if (content_encoding or "identity").strip().lower() != "identity":
+                raise Unreadable("the body is compressed", hint="send it without content-encoding")
+            return form.read(raw, content_type)
         return bodies.read(
             raw, self.limits, content_encoding=content_encoding, content_type=content_type
         )
 
     def inspect(
-        self, body: JSON, *, to: Destination, shape: str | None = None, tenant: str = "default"
+        self,
+        body: JSON,
+        *,
+        to: Destination,
+        shape: str | None = None,
+        tenant: str = "default",
+        held: Callable[[str], bool] | None = None,
     ) -> Inspection:
         """The one road. Blocking and CPU-bound: call it in a thread.
 
         Raises :class:`Unreadable`, :class:`TooLarge` or :class:`RecognizerFailed`; then nothing may
-        leave. ``shape`` names the endpoint, and with it what is structure.
+        leave. ``shape`` names the endpoint, and with it what is structure. ``held`` knows the ids
+        of what this caller left at ``to`` before.
         """
         known = shapes.SHAPES[shape] if shape is not None else None
+        is_form = isinstance(body, form.Form)
         policy, digest = self._rules(tenant)
-        deadline = Deadline(self.limits.deadline_s)
         leaves = bodies.leaves(body, self.limits)
         free = [leaf for leaf in leaves if known is None or not known.structural(leaf)]
-        unread = opaque.found(body, free, known)
+        seen = opaque.found(body, free, known, hosts=self._hosts, held=held)
+        carried: Carried | None = None
+        if seen.special:
+            body, carried = self._special(body, seen, known, to, policy)
+            leaves = bodies.leaves(body, self.limits)
+            free = [
+                leaf
+                for leaf in leaves
+                if leaf.path not in seen.kept and (known is None or not known.structural(leaf))
+            ]
+        unread = seen.unread
         reads = [views.of_leaf(leaf) for leaf in free]
+        first = len(free)
+        if carried is not None:
+            free, reads = free + carried.leaves, reads + carried.readings
+            unread += carried.unread
+        deadline = Deadline(self.limits.deadline_s)
         hits = self.scanner.scan(free, reads, deadline)
         chosen = resolve.resolve(free, reads, hits, _acts(policy, to), policy.counts)
         floor = policy.escalated([hit.finding for hit in chosen], to)
@@ -147,17 +208,57 @@ class Guard:
         unread += opaque.blobs(free, chosen)
         given = [hit.finding for hit in chosen]
         verdict = decide(policy, given, to, floor, digest=digest)
-        verdict = opaque.judge(verdict, unread, policy, to)
-        surrogates = Surrogates(self._key, tenant, [leaf.text for leaf in leaves], self.style)
+        texts = [leaf.text for leaf in chain(leaves, carried.leaves if carried else ())]
+        surrogates = Surrogates(self._key, tenant, texts, self.style)
         done: Transformed = transform(body, free, chosen, verdict.actions, surrogates)
+        out = done.body
+        if carried is not None and not unread:
+            if verdict.action < Action.LOCAL:
+                unread += carried.change(done, chosen, verdict.actions, first)
+            out = carried.put_back(out)
+        verdict = opaque.judge(verdict, unread, policy, to)
         return Inspection(
             verdict=verdict,
             findings=tuple(hit.finding for hit in chosen),
             restorer=Restorer(surrogates.tags, surrogates.words),
-            body=done.body,
+            body=out,
             values=tuple((h.finding.entity, value_of(free[h.leaf], h)) for h in chosen),
-            _held=residual.Held(done.values, done.placeholders, known, self.limits),
+            _held=residual.Held(
+                done.values,
+                done.placeholders,
+                known,
+                self.limits,
+                carried.outgoing() if carried else None,
+            ),
+            boundary=form.new_boundary() if is_form else None,
         )
+
+    def derived_key(self, purpose: str) -> bytes:
+        """32 bytes that nobody without the guard's key can tell, of their own for each purpose."""
+        return hmac.digest(self._key, b"sovereign/derived/v1\0" + purpose.encode(), "sha256")
+
+    def _special(
+        self,
+        body: JSON,
+        seen: opaque.Seen,
+        known: shapes.Shape | None,
+        to: Destination,
+        policy: Policy,
+    ) -> tuple[JSON, Carried | None]:
+        """What only few bodies hold: documents, token ids, content to be fetched."""
+        if to.side == "local":
+            opaque.keep_inside(seen)
+        if seen.token_ids and (to.side == "hosted" or _acts_at(policy, to)):
+            text = self._tokens.decoded(body, known.token_ids if known else frozenset())
+            if text is None:
+                seen.unread.append("token ids")
+            else:
+                body = text
+        if not seen.parcels:
+            return body, None
+        wanted = to.side == "hosted" or _acts_at(policy, to)
+        carried = Carried(body, seen, self.documents if wanted else None)
+        return carried.body, carried
 
     def canary(self) -> None:
         """Raises :class:`RecognizerFailed` unless the recognisers find what they must."""
@@ -217,6 +318,12 @@ def _acts(
         return action
 
     return acts
+
+
+def _acts_at(policy: Policy, to: Destination) -> bool:
+    """Whether ``policy`` keeps anything from a model inside."""
+    tables = (policy.local, policy.destination.get(to.name, {}))
+    return any(verb != "allow" for table in tables for verb in table.values())
 
 
 def build_digest(recognizers: Sequence[Recognizer]) -> str:

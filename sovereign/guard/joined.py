@@ -50,7 +50,7 @@ def pieces(leaves: Sequence[Leaf]) -> Iterator[Piece]:
     texts = [
         (i, leaf.text)
         for i, leaf in enumerate(leaves)
-        if leaf.kind != "key" and leaf.text and not looks_nested(leaf.text)
+        if leaf.kind not in ("key", "mark") and leaf.text and not looks_nested(leaf.text)
     ]
     chain: list[tuple[int, int, int]] = []  # leaf, start, length
     for (i, left), (j, right) in pairwise(texts):

@@ -108,7 +108,7 @@ class Scanner:
         if found.recognizer not in self._by_words:
             return True
         alone = found.start == 0 and found.end == len(text)
-        return leaf.kind != "number" and not (alone and found.entity in LABELLED)
+        return leaf.kind not in ("number", "mark") and not (alone and found.entity in LABELLED)
 
     def _credible_across(
         self, found: Finding, leaves: Sequence[Leaf], places: Sequence[tuple[int, int, int]]

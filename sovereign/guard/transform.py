@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sovereign.guard.body import Leaf, rebuild
+from sovereign.guard.documents.text import visible
 from sovereign.guard.scan import Hit
 from sovereign.guard.surrogates import Surrogates, mask
 from sovereign.types import JSON, Action, Finding, Path
@@ -18,11 +20,12 @@ __all__ = ["Transformed", "held_back", "transform", "value_of"]
 @dataclass(frozen=True, slots=True)
 class Transformed:
     """The body as it may leave, the values that were taken out with
-    their entities, and what stands in their place."""
+    their entities, what stands in their place, and the leaves that changed."""
 
     body: JSON
     values: Mapping[str, str]
     placeholders: frozenset[str]
+    replaced: Mapping[Path, str]
 
     def __repr__(self) -> str:
         return f"Transformed({len(self.values)} values)"
@@ -40,8 +43,12 @@ def held_back(action: Action) -> bool:
 
 
 def value_of(leaf: Leaf, hit: Hit) -> str:
-    """The value as a person would write it: JSON escapes of nested strings are undone."""
+    """The value as a person would write it: JSON escapes of nested strings are undone, and so are
+    the tags and entities of HTML."""
     text = leaf.text[hit.finding.start : hit.finding.end]
+    if hit.finding.view.startswith("html"):
+        shown = visible(text)
+        return html.unescape(shown[0] if shown else text)
     for _ in range(0 if hit.bare else hit.levels):
         try:
             text = json.loads(f'"{text}"', strict=False)
@@ -91,5 +98,8 @@ def transform(
             at = end
         replaced[leaf.path] = "".join([*parts, leaf.text[at:]])
     return Transformed(
-        rebuild(body, replaced) if replaced else body, values, frozenset(placeholders)
+        rebuild(body, replaced) if replaced else body,
+        values,
+        frozenset(placeholders),
+        replaced,
     )

@@ -193,8 +193,13 @@ def test_what_cannot_be_read_is_refused_or_kept_inside(make_guard: MakeGuard, wh
     done = make_guard(policy=kept).inspect(body, to=HOSTED, shape="openai.chat")
     assert done.verdict.action is Action.LOCAL
     assert done.verdict.entities["UNREADABLE"]["local"] >= 1
+    if "https://" in json.dumps(body):
+        with pytest.raises(Unreadable, match="host"):  # a model inside would fetch it
+            make_guard().inspect(body, to=INSIDE, shape="openai.chat")
+        return
     inside = make_guard().inspect(body, to=INSIDE, shape="openai.chat")
     assert inside.verdict.action is Action.ALLOW
+    assert inside.body == body
 
 
 @pytest.mark.parametrize("prompt", [[1, 2, 3], [[1, 2], [3]], ["a", [4]]])
