@@ -197,7 +197,7 @@ class Composer:
             out.add(v.key(), BIT["SECRET"])
         elif kind == "ph":
             out.add(v.phone(), BIT["PHONE"])
-        elif kind in ("ref", "last4", "ip"):
+        elif kind in ("last4", "ip"):
             out.add(v.filler(kind), UNSURE)
         else:
             out.add(v.filler(kind))

@@ -31,6 +31,8 @@ PATTERNS = (
     "M########", "HMO######", "W########", "MRN######", "H#######", "LN-######", "BA-####-####",
     "CV-20##-######", "#:##-cv-#####", "20##-CV-####", "##-cr-####", "S##-####", "DEV-####-AAAA",
     "SN-AA####AA", "SN########", "AA########AA", "A#A#A#A#A#", "######-AA-###", "AAAA-####-####",
+    "##AA#####", "##AAA####", "AAA####A", "A##A####", "##-AA-###", "AA/##/##", "#AA#-AAA-####", "(##)##############", "###############", "A#A#A-##A#A", "AAA##-#####", "##.####.#",
+    "AA.####.##", "#/####", "####-A", "AAA/####/##", "A ### ### ###", "## ### ### ###", "AAA######A", "#### ### ###", "A-##-####", "AA##-AA##-AA##", "####A####", "##A##",
 )  # fmt: skip
 DX = (
     "asthma", "hypertension", "type 2 diabetes", "lower back pain", "migraine", "atrial fibrillation",
@@ -98,7 +100,9 @@ class Values:
     def plate(self) -> str:
         return self.pattern(self.rng.choice((
             "AAA ###", "AAA-####", "#AAA###", "AA## AAA", "AA-###-AA", "A-AA ####", "#### AAA", "AA ### AA",
-            "AB-A ###", "AAA####", "##-AAA-#", "AA #####", "AAA #A##", "### AAA", "AAA#A##", "A ## AAA",
+            "AB-A ###", "AAA####", "##-AAA-#", "AA #####", "AAA #A##", "### AAA", "AAA#A##", "A ## AAA", "AA## AAA", "AA##AAA", "A### AAA", "A-AA ###", "AAA-AA ###",
+            "A-A ####", "AA-AA ##", "#### AA", "AA-##-##", "##-##-AA", "AA-### AA", "AA ###AA", "AAA ####", "#AAA ###", "AAA-###", "AA #### AA", "AA-####-A", "## A ####",
+            "AAA ## A#", "#AA####", "AA ## ###", "A ###", "AA ## AAA", "## AAA ##", "AA###AA", "AAA###A",
         )))  # fmt: skip
 
     def secret(self) -> str:
@@ -142,7 +146,16 @@ class Values:
         )))  # fmt: skip
 
     def user(self, p: Person) -> str:
+        """How somebody is known to a system or to a forum: after a name, or after nothing."""
         r = self.rng
+        if r.random() < 0.22:
+            a, b = r.choice(self.names.words).lower(), r.choice(self.names.words).lower()
+            m = r.choice(self.names.any_first).lower()
+            m = "".join(c for c in m if c.isalnum()) or "m"
+            return r.choice((
+                f"{a}_{b}", f"{a}{b}", f"{a}.{b}{r.randint(1, 99)}", f"{a.title()}{b.title()}", f"{a}-{b}", f"its{m}", f"{a}{r.randint(1, 9999)}", f"{m}_{a}", f"{a}{m}{r.randint(1, 99)}",
+                f"xX{a}Xx", f"{m[:3]}{r.randint(10, 999)}", f"adm-{m}", f"{m}.ext", f"svc_{a}", f"{m}_{r.choice('abcdefgh')}", f"_{m}_", f"{m}{m[-1] * 2}", f"{a}_of_{b}", f"not{m}", f"{m}.{a}.{r.randint(1, 99)}",
+            ))  # fmt: skip
         f = "".join(c for c in p.first.lower() if c.isalnum()) or "u"
         s = "".join(c for c in p.last.lower() if c.isalnum()) or "x"
         n = str(r.randint(1, 2010))
