@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import zlib
 from array import array
@@ -56,20 +57,11 @@ class Sources:
     """All that texts are made from. Without the carriers of :func:`held_out`."""
 
     def __init__(self, data: Path, rng: random.Random, *, test: bool = False) -> None:
-        import json
-
         self.values = Values(data / "gazetteers", rng)
         self.neutral = Neutral(self.values, rng, HERE / "neutral.txt")
         self.composer = Composer(self.values, self.neutral, rng, HERE / "labels.txt")
-        shared = json.loads((data / "carriers" / "carriers.json").read_text(encoding="utf-8"))
         self.frames = carriers(HERE / "frames.txt")
-        every = [(lang, c, True) for file in _files(PROSE) for lang, c in carriers(file)]
-        every += [("en", c, False) for c in shared["en"]]
-        every += [(_guess(c), c, False) for c in shared["other"]]
-        negative = [(lang, c, True) for file in _files(PLAIN) for lang, c in carriers(file)]
-        negative += [("en", c, False) for c in shared["negative"]]
-        self.carriers = [x for x in every if held_out(x[1]) == test]
-        self.negative = [x for x in negative if held_out(x[1]) == test]
+        self.read_carriers(data, test=test)
         self.real: list[Sample] = []
         self.keys, self.masks = np.zeros(0, np.uint32), np.zeros(0, np.uint16)
         if not test:
@@ -78,11 +70,28 @@ class Sources:
             for s in self.real:
                 lower.update({w for w in s.text.split() if w.isalpha() and w.islower()})
             words = {fold(w) for w, n in lower.items() if n >= 4}
+            listed = {fold(n) for n in self.values.names.any_first + self.values.names.any_last}
             common = sorted(
                 w for w, n in lower.items() if n >= 15 and w.isascii() and 3 < len(w) < 11
             )
             self.values.names.words = [w.title() for w in common]
+            self.neutral.words = sorted(
+                w.title()
+                for w, n in lower.items()
+                if n >= 3 and 3 < len(w) < 16 and w.isascii() and fold(w) not in listed
+            )
             self.keys, self.masks = gazetteer(data / "gazetteers", words)
+
+    def read_carriers(self, data: Path, *, test: bool) -> None:
+        """Those to measure on if ``test``, else those to learn from."""
+        shared = json.loads((data / "carriers" / "carriers.json").read_text(encoding="utf-8"))
+        every = [(lang, c, True) for file in _files(PROSE) for lang, c in carriers(file)]
+        every += [("en", c, False) for c in shared["en"]]
+        every += [(_guess(c), c, False) for c in shared["other"]]
+        negative = [(lang, c, True) for file in _files(PLAIN) for lang, c in carriers(file)]
+        negative += [("en", c, False) for c in shared["negative"]]
+        self.carriers = [x for x in every if held_out(x[1]) == test]
+        self.negative = [x for x in negative if held_out(x[1]) == test]
 
     def text(self, rng: random.Random) -> Text:
         """A generated text."""

@@ -30,7 +30,7 @@ O = BIT["O"]  # noqa: E741
 UNSURE = O | BIT["ID"]
 SLOT = re.compile(r"\{(last4|[LK]|[a-z]+)(\d*)\}")
 KINDS = ("id", "ref", "neutral", "phone", "user", "pw", "key", "email", "dob", "name", "street")
-KIND_WEIGHTS = (60, 8, 17, 3, 4, 2, 2, 2, 1, 1, 1)
+KIND_WEIGHTS = (58, 8, 17, 3, 4, 4, 3, 2, 1, 1, 1)
 """What a sentence's label may be about, and how often."""
 PUT_TOGETHER = ("id", "ref", "neutral")
 PERSONAL = {"n", "f", "l", "m", "i", "lf", "li", "in", "t", "tt", "u", "e"}

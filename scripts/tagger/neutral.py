@@ -29,6 +29,7 @@ class Neutral:
 
     def __init__(self, values: Values, rng: random.Random, file: Path) -> None:
         self.v, self.rng = values, rng
+        self.words = ["Roof"]  # words that nobody is called; see Sources
         self.ordinary = Ordinary(rng, file.with_name("ordinary.txt")).text
         self.w = {
             kind: words.split(";")
@@ -38,7 +39,7 @@ class Neutral:
         }  # fmt: skip
         self.makers = (
             self.labelled, self.labelled, self.measures, self.measures, self.eponyms, self.goods, self.lists, self.numbers, self.settings, self.statement,
-            self.formats, self.eponyms, self.letters, self.constants, self.titles, self.titles, self.identifiers, self.identifiers, *(self.ordinary for _ in range(7)),
+            self.formats, self.eponyms, self.letters, self.small_talk, self.small_talk, self.small_talk, self.constants, self.titles, self.titles, self.identifiers, self.identifiers, *(self.ordinary for _ in range(7)),
         )  # fmt: skip
 
     def text(self) -> Text:
@@ -47,9 +48,17 @@ class Neutral:
         t.add(self.rng.choice(self.makers)())
         return t
 
+    def _words(self) -> list[str]:
+        return self.words if self.rng.random() < 0.5 else self.v.names.words
+
     def holder(self) -> str:
         """What stands where a value was taken out or not yet put in."""
-        return self.rng.choice(self.w["holder"])
+        r = self.rng
+        if r.random() < 0.7:
+            return r.choice(self.w["holder"])
+        thing = r.choice(("key", "token", "password", "secret", "name", "id", "account", "user", "e-mail", "phone", "number", "API key", "client secret", "value"))
+        made = r.choice((f"your {thing}", f"your {thing} here", f"insert {thing}", f"my {thing}", f"put {thing} here", f"enter {thing}", f"{thing} goes here", f"<your {thing}>", f"some {thing}", f"{thing} here", f"replace me {thing}", f"sample {thing}"))
+        return r.choice((made, made.replace(" ", "-"), made.replace(" ", "_"), made.upper().replace(" ", "_"), made.title().replace(" ", "")))
 
     def code(self) -> str:
         """A code that looks as identifiers do: only the label tells."""
@@ -123,7 +132,7 @@ class Neutral:
 
     def constants(self) -> str:
         """Locales, encodings, flags and versions in programs."""
-        r, word = self.rng, self.v.names.words
+        r, word = self.rng, self._words()
 
         def name() -> str:
             a, b = r.choice(word).upper(), r.choice(word).upper()
@@ -175,9 +184,19 @@ class Neutral:
             )
         ).replace("{}", body)
 
+    def small_talk(self) -> str:
+        """Words that nobody is called, in a row and in any case, with numbers between."""
+        r = self.rng
+        words = [r.choice(self.words) for _ in range(r.randint(1, 14))]
+        case = r.choice((str.lower, str.lower, str.lower, str.title, str.capitalize))
+        said = r.choice((" ", " ", " ", ", ", " and ", " the ")).join(words)
+        tail = r.choice(("", "", ".", "!", "?", f" {self.v.filler('num')}", f" {self.v.filler('ver')}", f" by {self.v.filler('day')}", f" {self.v.filler('code')}"))
+        lead = r.choice(("", "", "", "the ", "about ", "no ", "um so ", "is ", "[info] ", "fix: ", "feat: ", "* ", "re ", f"{self.v.filler('time')} ", f"{self.v.filler('date')} "))
+        return lead + case(said) + tail
+
     def titles(self) -> str:
         """Headings, list items and cells of plain words: capitals alone make no name."""
-        r, words = self.rng, self.v.names.words
+        r, words = self.rng, self._words()
         case = r.choice((str.title, str.capitalize, str.capitalize, str.upper, str.lower))
         if r.random() < 0.15:
             words = self.w["slang"]
@@ -210,7 +229,7 @@ class Neutral:
 
     def identifiers(self) -> str:
         """Names of things in programs, made of plain words."""
-        r, words = self.rng, self.v.names.words
+        r, words = self.rng, self._words()
 
         def name() -> str:
             w = [r.choice(words).lower() for _ in range(r.choice((1, 1, 1, 2, 2, 3)))]

@@ -11,7 +11,7 @@ import pytest
 
 import sovereign.guard.recognizers as package
 from sovereign.errors import ConfigError
-from sovereign.guard.recognizers.tagger import ENTITIES, Tagger
+from sovereign.guard.recognizers.tagger import ENTITIES, Tagger, decode
 from sovereign.guard.recognizers.tagger.decode import NEAR, Span, kept
 from sovereign.guard.recognizers.tagger.net import LABELS, REACH, load, parse
 from sovereign.guard.recognizers.tagger.pinned import MODEL, MODEL_SHA256
@@ -227,6 +227,18 @@ def test_more_is_asked_for_in_programs_than_in_prose() -> None:
     span = Span(20, 28, "PERSON", 0.6)
     assert kept("and so we went with Margaret to the sea, all of us", [span]) == [span]
     assert kept("x = f(a[0], b[1]);  Margaret(y); z = {c: [d]}; }", [span]) == []
+
+
+def test_alone_a_listed_name_needs_less_and_a_common_word_more(tagger: Tagger) -> None:
+    """In short texts the network is unsure; what the gazetteer says of a word decides there."""
+
+    def stands(word: str, score: float) -> bool:
+        text = f"so it was {word} again on that day"
+        return bool(kept(text, [Span(10, 10 + len(word), "PERSON", score)], tagger._high))
+
+    assert stands("Margaret", decode.NAMED) and not stands("margaret", decode.NAMED)
+    assert not stands("Because", 0.8) and stands("Because", 0.95)
+    assert not stands("Zxqavirn", decode.NAMED) and stands("Zxqavirn", 0.6)
 
 
 def test_example_addresses_are_nobodys(tagger: Tagger) -> None:

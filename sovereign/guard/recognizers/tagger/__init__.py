@@ -13,11 +13,12 @@ from typing import Final
 
 import numpy as np
 
+from sovereign.guard.recognizers.tagger import decode
 from sovereign.guard.recognizers.tagger.columns import columns
 from sovereign.guard.recognizers.tagger.decode import Span, kept, stretches
-from sovereign.guard.recognizers.tagger.net import REACH, Floats, Net, load
+from sovereign.guard.recognizers.tagger.net import COMMON_WORD, NAME, REACH, Floats, Net, load
 from sovereign.guard.recognizers.tagger.pinned import MODEL, MODEL_SHA256
-from sovereign.guard.recognizers.tagger.tokens import pieces
+from sovereign.guard.recognizers.tagger.tokens import fold, pieces
 from sovereign.guard.recognizers.tagger.words import Words
 from sovereign.types import Finding
 
@@ -72,9 +73,20 @@ class Tagger:
         for p, starts, ends in self.read(text):
             likely += stretches(p, starts, ends)
         whole = _disjoint([t for s in _joined(likely) if (t := _trimmed(text, s)) is not None])
-        sure = [s for s in kept(text, whole) if not (_reserved(text, s) or _slight(text, s))]
+        sure = [s for s in kept(text, whole, self._high) if not (_reserved(text, s) or _slight(text, s))]
         extra = columns(text, sure)
         return _disjoint([*sure, *extra]) if extra else sure
+
+    def _high(self, text: str, s: Span) -> float:
+        """The score from which ``s`` needs nothing beside it. What the gazetteer says of a word is
+        known to the network, too; it follows it too little in short texts."""
+        high = decode.HIGH[s.label]
+        if s.label != "PERSON" or not decode.NAMED <= s.score < decode.COMMON:
+            return high
+        members = self._net.member([fold(word) for word in _WORDS.findall(text[s.start : s.end])])
+        if (members & NAME).any():
+            return decode.NAMED if text[s.start].isupper() else high
+        return decode.COMMON if len(members) and (members & COMMON_WORD).all() else high
 
     def read(self, text: str) -> Iterator[tuple[Floats, np.ndarray, np.ndarray]]:
         """Label probabilities, and where tokens start and end, piece by piece."""
@@ -122,6 +134,7 @@ def _slight(text: str, s: Span) -> bool:
 
 
 _WORD = re.compile(r"[^\W\d_]{3}")
+_WORDS = re.compile(r"[^\W\d_]+")
 _EXAMPLE = re.compile(
     r"[^\s@]*@(?:[\w-]+\.)*example(?:\.(?:com|org|net))?(?![\w.-]*\w)"
     r"|[^\s@]*@localhost|(?:no-?reply|do-?not-?reply)@"

@@ -8,15 +8,16 @@ documents and quiet in the others.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.guard.recognizers.tagger.net import LABELS
 
-__all__ = ["HIGH", "LOW", "NEAR", "Span", "kept", "stretches"]
+__all__ = ["COMMON", "HIGH", "LOW", "NAMED", "NEAR", "Span", "kept", "stretches"]
 
 NEAR = 300
 """Characters within which a sure span vouches for a likely one."""
@@ -32,6 +33,12 @@ HIGH: Mapping[str, float] = {
     "PHONE": 0.8, "EMAIL": 0.8, "ORG": 0.5, "LOC": 0.5,
 }  # fmt: skip
 """A span that reaches this needs nothing beside it."""
+
+NAMED: Final = 0.36
+"""The same for a capitalised word that is somebody's name in a gazetteer."""
+
+COMMON: Final = 0.9
+"""The same for words that running text writes small, and that are nobody's name there."""
 
 IN_CODE: Mapping[str, float] = {
     "PERSON": 0.92, "ADDRESS": 0.95, "USERNAME": 0.93, "ID": 0.9, "SECRET": 0.9,
@@ -90,10 +97,16 @@ def stretches(
         yield Span(start, end, LABELS[kind], likely)
 
 
-def kept(text: str, spans: Sequence[Span]) -> list[Span]:
+def _high(_text: str, s: Span) -> float:
+    return HIGH[s.label]
+
+
+def kept(
+    text: str, spans: Sequence[Span], high: Callable[[str, Span], float] = _high
+) -> list[Span]:
     """Those of ``text`` that are sure, and those that stand near a sure one. ``spans`` are in
-    order."""
-    certain = [_is_sure(text, s) for s in spans]
+    order; ``high`` is the score from which one is sure."""
+    certain = [_is_sure(text, s, high(text, s)) for s in spans]
     sure = np.array(
         [(s.start, s.end) for s, c in zip(spans, certain, strict=True) if c and _personal(s)],
         dtype=np.int64,
@@ -115,8 +128,8 @@ def _personal(s: Span) -> bool:
     return s.label not in _PLACES
 
 
-def _is_sure(text: str, s: Span) -> bool:
-    if s.score < HIGH[s.label]:
+def _is_sure(text: str, s: Span, high: float) -> bool:
+    if s.score < high:
         return False
     if s.score >= IN_CODE[s.label]:
         return True
