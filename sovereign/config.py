@@ -8,11 +8,19 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from sovereign import toml
+from sovereign.fields import EnvName, FilePath, HttpUrl, Name, Paths, Seconds, Words
+from sovereign.running import (
+    GatewayConfig,
+    KeysConfig,
+    LimitsConfig,
+    TelemetryConfig,
+    TlsConfig,
+    UpstreamConfig,
+)
 from sovereign.toml import StrictModel
 from sovereign.types import Destination
 
@@ -23,59 +31,15 @@ __all__ = [
     "GatewayConfig",
     "GuardConfig",
     "KeysConfig",
+    "LimitsConfig",
     "ModelConfig",
     "PolicyConfig",
-    "Role",
+    "TelemetryConfig",
+    "TlsConfig",
     "UpstreamConfig",
     "WeightsConfig",
     "load_config",
 ]
-
-FilePath = Annotated[Path, BeforeValidator(lambda v: Path(v) if isinstance(v, str) else v)]
-
-
-def _env_name(name: str) -> str:
-    if not name.replace("_", "").isalnum() or name[:1].isdigit():
-        raise ValueError("must be the name of an environment variable, not the secret itself")
-    return name
-
-
-def _http_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http:// or https:// URL")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("must hold no user, password, query or fragment")
-    return url.rstrip("/")
-
-
-def _name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-        raise ValueError("a name is letters, digits, '.', '_' and '-': it stands in the audit log")
-    return name
-
-
-def _model_pattern(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9*?\[\]._:/@-]{1,128}", name):
-        raise ValueError("a model is letters, digits and ._:/@- with * and ? as wildcards")
-    return name
-
-
-Name = Annotated[str, AfterValidator(_name)]
-EnvName = Annotated[str, AfterValidator(_env_name)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-Models = Annotated[
-    tuple[Annotated[str, AfterValidator(_model_pattern)], ...],
-    BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
-]
-Words = Annotated[
-    tuple[str, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
-]
-Paths = Annotated[
-    tuple[FilePath, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
-]
-Role = Literal["chat", "completions", "embeddings", "images", "transcriptions", "speech"]
-Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class PolicyConfig(StrictModel):
@@ -96,10 +60,15 @@ class GuardConfig(StrictModel):
 
     ner: str = Field(
         "tagger",
-        description='who finds names: "tagger" (ships with us), "spacy:PACKAGE", or "none"',
+        description='who finds names: "tagger" (ships with us), "spacy:PACKAGE", "engine:FILE" '
+        "(an NLP engine configuration of Presidio: spaCy, Stanza, transformers), or "
+        '"none"',
     )
     presidio: bool = Field(
         False, description="also run every pattern recogniser that presidio-analyzer ships"
+    )
+    presidio_registry: FilePath | None = Field(
+        None, description="a recogniser registry of presidio-analyzer (YAML) to load beside ours"
     )
     plugins: Words = Field((), description="entry points of sovereign.recognizers to load")
     surrogates: Literal["tags", "realistic"] = Field(
@@ -168,21 +137,6 @@ class DocumentsConfig(StrictModel):
     max_depth: int = Field(3, gt=0, le=16, description="documents in documents")
 
 
-class UpstreamConfig(StrictModel):
-    """``[upstream.NAME]``: a destination that is reached by URL."""
-
-    side: Literal["hosted", "local"] = Field(
-        description='"hosted": somebody else\'s machines; "local": inside your own fence'
-    )
-    wire: Literal["openai", "anthropic"] = Field("openai", description="what it speaks")
-    base_url: HttpUrl = Field(description='such as "https://api.openai.com/v1"')
-    api_key_env: EnvName | None = Field(
-        None, description="the environment variable that holds its key"
-    )
-    models: Models = Field(description='the models it serves, such as ["gpt-*", "o3"]')
-    timeout_s: Seconds = Field(120.0, description="from sending to the last byte of the answer")
-
-
 class ModelConfig(StrictModel):
     """``[models.NAME]``: a model that this toolkit runs, in a process of its own."""
 
@@ -195,32 +149,6 @@ class ModelConfig(StrictModel):
         2048, gt=0, description="tokens; a longer prompt is refused, never cut"
     )
     threads: int = Field(0, ge=0, description="CPU threads; 0 takes what is free")
-
-
-class GatewayConfig(StrictModel):
-    """``[gateway]``: where applications connect, and who answers what must stay inside."""
-
-    host: str = Field("127.0.0.1", description="the address to listen at")
-    port: int = Field(8080, ge=0, le=65535, description="the port to listen at; 0 takes a free one")
-    local_model: str | None = Field(
-        None, description="the model that answers requests the policy keeps local"
-    )
-    local_models: dict[Role, str] = Field(
-        {},
-        description='[gateway.local_models] embeddings = "NAME": who answers instead of '
-        "local_model, by what is asked for",
-    )
-    kept_file: FilePath = Field(
-        Path(".sovereign/kept.sqlite"),
-        description="keyed hashes of conversations that were kept inside, so that they stay there",
-    )
-    max_concurrent: int = Field(256, gt=0, description="more requests at once are told to retry")
-
-
-class KeysConfig(StrictModel):
-    """``[keys]``: who may come through the door. Only hashes are stored."""
-
-    file: FilePath = Field(Path(".sovereign/keys.json"), description="`sovereign keys` writes it")
 
 
 class AuditConfig(StrictModel):
@@ -242,6 +170,14 @@ class AuditConfig(StrictModel):
     patience_s: Seconds = Field(
         5.0, description="a request waits so long for a sequencer that is away, then is refused"
     )
+    otlp_endpoint: HttpUrl | None = Field(
+        None,
+        description="the only place that `sovereign audit export --push` may send to, such as"
+        ' "https://collector.internal/v1/logs"',
+    )
+    otlp_token_env: EnvName | None = Field(
+        None, description="the environment variable that holds the collector's bearer token"
+    )
     heartbeat_s: Seconds = Field(60.0, description="each source says so often that it lives")
 
 
@@ -261,7 +197,10 @@ class Config(StrictModel):
     upstream: dict[Name, UpstreamConfig] = Field({}, description="[upstream.NAME] tables")
     models: dict[Name, ModelConfig] = Field({}, description="[models.NAME] tables")
     gateway: GatewayConfig = GatewayConfig()
+    tls: TlsConfig | None = Field(None, description="[tls]: the listener's certificate")
     keys: KeysConfig = KeysConfig()
+    limits: LimitsConfig = LimitsConfig()
+    telemetry: TelemetryConfig | None = Field(None, description="[telemetry]: traces")
     audit: AuditConfig = AuditConfig()
     weights: WeightsConfig = WeightsConfig()
 
@@ -272,6 +211,13 @@ class Config(StrictModel):
         both = self.upstream.keys() & self.models.keys()
         if both:
             raise ValueError(f"{min(both)!r} is both an upstream and a model; names must differ")
+        if self.telemetry is not None:
+            inside = {d.name for d in self.destinations() if d.side == "local"}
+            unknown = set(self.telemetry.propagate_to) - inside
+            if unknown:  # a trace id can be a caller's: to a hosted API it would be unread text
+                raise ValueError(
+                    f"telemetry.propagate_to: {min(unknown)!r} is no local destination"
+                )
         named = {f"local_models.{role}": name for role, name in self.gateway.local_models.items()}
         if self.gateway.local_model is not None:
             named["local_model"] = self.gateway.local_model

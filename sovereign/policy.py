@@ -199,6 +199,15 @@ class Policy(Tables):
         """Whether some combination needs ``entity`` to be found."""
         return any(entity in c.flat() and c.verb != "allow" for c in self.combination)
 
+    def acts_on(self, entity: str) -> bool:
+        """Whether ``entity`` may be more than allowed somewhere outside, or is part of a
+        combination."""
+        tables = [t for own in (self, *self.team.values()) for t in own.destination.values()]
+        tables += [team.hosted for team in self.team.values()]
+        verbs = [table.get(entity, table.get(EVERYTHING_ELSE)) for table in tables]
+        verbs.append(self.hosted.get(entity, self.hosted.get(EVERYTHING_ELSE, "mask")))
+        return any(verb not in (None, "allow") for verb in verbs) or self.combines(entity)
+
     def digest(self) -> str:
         """SHA-256, in hex, of everything that decides; in every audit record."""
         deciding = self.model_dump(exclude={"summary", "extends"})

@@ -12,8 +12,9 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 from sovereign.audit.tokens import TokenKey
-from sovereign.config import GatewayConfig, Role
+from sovereign.config import GatewayConfig
 from sovereign.errors import Refused, UnknownModel, Unreadable, Unsupported
+from sovereign.fields import Role
 from sovereign.gateway.asked import Asked
 from sovereign.gateway.kept import Kept, turns
 from sovereign.gateway.translate import TRANSLATIONS, Translation
@@ -103,6 +104,7 @@ class Clearance:
         model, stream = _envelope(body)
         route = self._upstreams.route(model)
         asked.model, asked.destination = route.recorded, route.upstream.destination
+        asked.named = route.model
         asked.key.require(model)
         self._clear_name(route, asked.key.team)
 
@@ -115,7 +117,7 @@ class Clearance:
         rerouted = verdict.action is Action.LOCAL and verdict.destination.side == "hosted"
         if rerouted:
             route = self._fallback(shape)
-            asked.destination = route.upstream.destination
+            asked.destination, asked.named = route.upstream.destination, route.model
             form, sent_as = _fit(asked.path, shape, route.upstream, {**body, "model": route.model})
             inspection = self._inspect(form, sent_as, route, asked)
         if inspection.verdict.action is Action.BLOCK:
@@ -125,6 +127,7 @@ class Clearance:
                 hint=f"found: {_kinds(inspection.verdict)}; `sovereign check` shows the policy",
             )
 
+        asked.key.require_destination(route.upstream.destination.name)
         out = inspection.encode()
         path = CHAT_PATH if sent_as is not shape else asked.path
         url = route.upstream.url(path)

@@ -83,12 +83,16 @@ class Carried:
                 unread.append("a document with something in it that is to be held back")
         return unread
 
-    def put_back(self, body: JSON) -> JSON:
-        """``body`` with each document as it may leave."""
+    def put_back(self, body: JSON, *, inside: bool) -> JSON:
+        """``body`` with each document as it may leave; ``inside``, one that cannot be read as it
+        came."""
         replaced: dict[Path, str] = {}
         uploads: dict[Path, bytes] = {}
         written: dict[Path, list[str]] = defaultdict(list)
-        for parcel, clean in zip(self._parcels, self._clean(), strict=True):
+        unread = [inside and bool(document.unread) for document in self.documents]
+        for at, (parcel, clean) in enumerate(zip(self._parcels, self._clean(), strict=True)):
+            if unread and unread[at]:
+                clean = parcel.data
             if parcel.payload:
                 written[parcel.path].append(self._letters(parcel, clean))
             else:

@@ -212,10 +212,10 @@ class Guard:
         surrogates = Surrogates(self._key, tenant, texts, self.style)
         done: Transformed = transform(body, free, chosen, verdict.actions, surrogates)
         out = done.body
-        if carried is not None and not unread:
-            if verdict.action < Action.LOCAL:
+        if carried is not None and (to.side == "local" or not unread):
+            if verdict.action < Action.LOCAL and not unread:
                 unread += carried.change(done, chosen, verdict.actions, first)
-            out = carried.put_back(out)
+            out = carried.put_back(out, inside=to.side == "local")
         verdict = opaque.judge(verdict, unread, policy, to)
         return Inspection(
             verdict=verdict,

@@ -63,6 +63,11 @@ class Scanner:
         self._by_words = frozenset(r.name for r in recognizers if getattr(r, "by_words", False))
         self._cache = Cache(cache_key)
 
+    @property
+    def cache_counts(self) -> tuple[int, int]:
+        """Texts that were seen before, and that were not."""
+        return self._cache.hits, self._cache.misses
+
     def scan(
         self,
         leaves: Sequence[Leaf],

@@ -14,8 +14,9 @@ from sovereign.errors import UpstreamFailed
 from sovereign.gateway import reply
 from sovereign.gateway.asked import Asked, ClientGone
 from sovereign.gateway.clear import Cleared
+from sovereign.gateway.pool import Answer
 from sovereign.gateway.translate import TRANSLATIONS
-from sovereign.gateway.upstreams import Answer, Upstream
+from sovereign.gateway.upstreams import Upstream
 from sovereign.guard import Restorer
 from sovereign.guard.shapes import SHAPES
 from sovereign.types import Action, Destination, Verdict

@@ -313,3 +313,20 @@ def test_local_and_block_are_refused_by_the_transport(make_guard: MakeGuard) -> 
     client = make_guard(policy=policy).http_client(HOSTED)
     with pytest.raises(Refused):
         client.post("http://127.0.0.1:9/v1/chat/completions", json=chat("Ada Zorblatt"))
+
+
+def test_what_cannot_be_read_goes_inside_as_it_came() -> None:
+    """Also under a policy that holds something back from models inside: an emptied picture would
+    be an answer to another question."""
+    policy = Policy(
+        name="ours", unreadable="local", hosted={"PERSON": "mask"}, local={"PIN": "block"}
+    )
+    guard = Guard(policy, [], key=b"k" * 32)
+    url = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"
+    part = {"type": "image_url", "image_url": {"url": url}}
+    body = {"model": "m", "messages": [{"role": "user", "content": [part]}]}
+    out = guard.inspect(body, to=HOSTED, shape="openai.chat")
+    assert out.verdict.action is Action.LOCAL
+    inside = guard.inspect(body, to=Destination("clinic", "local"), shape="openai.chat")
+    assert inside.verdict.action is Action.ALLOW
+    assert inside.body == body
