@@ -22,7 +22,6 @@ import torch
 from tagger.batches import Lexicon, Sources, batches, epoch
 from tagger.network import Tagger, export
 
-
 AVERAGED = 0.75
 """The share of the steps after which weights count into the mean that is exported."""
 
@@ -93,7 +92,12 @@ def main() -> None:
             seen += (float(loss.detach()) - seen) / min(k + 1, 300)
             if k % 250 == 249:
                 say(f"step {done}/{total}  loss {seen:.4f}")
-        export(mean.of(model), sources, args.out, {"seed": args.seed, "epochs": args.epochs, "steps": done})
+        export(
+            mean.of(model),
+            sources,
+            args.out,
+            {"seed": args.seed, "epochs": args.epochs, "steps": done},
+        )
     raw = args.out.read_bytes()
     say(f"{args.out}: {len(raw)} bytes")
     print(f'MODEL_SHA256: Final = "{hashlib.sha256(raw).hexdigest()}"')

@@ -75,7 +75,7 @@ class Sources:
                 w for w, n in lower.items() if n >= 15 and w.isascii() and 3 < len(w) < 11
             )
             self.values.names.words = [w.title() for w in common]
-            self.neutral.words = sorted(
+            self.neutral.like.words = sorted(
                 w.title()
                 for w, n in lower.items()
                 if n >= 3 and 3 < len(w) < 16 and w.isascii() and fold(w) not in listed

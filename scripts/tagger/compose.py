@@ -108,11 +108,30 @@ class Composer:
     def _spelled(self, out: Text, name: str) -> None:
         """A name said letter by letter after it."""
         r = self.rng
-        out.add(r.choice((", that's ", ", spelled ", " (", ", ", " - ", " spelled ", " thats ", " yes ", " so ")))
+        out.add(
+            r.choice(
+                (
+                    ", that's ",
+                    ", spelled ",
+                    " (",
+                    ", ",
+                    " - ",
+                    " spelled ",
+                    " thats ",
+                    " yes ",
+                    " so ",
+                )
+            )
+        )
         letters = [c for c in r.choice((name.upper(), name.lower(), name)) if c.isalpha()]
         mark = r.choice(("-", "-", " ", " ", ". ", ", ", " dash "))
         if r.random() < 0.2:
-            letters = [f"{c} {r.choice(('as in', 'for', 'like'))} {r.choice(self.v.names.any_first).lower()}" if r.random() < 0.4 else c for c in letters]
+            letters = [
+                f"{c} {r.choice(('as in', 'for', 'like'))} {r.choice(self.v.names.any_first).lower()}"
+                if r.random() < 0.4
+                else c
+                for c in letters
+            ]
         out.add(mark.join(letters), BIT["PERSON"])
 
     def slot(self, out: Text, kind: str, p: Person | None, firm: bool, caps: bool = False) -> None:

@@ -26,7 +26,11 @@ class Fields:
         for line in file.read_text(encoding="utf-8").splitlines():
             if line and not line.startswith("#"):
                 lang, kind, names = line.split("|", 2)
-                into = self.parts if kind in ("head", "thing", "paper", "tail", "key", "of") else self.listed
+                into = (
+                    self.parts
+                    if kind in ("head", "thing", "paper", "tail", "key", "of")
+                    else self.listed
+                )
                 into[lang][kind] = names.split(";")
 
     def label(self, lang: str, kind: str) -> str:
@@ -50,9 +54,49 @@ class Fields:
         short = {k: v.split(",") for k, _, v in (x.partition("=") for x in parts["key"])}
         words = [r.choice(short[w]) if w in short and r.random() < 0.55 else w for w in words]
         if r.random() < 0.12:
-            words.insert(0, r.choice(("from", "to", "src", "dst", "old", "new", "primary", "debit", "credit", "payer", "payee", "linked", "parent", "current", "holder", "x", "my")))
+            words.insert(
+                0,
+                r.choice(
+                    (
+                        "from",
+                        "to",
+                        "src",
+                        "dst",
+                        "old",
+                        "new",
+                        "primary",
+                        "debit",
+                        "credit",
+                        "payer",
+                        "payee",
+                        "linked",
+                        "parent",
+                        "current",
+                        "holder",
+                        "x",
+                        "my",
+                    )
+                ),
+            )
         if r.random() < 0.85:
-            words.append(r.choice(("id", "no", "num", "number", "nbr", "nr", "code", "ref", "key", "identifier", "id", "no")))
+            words.append(
+                r.choice(
+                    (
+                        "id",
+                        "no",
+                        "num",
+                        "number",
+                        "nbr",
+                        "nr",
+                        "code",
+                        "ref",
+                        "key",
+                        "identifier",
+                        "id",
+                        "no",
+                    )
+                )
+            )
         return key(" ".join(words), r.randrange(6))
 
 

@@ -53,7 +53,39 @@ ENGLISH = (
     "St", "Street", "Street", "Ave", "Avenue", "Rd", "Road", "Road", "Lane", "Ln", "Drive", "Dr", "Blvd", "Boulevard", "Court", "Ct", "Way", "Place", "Pl", "Terrace",
     "Close", "Crescent", "Parkway", "Pkwy", "Circle", "Trail", "Hwy", "Gardens", "Grove", "Mews", "Row", "Square", "Walk", "Hill", "Rise", "Loop", "Alley", "Pike", "Plaza", "Heights", "View", "Run", "Ridge", "Green", "Quay", "Vale", "Esplanade", "Turnpike",
 )  # fmt: skip
-PLAIN = ("Oak", "Maple", "Main", "High", "Church", "Park", "Mill", "Station", "Cedar", "Lake", "Hill", "King", "Victoria", "Queen", "Pine", "Elm", "Washington", "School", "River", "Chapel", "Sunset", "Meadow", "Spring", "Forest", "London", "Market", "Bridge", "Manor", "The", "Old Mill", "Long")
+PLAIN = (
+    "Oak",
+    "Maple",
+    "Main",
+    "High",
+    "Church",
+    "Park",
+    "Mill",
+    "Station",
+    "Cedar",
+    "Lake",
+    "Hill",
+    "King",
+    "Victoria",
+    "Queen",
+    "Pine",
+    "Elm",
+    "Washington",
+    "School",
+    "River",
+    "Chapel",
+    "Sunset",
+    "Meadow",
+    "Spring",
+    "Forest",
+    "London",
+    "Market",
+    "Bridge",
+    "Manor",
+    "The",
+    "Old Mill",
+    "Long",
+)
 LANDS = ("USA", "United States", "United Kingdom", "UK", "Germany", "Deutschland", "España", "Spain", "France", "Polska", "Poland", "Italia", "Italy", "Canada", "Australia", "Norway", "Sweden", "Iceland", "Ireland", "Brazil", "Portugal", "South Africa", "Denmark", "Finland", "Hungary", "Slovenia", "Belgium", "Switzerland", "Czech Republic", "Estonia", "Cyprus", "Greenland", "Austria", "Netherlands", "New Zealand")  # fmt: skip
 FIRST_NUMBER = {"fr", "ca", "za", "in", "vi"}
 """Where the house number stands before the street."""
@@ -99,7 +131,11 @@ class Streets:
         if lang in FIRST_NUMBER:
             return f"{no}{r.choice([', ', ' ', ' bis ']) if lang == 'fr' else ' '}{form}{unit}"
         if lang in ("es", "pt", "ru", "uk", "it", "el") and r.random() < 0.6:
-            sign = r.choice(("", "", "nº ", "n. ", "n.º ", "núm. ")) if lang in ("es", "pt", "it") else ""
+            sign = (
+                r.choice(("", "", "nº ", "n. ", "n.º ", "núm. "))
+                if lang in ("es", "pt", "it")
+                else ""
+            )
             return f"{form}, {sign}{no}{unit}"
         if lang in ("es", "pt") and r.random() < 0.06:
             return f"{form}, s/n"
@@ -115,9 +151,13 @@ class Streets:
         r, y = self.rng, self.rng.random()
         no = str(r.choice((r.randint(1, 200), r.randint(100, 9999), r.randint(1000, 20000))))
         if y < 0.06:
-            return r.choice(("P.O. Box ", "PO Box ", "Post Office Box ", "Box ")) + str(r.randint(1, 9999))
+            return r.choice(("P.O. Box ", "PO Box ", "Post Office Box ", "Box ")) + str(
+                r.randint(1, 9999)
+            )
         if y < 0.07:
-            return f"{r.choice(('RR', 'Rural Route', 'HC'))} {r.randint(1, 9)} Box {r.randint(1, 400)}"
+            return (
+                f"{r.choice(('RR', 'Rural Route', 'HC'))} {r.randint(1, 9)} Box {r.randint(1, 400)}"
+            )
         last = r.choice(self.names.any_last)
         base = r.choice((
             w.title(), f"{r.choice(['N', 'S', 'E', 'W', 'North', 'West', 'Old', 'Upper', 'Little', 'St'])} {w.title()}", f"{r.randint(1, 120)}{r.choice(['th', 'th', 'st', 'nd'])}",
@@ -125,11 +165,25 @@ class Streets:
         ))  # fmt: skip
         name = r.choice(self.us_streets) if y < 0.3 else f"{base} {r.choice(ENGLISH)}"
         if alone:
-            return name if r.random() < 0.7 else f"{name} and {r.choice((w.title(), last, '5th', 'Main'))}"
+            return (
+                name
+                if r.random() < 0.7
+                else f"{name} and {r.choice((w.title(), last, '5th', 'Main'))}"
+            )
         if y > 0.93:
             return f"{r.choice(['Flat', 'Apartment', 'Unit', 'Suite', 'Apt', 'Room'])} {r.randint(1, 99)}{r.choice(('', '', 'B'))}, {no} {name}"
         if y > 0.90:
-            house = r.choice(("Rose Cottage", "The Old Rectory", f"{w.title()} House", f"{w.title()} Farm", f"{last} Court", "Hillcrest", "The Barn"))
+            house = r.choice(
+                (
+                    "Rose Cottage",
+                    "The Old Rectory",
+                    f"{w.title()} House",
+                    f"{w.title()} Farm",
+                    f"{last} Court",
+                    "Hillcrest",
+                    "The Barn",
+                )
+            )
             return f"{house}, {no + ' ' if r.random() < 0.5 else ''}{name}"
         return f"{no} {name}{unit}"
 
@@ -148,17 +202,58 @@ class Streets:
         country, code, town, state = self.place(lang)
         known = lang in COUNTRY
         if not known and lang != "en":
-            code, town, country = "".join(r.choice("0123456789") for _ in range(r.choice((3, 4, 5, 6)))), r.choice(self.cities), ""
+            code, town, country = (
+                "".join(r.choice("0123456789") for _ in range(r.choice((3, 4, 5, 6)))),
+                r.choice(self.cities),
+                "",
+            )
         x = r.random()
-        sep = ", " if x < 0.5 else "\n" if x < 0.75 else r.choice((" ", " ", "; ", " - ", ",", " / "))
+        sep = (
+            ", " if x < 0.5 else "\n" if x < 0.75 else r.choice((" ", " ", "; ", " - ", ",", " / "))
+        )
         if country in ("US", "AU", "CA", "NZ"):
-            tail = r.choice(([f"{town}, {state} {code}"], [f"{town} {state} {code}"], [f"{town}, {state}"], [town], [town, state, code], [town, f"{state} {code}"], [f"{town} {code}"]))
+            tail = r.choice(
+                (
+                    [f"{town}, {state} {code}"],
+                    [f"{town} {state} {code}"],
+                    [f"{town}, {state}"],
+                    [town],
+                    [town, state, code],
+                    [town, f"{state} {code}"],
+                    [f"{town} {code}"],
+                )
+            )
         elif country in ("GB", "ZA", "IE"):
-            tail = r.choice(([f"{town} {code}"], [f"{town}, {code}"], [town], [town, code], [town.upper(), code]))
+            tail = r.choice(
+                (
+                    [f"{town} {code}"],
+                    [f"{town}, {code}"],
+                    [town],
+                    [town, code],
+                    [town.upper(), code],
+                )
+            )
         elif country == "BR":
-            tail = r.choice(([f"{town} - {state}, {code}"], [f"{town}-{state}", code], [town, f"{state} {code}"]))
+            tail = r.choice(
+                (
+                    [f"{town} - {state}, {code}"],
+                    [f"{town}-{state}", code],
+                    [town, f"{state} {code}"],
+                )
+            )
         else:
-            tail = r.choice(([f"{code} {town}"], [f"{code} {town}"], [f"{code} {town}"], [f"{code}, {town}"], [town], [town, code], [f"{code} {town} ({r.choice(self.cities)})"], [f"{country}-{code} {town}" if country else town]))
+            tail = r.choice(
+                (
+                    [f"{code} {town}"],
+                    [f"{code} {town}"],
+                    [f"{code} {town}"],
+                    [f"{code}, {town}"],
+                    [town],
+                    [town, code],
+                    [f"{code} {town} ({r.choice(self.cities)})"],
+                    [f"{country}-{code} {town}" if country else town],
+                )
+            )
         if r.random() < 0.14:
             tail.append(r.choice(LANDS) if r.random() < 0.9 else r.choice(LANDS).upper())
         return sep.join([street, *tail])

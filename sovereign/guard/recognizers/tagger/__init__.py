@@ -73,7 +73,9 @@ class Tagger:
         for p, starts, ends in self.read(text):
             likely += stretches(p, starts, ends)
         whole = _disjoint([t for s in _joined(likely) if (t := _trimmed(text, s)) is not None])
-        sure = [s for s in kept(text, whole, self._high) if not (_reserved(text, s) or _slight(text, s))]
+        sure = [
+            s for s in kept(text, whole, self._high) if not (_reserved(text, s) or _slight(text, s))
+        ]
         extra = columns(text, sure)
         return _disjoint([*sure, *extra]) if extra else sure
 
@@ -117,10 +119,11 @@ class Tagger:
 
 
 def _reserved(text: str, s: Span) -> bool:
-    """Whether it is an e-mail address that RFC 2606 keeps for examples, or nobody's."""
-    if s.label != "EMAIL":
-        return False
-    return _EXAMPLE.match(text[s.start : s.end].lower()) is not None
+    """Whether it is an e-mail address that RFC 2606 keeps for examples, or nobody's; or stands
+    where a value is to be put: "your-api-key-here"."""
+    if s.label == "EMAIL":
+        return _EXAMPLE.match(text[s.start : s.end].lower()) is not None
+    return s.label in _HOLDABLE and _HOLDER.search(text[s.start : s.end]) is not None
 
 
 def _slight(text: str, s: Span) -> bool:
@@ -134,6 +137,8 @@ def _slight(text: str, s: Span) -> bool:
 
 
 _WORD = re.compile(r"[^\W\d_]{3}")
+_HOLDABLE = frozenset({"SECRET", "USERNAME", "ID"})
+_HOLDER = re.compile(r"(?i)^<?your[-_ ][a-z_ -]+>?$|[-_ ]here>?$")
 _WORDS = re.compile(r"[^\W\d_]+")
 _EXAMPLE = re.compile(
     r"[^\s@]*@(?:[\w-]+\.)*example(?:\.(?:com|org|net))?(?![\w.-]*\w)"

@@ -7,4 +7,4 @@ from typing import Final
 __all__ = ["MODEL", "MODEL_SHA256"]
 
 MODEL: Final = "tagger.npz"
-MODEL_SHA256: Final = "ddc0f9ebb9d2efc93b874c5e0c46ebe8d5812d50fa64cb5a4fe9204bcee381ae"
+MODEL_SHA256: Final = "ee022953ae9220997d1cd4532d397a5bf5c90af761722d66cc8266f3b21c3ba0"
