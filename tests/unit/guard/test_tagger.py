@@ -229,7 +229,7 @@ def test_more_is_asked_for_in_programs_than_in_prose() -> None:
     assert kept("x = f(a[0], b[1]);  Margaret(y); z = {c: [d]}; }", [span]) == []
 
 
-def test_alone_a_listed_name_needs_less_and_a_common_word_more(tagger: Tagger) -> None:
+def test_alone_a_listed_name_needs_less_and_other_words_more(tagger: Tagger) -> None:
     """In short texts the network is unsure; what the gazetteer says of a word decides there."""
 
     def stands(word: str, score: float) -> bool:
@@ -238,10 +238,11 @@ def test_alone_a_listed_name_needs_less_and_a_common_word_more(tagger: Tagger) -
 
     assert stands("Margaret", decode.NAMED)
     assert not stands("margaret", decode.NAMED)
-    assert not stands("Because", 0.8)
+    assert not stands("Because", 0.85)
     assert stands("Because", 0.95)
-    assert not stands("Zxqavirn", decode.NAMED)
-    assert stands("Zxqavirn", 0.6)
+    assert not stands("Zxqavirn", 0.7)
+    assert stands("Zxqavirn", 0.85)
+    assert stands("zxqavirn", 0.6)  # nothing is capitalised here
 
 
 def test_a_place_for_a_value_is_no_value(tagger: Tagger) -> None:

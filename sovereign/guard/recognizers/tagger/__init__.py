@@ -80,15 +80,19 @@ class Tagger:
         return _disjoint([*sure, *extra]) if extra else sure
 
     def _high(self, text: str, s: Span) -> float:
-        """The score from which ``s`` needs nothing beside it. What the gazetteer says of a word is
-        known to the network, too; it follows it too little in short texts."""
+        """The score from which ``s`` needs nothing beside it. The network knows what the gazetteer
+        says of a word, and its case; in short texts it follows them too little."""
         high = decode.HIGH[s.label]
         if s.label != "PERSON" or not decode.NAMED <= s.score < decode.COMMON:
             return high
         members = self._net.member([fold(word) for word in _WORDS.findall(text[s.start : s.end])])
-        if (members & NAME).any():
-            return decode.NAMED if text[s.start].isupper() else high
-        return decode.COMMON if len(members) and (members & COMMON_WORD).all() else high
+        listed = bool((members & NAME).any())
+        if not listed and len(members) and (members & COMMON_WORD).all():
+            return decode.COMMON
+        if text[s.start].isupper():
+            return decode.NAMED if listed else decode.UNLISTED
+        around = text[max(0, s.start - _NEARBY) : s.end + _NEARBY]
+        return decode.SMALL if text[s.start].islower() and around != around.lower() else high
 
     def read(self, text: str) -> Iterator[tuple[Floats, np.ndarray, np.ndarray]]:
         """Label probabilities, and where tokens start and end, piece by piece."""
@@ -137,6 +141,7 @@ def _slight(text: str, s: Span) -> bool:
 
 
 _WORD = re.compile(r"[^\W\d_]{3}")
+_NEARBY = 150
 _HOLDABLE = frozenset({"SECRET", "USERNAME", "ID"})
 _HOLDER = re.compile(r"(?i)^<?your[-_ ][a-z_ -]+>?$|[-_ ]here>?$")
 _WORDS = re.compile(r"[^\W\d_]+")

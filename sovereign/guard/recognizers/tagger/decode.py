@@ -17,7 +17,18 @@ from numpy.typing import NDArray
 
 from sovereign.guard.recognizers.tagger.net import LABELS
 
-__all__ = ["COMMON", "HIGH", "LOW", "NAMED", "NEAR", "Span", "kept", "stretches"]
+__all__ = [
+    "COMMON",
+    "HIGH",
+    "LOW",
+    "NAMED",
+    "NEAR",
+    "SMALL",
+    "UNLISTED",
+    "Span",
+    "kept",
+    "stretches",
+]
 
 NEAR = 300
 """Characters within which a sure span vouches for a likely one."""
@@ -34,8 +45,14 @@ HIGH: Mapping[str, float] = {
 }  # fmt: skip
 """A span that reaches this needs nothing beside it."""
 
-NAMED: Final = 0.36
+NAMED: Final = 0.45
 """The same for a capitalised word that is somebody's name in a gazetteer."""
+
+UNLISTED: Final = 0.8
+"""The same for one that is nobody's."""
+
+SMALL: Final = 0.85
+"""The same for a word in small letters, where the text around has capitals."""
 
 COMMON: Final = 0.9
 """The same for words that running text writes small, and that are nobody's name there."""
