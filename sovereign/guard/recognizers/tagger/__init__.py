@@ -131,15 +131,28 @@ def _reserved(text: str, s: Span) -> bool:
 
 
 def _slight(text: str, s: Span) -> bool:
-    """Whether it is a plain word and a digit or two: "one 2" identifies nobody."""
+    """Whether it identifies nobody whatever stands around: a plain word and a digit or two ("one
+    2"), letters in a list, a version for an address, a secret of two characters, a LOINC code
+    beside that name."""
+    value = text[s.start : s.end]
+    if s.label == "PERSON":
+        return _LETTERS.fullmatch(value) is not None
+    if s.label == "ADDRESS":
+        return _VERSION.fullmatch(value) is not None
+    if s.label == "SECRET":
+        return sum(c.isalnum() for c in value) < 3
     if s.label != "ID" or s.end - s.start > 8:
         return False
-    value = text[s.start : s.end]
+    if _LOINC.fullmatch(value):
+        return "loinc" in text[max(0, s.start - _NEARBY) : s.end + _NEARBY].lower()
     spoken = value.replace(" ", "").isalpha() and " " in value
     signs = sum(c.isdigit() or c.isupper() for c in value)
     return signs < 3 and not spoken and _WORD.search(value) is not None
 
 
+_LETTERS = re.compile(r"\w(?:, ?\w)+")
+_VERSION = re.compile(r"v?\d+(?:\.\d+){2,}")
+_LOINC = re.compile(r"\d{3,5}-\d")
 _WORD = re.compile(r"[^\W\d_]{3}")
 _NEARBY = 150
 _HOLDABLE = frozenset({"SECRET", "USERNAME", "ID"})

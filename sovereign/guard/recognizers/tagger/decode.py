@@ -34,21 +34,21 @@ NEAR = 300
 """Characters within which a sure span vouches for a likely one."""
 
 LOW: Mapping[str, float] = {
-    "PERSON": 0.22, "ADDRESS": 0.3, "USERNAME": 0.35, "ID": 0.3, "SECRET": 0.35,
+    "PERSON": 0.15, "ADDRESS": 0.2, "USERNAME": 0.35, "ID": 0.3, "SECRET": 0.35,
     "PHONE": 0.5, "EMAIL": 0.5, "ORG": 0.5, "LOC": 0.5,
 }  # fmt: skip
 """A token below this is not of that label."""
 
 HIGH: Mapping[str, float] = {
-    "PERSON": 0.53, "ADDRESS": 0.85, "USERNAME": 0.85, "ID": 0.85, "SECRET": 0.85,
-    "PHONE": 0.8, "EMAIL": 0.8, "ORG": 0.5, "LOC": 0.5,
+    "PERSON": 0.53, "ADDRESS": 0.75, "USERNAME": 0.9, "ID": 0.9, "SECRET": 0.85,
+    "PHONE": 0.88, "EMAIL": 0.8, "ORG": 0.5, "LOC": 0.5,
 }  # fmt: skip
 """A span that reaches this needs nothing beside it."""
 
-NAMED: Final = 0.45
+NAMED: Final = 0.36
 """The same for a capitalised word that is somebody's name in a gazetteer."""
 
-UNLISTED: Final = 0.8
+UNLISTED: Final = 0.65
 """The same for one that is nobody's."""
 
 SMALL: Final = 0.85

@@ -7,4 +7,4 @@ from typing import Final
 __all__ = ["MODEL", "MODEL_SHA256"]
 
 MODEL: Final = "tagger.npz"
-MODEL_SHA256: Final = "ee022953ae9220997d1cd4532d397a5bf5c90af761722d66cc8266f3b21c3ba0"
+MODEL_SHA256: Final = "6131b0ee6ad18bb4e612df0a1cb018d44f28558e77d7bba62d928c939667f6d7"
