@@ -67,6 +67,10 @@ def export_command(
     all of them against the signed root: a file is put in place only if that holds. That somebody
     exported is itself recorded.
     """
+    import contextlib
+
+    from sovereign.audit.export.records import read
+    from sovereign.audit.history import log_of, logs
     from sovereign.audit.report.gather import Period
     from sovereign.audit.stored import open_stored
     from sovereign.cli.evidence import _log
@@ -90,20 +94,26 @@ def export_command(
         times = {name: getattr(period, name) for name in said}
         record(config, "log.export", format=form, **times)
     folder, verifier = _log(config, path, key)
-    with open_stored(folder, verifier) as stored:
-        if form == "oscal":
-            _oscal(stored, folder, verifier, period, framework, out)
-            return
-        from sovereign.audit.export.records import read
-
-        counted = _Counted(read(stored, period.since, period.until))
-        if endpoint is not None:
-            _push(counted, verifier, *endpoint)
-        else:
-            with _sink(out) as sink:
-                _write(form, counted, sink, verifier)
+    if form in ("oscal", "parquet"):  # one document is about one log
+        chosen = [log_of(folder, verifier, period.since, period.until)]
+    else:
+        chosen = [past for past in logs(folder, verifier) if not past.deleted]
+    if form == "oscal":
+        with open_stored(chosen[0].folder, chosen[0].verifier) as stored:
+            _oscal(stored, chosen[0].folder, chosen[0].verifier, period, framework, out)
+        return
+    count = 0
+    with contextlib.nullcontext() if endpoint is not None else _sink(out) as sink:
+        for past in chosen:
+            with open_stored(past.folder, past.verifier) as stored:
+                counted = _Counted(read(stored, period.since, period.until))
+                if endpoint is not None:
+                    _push(counted, past.verifier, *endpoint)
+                elif sink is not None:
+                    _write(form, counted, sink, past.verifier)
+            count += counted.count
     where = out or ("the collector" if push else "stdout")
-    click.echo(f"{counted.count} records written to {where}", err=True)
+    click.echo(f"{count} records written to {where}", err=True)
 
 
 class _Counted:

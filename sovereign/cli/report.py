@@ -95,6 +95,7 @@ def report_command(
 
     import sovereign
     from sovereign.audit import verify
+    from sovereign.audit.history import find, log_of
     from sovereign.audit.report import document as documents
     from sovereign.audit.report.gather import gather
     from sovereign.audit.stored import open_stored
@@ -114,7 +115,10 @@ def report_command(
     folder, verifier = _log(config, path, key)
     key_from = "--key" if key else "log.pub" if path else "[audit].key_file"
     if recorded is not None:
-        _wait_until_covered(folder, verifier, recorded)
+        newest = find(folder, verifier, None)
+        _wait_until_covered(newest.folder, newest.verifier, recorded)
+    past = log_of(folder, verifier, period.since, period.until)
+    folder, verifier = past.folder, past.verifier
     with open_stored(folder, verifier) as stored, _progress() as progress:
         gathered = gather(
             stored,
@@ -143,6 +147,11 @@ def report_command(
     if recorded is not None:
         _record_report(config, framework, period, gathered, digests)
     _say(gathered, document["counts"]["records"])
+    if gathered.ok and (missing := document["checkpoint"]["not_cosigned"]):
+        raise LogTampered(
+            f"the checkpoint is not cosigned by {missing[0]}",
+            hint="`sovereign audit witness-ask` has it cosigned; the report says that it is not",
+        )
     if not gathered.ok:
         problems = gathered.verification.problems
         said = str(problems[0]) if problems else "it has no checkpoint, or cannot be read whole"

@@ -12,6 +12,7 @@ from sovereign.audit.tree import leaf_hash
 
 SAMPLES: tuple[Any, ...] = (
     "allow", "hosted", "ok", "error", "folder", "2026-07", "2026-07-01T00:00:00.000Z",
+    "period", "set",
     "a" * 64, "b" * 40, "c" * 32, "d" * 16, "US_SSN", "Apache-2.0", "word", True, 7,
     {"PERSON": {"mask": 2}, "SECRET": {"block": 1}}, ["e" * 32], ["gpt-*"],
     {"requests": 5},

@@ -63,6 +63,7 @@ def build(
             "size": gathered.checkpoint.size,
             "root": gathered.checkpoint.root.hex(),
             "cosigned": [{"witness": c.witness, "seconds": c.seconds} for c in cosigned],
+            "not_cosigned": sorted({w.name for w in witnesses} - {c.witness for c in cosigned}),
             "kept_elsewhere": kept_elsewhere,
         },
         "range": {
@@ -245,6 +246,8 @@ def _found_gaps(document: dict[str, Any]) -> list[str]:
             f"{unanswered:,} requests have no recorded result in this period: they may have been"
             " sent, and how they ended is not known."
         )
+    for name in checkpoint["not_cosigned"] if checkpoint is not None else ():
+        gaps.append(f"The witness {name} has not cosigned the newest checkpoint.")
     if checkpoint is not None and not checkpoint["kept_elsewhere"] and not checkpoint["cosigned"]:
         gaps.append(
             "No checkpoint kept elsewhere and no witness's key was given: whether the whole log"

@@ -27,6 +27,7 @@ preset = "hipaa"
 origin = "{logs.ORIGIN}"
 path = "log"
 key_file = "audit.key"
+rotate = "never"
 """
 
 
@@ -117,6 +118,27 @@ def test_a_checkpoint_from_elsewhere_is_held_against_the_log(house: Path, kept: 
     logs.grow(house / "other", 200)
     bad = report("--out", "e.json", "--checkpoint", "other/checkpoint")
     assert isinstance(bad.exception, LogTampered)
+
+
+def test_a_witness_that_was_named_must_have_cosigned(house: Path) -> None:
+    """The report says who did; who did not is an error and a gap."""
+    from sovereign.audit.cosign import Cosigner
+
+    witness = Cosigner.from_seed("witness.example", b"w" * 32)
+    asked = ("--path", "log", "--witness", str(witness.public), "--out", "e.json")
+    missing = report(*asked)
+    assert "not cosigned by witness.example" in str(missing.exception)
+    assert any("has not cosigned" in gap for gap in json.loads(Path("e.json").read_text())["gaps"])
+    note = Path("log/checkpoint").read_text()
+    line = witness.cosign(note.partition("\n\n")[0] + "\n", seconds=1_783_000_000)
+    Path("log/cosigned").write_text(note + line)
+    done = report(*asked)
+    assert done.exit_code == 0, done.exception
+    made = json.loads(Path("e.json").read_text())
+    assert made["checkpoint"]["cosigned"] == [
+        {"witness": "witness.example", "seconds": 1_783_000_000}
+    ]
+    assert not any("rolled back" in gap for gap in made["gaps"])
 
 
 def test_a_missing_or_wrong_key_is_said(house: Path, tmp_path: Path) -> None:

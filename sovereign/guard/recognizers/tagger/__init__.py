@@ -37,7 +37,7 @@ ENTITIES: Final[Mapping[str, str]] = {
 }
 """The network's labels, and the entities that findings carry."""
 
-_CODE = "1"
+_CODE = "2"
 """Changes when the code gives other findings with the same model."""
 
 _STEP = 1024
@@ -61,23 +61,44 @@ class Tagger:
 
     def recognize(self, text: str) -> list[Finding]:
         """What is in ``text``, in order and disjoint."""
-        found = self.spans(text)
-        return [
-            Finding((), s.start, s.end, ENTITIES[s.label], round(min(s.score, 1.0), 3), self.name)
-            for s in found
+        return [self._finding(s) for s in self.spans(text)]
+
+    def judged(self, text: str) -> tuple[list[Finding], list[tuple[int, int]]]:
+        """As :meth:`recognize`, and the places of what is likely and personal, but not enough so
+        to be found: a second opinion is worth asking for."""
+        likely = self._likely(text)
+        found = self._kept(text, likely)
+        doubts = [
+            (s.start, s.end)
+            for s in likely
+            if s.label not in ("ORG", "LOC")
+            and not any(f.start < s.end and s.start < f.end for f in found)
         ]
+        return [self._finding(s) for s in found], doubts
 
     def spans(self, text: str) -> list[Span]:
         """As :meth:`recognize`, under the network's own labels."""
+        return self._kept(text, self._likely(text))
+
+    def _likely(self, text: str) -> list[Span]:
         likely: list[Span] = []
         for p, starts, ends in self.read(text):
             likely += stretches(p, starts, ends)
-        whole = _disjoint([t for s in _joined(likely) if (t := _trimmed(text, s)) is not None])
+        return _disjoint([t for s in _joined(likely) if (t := _trimmed(text, s)) is not None])
+
+    def _kept(self, text: str, likely: Sequence[Span]) -> list[Span]:
         sure = [
-            s for s in kept(text, whole, self._high) if not (_reserved(text, s) or _slight(text, s))
+            s
+            for s in kept(text, likely, self._high)
+            if not (_reserved(text, s) or _slight(text, s))
         ]
         extra = columns(text, sure)
         return _disjoint([*sure, *extra]) if extra else sure
+
+    def _finding(self, s: Span) -> Finding:
+        return Finding(
+            (), s.start, s.end, ENTITIES[s.label], round(min(s.score, 1.0), 3), self.name
+        )
 
     def _high(self, text: str, s: Span) -> float:
         """The score from which ``s`` needs nothing beside it. The network knows what the gazetteer
