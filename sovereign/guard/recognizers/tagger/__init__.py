@@ -153,8 +153,8 @@ def _reserved(text: str, s: Span) -> bool:
 
 def _slight(text: str, s: Span) -> bool:
     """Whether it identifies nobody whatever stands around: a plain word and a digit or two ("one
-    2"), letters in a list, a version for an address, a secret of two characters, a LOINC code
-    beside that name."""
+    2"), letters in a list, a version for an address, a secret of two characters, a decimal
+    fraction, a LOINC code beside that name."""
     value = text[s.start : s.end]
     if s.label == "PERSON":
         return _LETTERS.fullmatch(value) is not None
@@ -162,6 +162,8 @@ def _slight(text: str, s: Span) -> bool:
         return _VERSION.fullmatch(value) is not None
     if s.label == "SECRET":
         return sum(c.isalnum() for c in value) < 3
+    if s.label == "ID" and _DECIMAL.fullmatch(value):
+        return True
     if s.label != "ID" or s.end - s.start > 8:
         return False
     if _LOINC.fullmatch(value):
@@ -173,6 +175,7 @@ def _slight(text: str, s: Span) -> bool:
 
 _LETTERS = re.compile(r"\w(?:, ?\w)+")
 _VERSION = re.compile(r"v?\d+(?:\.\d+){2,}")
+_DECIMAL = re.compile(r"\d{1,3}\.\d{5,}")
 _LOINC = re.compile(r"\d{3,5}-\d")
 _WORD = re.compile(r"[^\W\d_]{3}")
 _NEARBY = 150
@@ -219,7 +222,14 @@ def _trimmed(text: str, s: Span) -> Span | None:
             b += 1
         while a > 0 and s.start - a < _LONGEST and inside(text, a - 1):
             a -= 1
+    if s.label == "ID":
+        more = _MARKED.match(text, b, b + _LONGEST)
+        b = more.end() if more else b
     return Span(a, b, s.label, s.score)
+
+
+# "512-**47-**3391": marks inside a number do not end it.
+_MARKED = re.compile(r"(?:[-*_~]{1,4}\d+)+(?!\w)")
 
 
 def _linked(links: str) -> Callable[[str, int], bool]:
