@@ -83,7 +83,8 @@ TRICKS: dict[str, Trick] = {
     "quoted_printable": (lambda v: "".join(f"={b:02X}" for b in v.encode()), ALL),
     "quoted_printable_line": (lambda v: f"{v[:6]}=\n{v[6:]}", NO_PHONE),
     "rot13_of_digits": (lambda v: codecs.encode(v, "rot13"), NUMBERS),
-    "reversed_number": (lambda v: v[::-1], ("ssn", "card")),
+    "reversed_number": (lambda v: v[::-1], ("card",)),
+    "reversed_and_said_so": (lambda v: f"{v[::-1]} (backwards)", ("ssn",)),
     "reversed_address": (lambda v: v[::-1], ("mail",)),
     "spaced": (" ".join, ALL),
     "spaced_wide": ("  ".join, NO_PHONE),
@@ -109,6 +110,7 @@ QUIET = (
     "f(**kwargs) and a<b>c and __init__ and 2**10",
     "one two three, one two three, dancing in seven eight",
     "0O0l0O0l1I",
+    "order part 7078-72-555 again",
     "url?a=20&b=3D and x==y and a=b=c",
 )
 
