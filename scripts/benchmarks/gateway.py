@@ -256,7 +256,7 @@ def rows(name: str, at: Target, direct: dict[tuple[str, int], Measured], seconds
             own = ""
             if pid:
                 answered = max(1.0, got.per_s * max(1, round(seconds)))
-            cpu = (cpu_s(pid) - before) / answered * 1000
+                cpu = (cpu_s(pid) - before) / answered * 1000
                 own = f"{cpu:>8.2f}{resident_mb(pid):>6.0f}"
             print(
                 f"{name:<16}{load:<12}{callers:>7}{got.p50_ms:>9.2f}"
