@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sovereign.audit.reader import Place, Shown
     from sovereign.audit.verify import Progress, Report
+    from sovereign.types import JSON
 
 __all__ = ["audit_command"]
 
@@ -145,7 +146,7 @@ def show_command(
         raise click.UsageError(f"--request must be {ID.says}")
     folder, before = path, END
     if folder is None:
-        before = _record_reading(config, kind, request) or END
+        before = _record_reading(config, "show", by_type=kind, by_request=request) or END
         folder = _configured(config)[0]
     shown = read(folder, last=last, kind=kind, request=request, before=before)
     _print(shown, as_json=as_json)
@@ -241,8 +242,8 @@ def _whole(config: Path, path: Path | None) -> AbstractContextManager[Path]:
     return contextlib.nullcontext(path) if path else fresh(Place.of(load_config(config)))
 
 
-def _record_reading(config: Path, kind: str | None, request: str | None) -> Place | None:
-    """Append a log.read record, if this user can; the place where it stands."""
+def _record_reading(config: Path, command: str, **fields: JSON) -> Place | None:
+    """Append a log.read record of ``command``, if this user can; the place where it stands."""
     from sovereign.audit.log import open_log
     from sovereign.audit.record import event
     from sovereign.audit.store.folders import newest_folder
@@ -256,9 +257,8 @@ def _record_reading(config: Path, kind: str | None, request: str | None) -> Plac
         if not (newest_folder(folder) / FILE).exists():
             return None
     try:
-        with open_log(loaded, "audit-show", announce=False) as log:
-            reading = event("log.read", command="show", by_type=kind, by_request=request)
-            receipt = log.append(reading)
+        with open_log(loaded, f"audit-{command}", announce=False) as log:
+            receipt = log.append(event("log.read", command=command, **fields))
             return receipt.log, receipt.index
     except (AuditError, ConfigError) as e:
         click.echo(f"note: this reading is not recorded: {e}", err=True)

@@ -55,17 +55,21 @@ def prove_command(
 
     After a rotation, a record is named with its log: 2/4711; without one, the newest is meant.
     The proof holds the record, its inclusion proof and a signed checkpoint (c2sp.org/tlog-proof).
+    That somebody took it is itself recorded, where the log is writable.
     """
     from sovereign.audit.durable import write_whole
     from sovereign.audit.history import find, parse_place
     from sovereign.audit.proof import prove
     from sovereign.audit.stored import open_stored
+    from sovereign.cli.audit import _record_reading
 
-    folder, verifier = _log(config, path, key)
     try:
         log, index = parse_place(number)
     except ValueError as e:
         raise click.UsageError(str(e)) from None
+    if path is None:
+        _record_reading(config, "prove")
+    folder, verifier = _log(config, path, key)
     past = find(folder, verifier, log)
     verifier = past.verifier
     with open_stored(past.folder, verifier) as stored:
@@ -230,11 +234,20 @@ def witness_ask_command(
     from sovereign.audit.ask import ask
     from sovereign.audit.cosign import WitnessKey
     from sovereign.audit.history import find
+    from sovereign.audit.store.folders import folder_of
     from sovereign.audit.stored import open_stored
+    from sovereign.config import load_config
 
     past = find(*_log(config, path, key), None)
+    chain = path
+    if chain is None:
+        # Of a log in a database, `past` is a copy; what the sequencer is held to is not.
+        loaded = load_config(config)
+        chain = loaded.resolve(loaded.audit.path)
+    anchor = folder_of(chain, past.number)
+    anchor.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open_stored(past.folder, past.verifier) as stored:
-        size, cosigned = ask(stored, past.folder, url, WitnessKey.parse(witness))
+        size, cosigned = ask(stored, anchor, url, WitnessKey.parse(witness))
     click.echo(f"{size} records")
     _say_cosigned([cosigned])
 

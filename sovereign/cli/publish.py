@@ -46,13 +46,17 @@ def publish_command(
     """Write the log as static files into a folder or an s3:// bucket: tiles, records, checkpoint.
 
     Only what is new is written. Any web server or object store can serve them, and whoever has
-    them and the key can verify everything (c2sp.org/tlog-tiles).
+    them and the key can verify everything (c2sp.org/tlog-tiles). That somebody published is itself
+    recorded, where the log is writable.
     """
     from sovereign.audit.publish import publish_chain
+    from sovereign.cli.audit import _record_reading
 
-    folder, verifier = evidence._log(config, path, key)
     shelf = _shelf(into, endpoint, region, access_key_env, secret_key_env)
+    folder, verifier = evidence._log(config, path, key)
     done = publish_chain(folder, verifier, shelf)
+    if path is None:  # afterwards: a record more would be under a checkpoint without cosignatures
+        _record_reading(config, "publish")
     new = done.after - done.before
     click.echo(f"{into}: {done.after} records, {new} of them new; {done.files} files written")
 

@@ -176,13 +176,16 @@ def record(config: Path, kind: str, **fields: JSON) -> int | None:
     """Append a record about this reading, if this user can: its index, or None with a note."""
     from sovereign.audit.log import open_log
     from sovereign.audit.record import event
+    from sovereign.audit.store.folders import newest_folder
+    from sovereign.audit.store.sqlite import FILE
     from sovereign.config import load_config
     from sovereign.errors import AuditError, ConfigError
 
     loaded = load_config(config)
-    if not (loaded.resolve(loaded.audit.path) / "log.db").exists():
+    folder = loaded.resolve(loaded.audit.path)
+    if loaded.audit.store is None and not (newest_folder(folder) / FILE).exists():
         raise AuditError(
-            f"audit log: {loaded.resolve(loaded.audit.path)} holds no log",
+            f"audit log: {folder} holds no log",
             hint="the gateway begins one; see [audit].path in sovereign.toml",
         )
     try:

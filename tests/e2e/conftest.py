@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from postgres import HINT, Cluster, programs
 
 HERE = Path(__file__).parent
 SOVEREIGN = Path(sys.executable).with_name("sovereign")
@@ -140,10 +141,13 @@ class Gateway:
     def start(self, timeout: float = 60) -> Gateway:
         ready = self.folder / "ready.json"
         ready.unlink(missing_ok=True)
+        temporary = self.folder / "tmp"  # what it leaves there, or dumps here, is read by tests
+        temporary.mkdir(exist_ok=True)
         with (self.folder / "stderr.txt").open("a") as stderr:
             self.process = subprocess.Popen(
                 [*self.command, str(ready)],
-                env=ENV,
+                env={**ENV, "TMPDIR": str(temporary)},
+                cwd=self.folder,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 text=True,
@@ -303,3 +307,14 @@ def tiny(gateway_at: Callable[..., Gateway]) -> Gateway:
 def full(gateway_at: Callable[..., Gateway]) -> Gateway:
     """A running gateway with the guard that is shipped."""
     return gateway_at(tiny=False).start()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """A running database server."""
+    if programs() is None:
+        pytest.skip(HINT)
+    made = Cluster(tmp_path / "pg")
+    made.start()
+    yield made
+    made.stop("immediate")

@@ -16,8 +16,12 @@ import logs
 import pytest
 from click.testing import CliRunner
 
-from sovereign.audit.note import Checkpoint, Signer, b64, open_checkpoint
+from sovereign.audit.chain import Rotation, name_of
+from sovereign.audit.note import Checkpoint, Signer, Verifier, b64, open_checkpoint
+from sovereign.audit.place import Place
 from sovereign.audit.proof import Extension, Proof
+from sovereign.audit.published import check_chain
+from sovereign.audit.shelf import FolderShelf
 from sovereign.audit.tiles import check, folder
 from sovereign.audit.tree import Frontier, leaf_hash
 from sovereign.cli.audit import audit_command
@@ -273,3 +277,56 @@ def test_go_and_we_reject_a_tampered_consistency_proof(
             bad.check(before, KEY)
     (tmp_path / "bad").write_text(str(replace(good, old=301)))
     assert not accepts(go, "consistency", tmp_path / "bad", old, KEY)
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A chain of three logs, rotated by size, as its published tiles."""
+    base = tmp_path_factory.mktemp("chain")
+    for records in (310, 310, 100):  # rotated with the first record after 300
+        logs.grow(Place(base / "log", rotation=Rotation(records=300)), records)
+    args = ["publish", str(base / "tiles"), "--path", str(base / "log")]
+    done = CliRunner().invoke(audit_command, args, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return base / "tiles"
+
+
+def of_chain(tiles: Path, number: int) -> tuple[Path, Verifier]:
+    """Where log ``number`` is published, and its key: its name has the number, the key is one."""
+    return (
+        tiles if number == 1 else tiles / str(number),
+        logs.verifier(origin=name_of(logs.ORIGIN, number)),
+    )
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_go_and_we_accept_each_log_of_a_rotated_chain(
+    go: Path, chain: Path, tmp_path: Path, number: int
+) -> None:
+    """Each is a whole log to whoever knows nothing of ours, and none passes for another. One that
+    was tampered with is rejected, and named by us."""
+    assert not (chain / "4").exists()
+    at, key = of_chain(chain, number)
+    assert accepts(go, "log", at, key, at / "checkpoint")
+    for other in {1, 2, 3} - {number}:
+        assert not accepts(go, "log", at, of_chain(chain, other)[1])
+    assert [checked.problems for _, checked in check_chain(FolderShelf(chain), KEY)] == [[]] * 3
+    shutil.copytree(chain, tmp_path / "copy")
+    at, key = of_chain(tmp_path / "copy", number)
+    flip(next(file for file in (at / "tile/entries").rglob("*") if file.is_file()), 40)
+    assert not accepts(go, "log", at, key)
+    found = check_chain(FolderShelf(tmp_path / "copy"), KEY)
+    assert [n for n, checked in found if checked.problems] == [number]
+
+
+def test_a_log_of_the_chain_in_anothers_place_is_rejected(
+    go: Path, chain: Path, tmp_path: Path
+) -> None:
+    """Though each byte of it was signed."""
+    copy = tmp_path / "copy"
+    shutil.copytree(chain, copy)
+    shutil.rmtree(copy / "3")
+    shutil.copytree(copy / "2", copy / "3")
+    assert not accepts(go, "log", *of_chain(copy, 3))
+    found = check_chain(FolderShelf(copy), KEY)
+    assert [n for n, checked in found if checked.problems] == [3]

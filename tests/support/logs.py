@@ -8,6 +8,7 @@ from pathlib import Path
 from sovereign.audit import record
 from sovereign.audit.log import Log
 from sovereign.audit.note import Signer, Verifier
+from sovereign.audit.place import Place
 
 SEED = bytes(range(32))
 ORIGIN = "example.org/log"
@@ -18,7 +19,7 @@ def verifier(seed: bytes = SEED, origin: str = ORIGIN) -> Verifier:
 
 
 def grow(
-    folder: Path,
+    folder: Path | Place,
     records: int,
     *,
     seed: bytes = SEED,

@@ -173,6 +173,24 @@ def test_looking_is_recorded_where_the_log_is_writable_and_only_there(house: Pat
     assert "this reading is not recorded" in said.output
 
 
+def test_taking_a_proof_and_publishing_are_recorded_but_not_of_a_copy(house: Path) -> None:
+    """Whoever hands records out has read them. An auditor's copy has no key, and is only read."""
+    copy = ["--path", ".sovereign/audit"]
+    for args in (["prove", "1"], ["publish", "out"]):
+        assert run(*args, *copy).exit_code == 0
+    assert run("show", *copy, "--type", "log.read").output == ""
+    for args in (["prove", "1"], ["publish", "out"]):
+        done = run(*args)
+        assert done.exit_code == 0, done.output
+        assert "not recorded" not in done.output
+    shown = run("show", *copy, "--type", "log.read", "--json").output.splitlines()
+    assert [json.loads(line)["record"]["command"] for line in shown] == ["prove", "publish"]
+    (house / ".sovereign/audit.key").unlink()
+    said = run("prove", "1")
+    assert said.exit_code == 0, said.output
+    assert "this reading is not recorded" in said.output
+
+
 def test_show_does_not_show_what_is_no_record(house: Path) -> None:
     """Whoever changed a record could have put anything there, also for the reader's terminal."""
     forged = b'{"type":"log.close","text":"\\u001b[2Jpwned"}'
