@@ -44,6 +44,8 @@ def app(record: Path, *, pause_s: float = 0.02) -> Starlette:
             body = json.loads(raw)
         except ValueError:
             return JSONResponse({"error": {"message": "not JSON"}}, status_code=400)
+        if not isinstance(body, dict):
+            return JSONResponse({"error": {"message": "not an object"}}, status_code=400)
         fault = str(body.get("model", "")).partition("standin-")[2]
         text = _last_text(body)
         if fault == "hang":
@@ -92,7 +94,9 @@ def app(record: Path, *, pause_s: float = 0.02) -> Starlette:
     posts = [Route(f"/v1/{p}", answer, methods=["POST"]) for p in paths]
     posts.append(Route("/v1/messages/count_tokens", answer, methods=["POST"]))
     posts.append(Route("/v1/models", answer, methods=["GET"]))
-    return Starlette(routes=posts, exception_handlers={404: unknown, 405: unknown})
+    stand_in = Starlette(routes=posts, exception_handlers={404: unknown, 405: unknown})
+    stand_in.router.redirect_slashes = False  # a redirect would not be written down
+    return stand_in
 
 
 def _write_down(fd: int, request: Request, raw: bytes) -> None:
@@ -121,8 +125,14 @@ def _last_text(body: Any) -> str:
     if isinstance(said, str):
         return said
     parts = said if isinstance(said, list) else []
-    texts = [p if isinstance(p, str) else p.get("text") or p.get("content") or "" for p in parts]
+    texts = [_text_of(part) for part in parts]
     return " ".join(t if isinstance(t, str) else json.dumps(t) for t in texts)
+
+
+def _text_of(part: Any) -> Any:
+    if isinstance(part, dict):
+        return part.get("text") or part.get("content") or ""
+    return part
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import base64
 import binascii
 import html
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -118,11 +119,15 @@ def unbase64(run: str) -> str | None:
 
 
 def _ordinary(text: str) -> bool:
-    return text.isascii() or sum(c.isascii() or c.isalpha() for c in text) == len(text) > 8
+    if text.isascii():
+        return True
+    plain = unicodedata.normalize("NFKC", text)
+    return len(text) > 8 and all(c.isascii() or c.isalnum() for c in plain)
 
 
 def _percent(match: re.Match[str]) -> Segment | None:
-    data = bytes.fromhex(match.group().replace("%", ""))
+    """Percent-encoding, and quoted-printable, which marks its bytes with another sign."""
+    data = bytes.fromhex(match.group().replace("%", "").replace("=", ""))
     try:
         text = data.decode("utf-8")
         widths = [len(c.encode()) for c in text]
@@ -195,6 +200,11 @@ def _concat(match: re.Match[str]) -> Segment:
     return Segment(match.start(), match.end(), "concat", "", [], [])
 
 
+def _markup(match: re.Match[str]) -> Segment:
+    """``512<b>-</b>47`` and ``**512-4**7``: marks that a reader does not see."""
+    return Segment(match.start(), match.end(), "markup", "", [], [])
+
+
 _NUMBERS = {
     word: str(value)
     for value, word in enumerate(
@@ -241,7 +251,11 @@ def _spaced(match: re.Match[str]) -> Segment | None:
     run = match.group()
     digits = [i for i, c in enumerate(run) if c.isdigit()]
     groups = [len(g) for g in re.split(r"\D+", run)]
-    if len(digits) == 9:
+    if "\n" in run or "\t" in run:  # a column of numbers is no number, unless it is cut like one
+        if groups not in ([3, 2, 4], [4, 4, 4, 4]):
+            return None
+        cuts = {3, 5} if len(digits) == 9 else set()
+    elif len(digits) == 9:
         if groups != [3, 2, 4] and max(groups) > 1:
             return None
         cuts = {3, 5}
@@ -262,12 +276,16 @@ def _spaced(match: re.Match[str]) -> Segment | None:
 
 
 _I = re.IGNORECASE
+_INLINE = r"</?(?:b|i|u|s|em|strong|span|wbr|mark|code|small|sup|sub|font|tt)\b[^<>]{0,80}>"
 _OPENING = ("[", "(", "{", "<")
 _SIGNED: tuple[
     tuple[tuple[str, ...], re.Pattern[str], Callable[[re.Match[str]], Segment | None]], ...
 ]
 _SIGNED = (
     (("%",), re.compile(r"(?:%[0-9A-Fa-f]{2})+"), _percent),
+    (("=",), re.compile(r"(?:=[0-9A-F]{2}){3,}|(?<=\w)=40(?=[\w-]+\.)"), _percent),
+    (("<",), re.compile(rf"(?<=[\w@.-])(?:{_INLINE})+(?=[\w@.-])"), _markup),
+    (("**", "__", "``", "~~"), re.compile(r"(?<=[\d@.-])(?:\*\*|__|``|~~)(?=[\d@.-])"), _markup),
     (
         ("&",),
         re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"),
@@ -310,7 +328,7 @@ _PAIRS_HINT = re.compile(r"[ :,-][0-9A-Fa-f]{2}[ :,-][0-9A-Fa-f]{2}[ :,-][0-9A-F
 _PAIRS = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{2}[ :,-]){5,}[0-9A-Fa-f]{2}(?![0-9A-Za-z])")
 _SPELLED = re.compile(rf"(?<![\w-]){_NUMBER_WORD}(?:[\s,-]+{_NUMBER_WORD}){{6,24}}(?![\w-])", _I)
 _SPACED = re.compile(  # the look behind comes after the digit: so a search skips to digits
-    r"\d(?<![\w.]\d)\d{0,5}(?:([._/ ·\\])\d{1,6})(?:\1\d{1,6}){1,19}(?![\w])"
+    r"\d(?<![\w.]\d)\d{0,5}(?:([._/ ·\\\n\t])\d{1,6})(?:\1\d{1,6}){1,19}(?![\w])"
 )
 _SEVEN = b"\1" * 7
 _NUMBER_BYTES = frozenset(word.encode() for word in [*_NUMBERS, *_TENS])

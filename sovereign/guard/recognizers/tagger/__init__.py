@@ -112,7 +112,10 @@ def _reserved(text: str, s: Span) -> bool:
 
 
 def _slight(text: str, s: Span) -> bool:
-    """Whether it is a plain word and a digit or two: "one 2" identifies nobody."""
+    """Whether it is a plain word and a digit or two: "one 2" identifies nobody; or a chain of four
+    words or more: "kettle-socket-gravel-pantry" is nobody's name."""
+    if s.label == "PERSON":
+        return _CHAIN.fullmatch(text, s.start, s.end) is not None
     if s.label != "ID" or s.end - s.start > 8:
         return False
     value = text[s.start : s.end]
@@ -122,6 +125,7 @@ def _slight(text: str, s: Span) -> bool:
 
 
 _WORD = re.compile(r"[^\W\d_]{3}")
+_CHAIN = re.compile(r"[a-z]+(?:-[a-z]+){3,}")
 _EXAMPLE = re.compile(
     r"[^\s@]*@(?:[\w-]+\.)*example(?:\.(?:com|org|net))?(?![\w.-]*\w)"
     r"|[^\s@]*@localhost|(?:no-?reply|do-?not-?reply)@"
