@@ -40,8 +40,8 @@ def main() -> int:
     if options.gold is not None:
         rows = (json.dumps(corpus.gold(d), ensure_ascii=False) for d in documents)
         options.gold.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
-    guard = Guard(load_policy(preset="direct"), build(), key=b"h" * 32)
     found = None if options.pred is None else _predicted(options.pred)
+    guard = Guard(load_policy(preset="direct"), build(), key=b"h" * 32)
 
     tallies: dict[str, Tally] = {}
     for document in documents:
@@ -67,8 +67,10 @@ def _labelled(document: corpus.Document) -> Document:
 
 
 def _predicted(path: Path) -> dict[str, list[list[int]]]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return {row["id"]: row["spans"] for row in map(json.loads, filter(None, lines))}
+    """Spans as [start, end], or as `sovereign guard inspect --jsonl` writes them, whose fifth
+    value says whether the policy acts on the finding."""
+    rows = map(json.loads, filter(None, path.read_text(encoding="utf-8").splitlines()))
+    return {row["id"]: [s[:2] for s in row["spans"] if len(s) < 5 or s[4]] for row in rows}
 
 
 def _print(reports: dict[str, Report]) -> None:

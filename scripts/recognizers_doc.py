@@ -20,6 +20,7 @@ from entity_corpus import corpus  # noqa: E402
 from sovereign.entities import describe  # noqa: E402
 from sovereign.guard.recognizers import build  # noqa: E402
 from sovereign.guard.recognizers.gender import GenderRecognizer  # noqa: E402
+from sovereign.guard.recognizers.nrp import NrpRecognizer  # noqa: E402
 from sovereign.guard.recognizers.rules.forms import FORMS  # noqa: E402
 from sovereign.policy import load_policy, presets  # noqa: E402
 
@@ -33,7 +34,8 @@ By default four recognisers read every text, without spaCy and without importing
 (form and check digits), `labels` (the word before a value), `secrets` (issuers' tokens, passwords) and `tagger` (names, addresses and
 identifiers by a small network). `[guard] presidio = true` adds every pattern recogniser that
 presidio-analyzer ships; a team's own recognisers, Presidio's included, come through
-`[guard] plugins`; `ner = "spacy:PACKAGE"` replaces the tagger by a spaCy model.
+`[guard] plugins` or `presidio_registry`; `ner = "spacy:PACKAGE"` or `"engine:FILE"` replaces the tagger by
+a model of spaCy, Stanza or transformers. `gender` and `nrp` run only if the policy acts on what they find.
 
 A number without any word beside it counts only if its form and check digits are strong enough that
 chance hardly makes them. A bare number of nine or ten digits is never a finding, and of eleven only a Norwegian
@@ -74,7 +76,7 @@ HIPAA = """
 
 def page() -> str:
     """The whole page."""
-    recognizers = [*build("tagger"), GenderRecognizer()]
+    recognizers = [*build("tagger"), GenderRecognizer(), NrpRecognizer()]
     named: dict[str, set[str]] = {}
     counts: dict[str, list[int]] = {}
     example: dict[str, str] = {}
@@ -111,6 +113,9 @@ def page() -> str:
         "",
         "## Identifiers with check digits or an issuer's form",
         "",
+        f"{len(FORMS)} forms; national identifiers of {len(countries())} countries: "
+        f"{', '.join(countries())}; and the JMBG of former Yugoslavia.",
+        "",
         "| entity | rule | without a word beside it |",
         "|---|---|---|",
     ]
@@ -118,6 +123,12 @@ def page() -> str:
         alone = "yes" if form.alone else "in its written form" if form.written else "no"
         lines.append(f"| `{form.entity}` | `{form.name}` | {alone} |")
     return "\n".join(lines) + "\n" + HIPAA
+
+
+def countries() -> list[str]:
+    """Countries whose national, tax, health or social identifiers have a form with a check; not the
+    seven that share the JMBG."""
+    return sorted({f.entity.partition("_")[0] for f in FORMS if f.entity[2:3] == "_"})
 
 
 def main() -> int:

@@ -8,71 +8,38 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from sovereign import toml
+from sovereign.fields import EnvName, FilePath, HttpUrl, Name, Paths, Seconds, Words
+from sovereign.running import (
+    GatewayConfig,
+    KeysConfig,
+    LimitsConfig,
+    TelemetryConfig,
+    TlsConfig,
+    UpstreamConfig,
+)
 from sovereign.toml import StrictModel
 from sovereign.types import Destination
 
 __all__ = [
     "AuditConfig",
     "Config",
+    "DocumentsConfig",
     "GatewayConfig",
     "GuardConfig",
     "KeysConfig",
+    "LimitsConfig",
     "ModelConfig",
     "PolicyConfig",
+    "TelemetryConfig",
+    "TlsConfig",
     "UpstreamConfig",
     "WeightsConfig",
     "load_config",
 ]
-
-FilePath = Annotated[Path, BeforeValidator(lambda v: Path(v) if isinstance(v, str) else v)]
-
-
-def _env_name(name: str) -> str:
-    if not name.replace("_", "").isalnum() or name[:1].isdigit():
-        raise ValueError("must be the name of an environment variable, not the secret itself")
-    return name
-
-
-def _http_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http:// or https:// URL")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("must hold no user, password, query or fragment")
-    return url.rstrip("/")
-
-
-def _name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-        raise ValueError("a name is letters, digits, '.', '_' and '-': it stands in the audit log")
-    return name
-
-
-def _model_pattern(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9*?\[\]._:/@-]{1,128}", name):
-        raise ValueError("a model is letters, digits and ._:/@- with * and ? as wildcards")
-    return name
-
-
-Name = Annotated[str, AfterValidator(_name)]
-EnvName = Annotated[str, AfterValidator(_env_name)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-Models = Annotated[
-    tuple[Annotated[str, AfterValidator(_model_pattern)], ...],
-    BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
-]
-Words = Annotated[
-    tuple[str, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
-]
-Paths = Annotated[
-    tuple[FilePath, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
-]
-Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class PolicyConfig(StrictModel):
@@ -93,12 +60,22 @@ class GuardConfig(StrictModel):
 
     ner: str = Field(
         "tagger",
-        description='who finds names: "tagger" (ships with us), "spacy:PACKAGE", or "none"',
+        description='who finds names: "tagger" (ships with us), "spacy:PACKAGE", "engine:FILE" '
+        "(an NLP engine configuration of Presidio: spaCy, Stanza, transformers), or "
+        '"none"',
     )
     presidio: bool = Field(
         False, description="also run every pattern recogniser that presidio-analyzer ships"
     )
+    presidio_registry: FilePath | None = Field(
+        None, description="a recogniser registry of presidio-analyzer (YAML) to load beside ours"
+    )
     plugins: Words = Field((), description="entry points of sovereign.recognizers to load")
+    surrogates: Literal["tags", "realistic"] = Field(
+        "tags",
+        description='what stands in for a value: "tags" (PERSON_K7Q2MX4D), or "realistic" names '
+        "and numbers where they can be restored safely",
+    )
     key_file: FilePath = Field(
         Path(".sovereign/surrogate.key"), description="32 random bytes; `sovereign init` makes it"
     )
@@ -114,19 +91,50 @@ class GuardConfig(StrictModel):
     max_leaves: int = Field(200_000, gt=0, description="a body with more leaves is refused")
 
 
-class UpstreamConfig(StrictModel):
-    """``[upstream.NAME]``: a destination that is reached by URL."""
+def _host(name: str) -> str:
+    if not re.fullmatch(r"\*|(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*", name):
+        raise ValueError('must be a host such as "cdn.example.org", "*.example.org", or "*"')
+    return name
 
-    side: Literal["hosted", "local"] = Field(
-        description='"hosted": somebody else\'s machines; "local": inside your own fence'
+
+Hosts = Annotated[
+    tuple[Annotated[str, AfterValidator(_host)], ...],
+    BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
+]
+
+
+class DocumentsConfig(StrictModel):
+    """``[documents]``: how pictures, files and audio are read, and within which bounds. Each bound
+    is for one document and everything inside it; what passes one cannot be read."""
+
+    ocr: Literal["rapidocr", "tesseract", "none"] = Field(
+        "rapidocr", description="who reads pictures; without its package none can be read"
     )
-    wire: Literal["openai", "anthropic"] = Field("openai", description="what it speaks")
-    base_url: HttpUrl = Field(description='such as "https://api.openai.com/v1"')
-    api_key_env: EnvName | None = Field(
+    redact: bool = Field(
+        False, description="black out what a picture may not show, instead of refusing it"
+    )
+    transcriber: HttpUrl | None = Field(
+        None,
+        description='who reads audio: a server inside, such as "http://10.0.0.7:9000/v1"',
+    )
+    transcriber_model: str = Field("whisper-1", description="the model it is asked for")
+    transcriber_key_env: EnvName | None = Field(
         None, description="the environment variable that holds its key"
     )
-    models: Models = Field(description='the models it serves, such as ["gpt-*", "o3"]')
-    timeout_s: Seconds = Field(120.0, description="from sending to the last byte of the answer")
+    url_hosts: Hosts = Field(
+        (), description="hosts that a request may have the model fetch from; others are refused"
+    )
+    tokenizers: dict[str, FilePath] = Field(
+        {}, description="tokenizer.json by model or pattern, to read prompts that are token ids"
+    )
+    processes: int = Field(1, gt=0, le=64, description="documents read at the same time")
+    seconds: Seconds = Field(60.0, description="one document, waiting included")
+    memory: int = Field(3_000_000_000, gt=100_000_000, description="bytes, of one reading process")
+    max_pages: int = Field(50, gt=0, description="pages of a PDF")
+    max_pixels: int = Field(40_000_000, gt=0, description="of one picture")
+    max_unpacked: int = Field(100_000_000, gt=0, description="bytes that come out of containers")
+    max_members: int = Field(2000, gt=0, description="files in containers")
+    max_depth: int = Field(3, gt=0, le=16, description="documents in documents")
 
 
 class ModelConfig(StrictModel):
@@ -141,23 +149,6 @@ class ModelConfig(StrictModel):
         2048, gt=0, description="tokens; a longer prompt is refused, never cut"
     )
     threads: int = Field(0, ge=0, description="CPU threads; 0 takes what is free")
-
-
-class GatewayConfig(StrictModel):
-    """``[gateway]``: where applications connect, and who answers what must stay inside."""
-
-    host: str = Field("127.0.0.1", description="the address to listen at")
-    port: int = Field(8080, ge=0, le=65535, description="the port to listen at; 0 takes a free one")
-    local_model: str | None = Field(
-        None, description="the model that answers requests the policy keeps local"
-    )
-    max_concurrent: int = Field(256, gt=0, description="more requests at once are told to retry")
-
-
-class KeysConfig(StrictModel):
-    """``[keys]``: who may come through the door. Only hashes are stored."""
-
-    file: FilePath = Field(Path(".sovereign/keys.json"), description="`sovereign keys` writes it")
 
 
 class AuditConfig(StrictModel):
@@ -194,10 +185,14 @@ class Config(StrictModel):
 
     policy: PolicyConfig = Field(description='[policy] with preset = "hipaa", for example')
     guard: GuardConfig = GuardConfig()
+    documents: DocumentsConfig = DocumentsConfig()
     upstream: dict[Name, UpstreamConfig] = Field({}, description="[upstream.NAME] tables")
     models: dict[Name, ModelConfig] = Field({}, description="[models.NAME] tables")
     gateway: GatewayConfig = GatewayConfig()
+    tls: TlsConfig | None = Field(None, description="[tls]: the listener's certificate")
     keys: KeysConfig = KeysConfig()
+    limits: LimitsConfig = LimitsConfig()
+    telemetry: TelemetryConfig | None = Field(None, description="[telemetry]: traces")
     audit: AuditConfig = AuditConfig()
     weights: WeightsConfig = WeightsConfig()
 
@@ -208,12 +203,22 @@ class Config(StrictModel):
         both = self.upstream.keys() & self.models.keys()
         if both:
             raise ValueError(f"{min(both)!r} is both an upstream and a model; names must differ")
-        fallback = self.gateway.local_model
-        if fallback is not None and fallback not in self.local_names():
-            there = ", ".join(self.local_names()) or "none"
-            raise ValueError(
-                f"gateway.local_model {fallback!r} is not a local model; there are: {there}"
-            )
+        if self.telemetry is not None:
+            inside = {d.name for d in self.destinations() if d.side == "local"}
+            unknown = set(self.telemetry.propagate_to) - inside
+            if unknown:  # a trace id can be a caller's: to a hosted API it would be unread text
+                raise ValueError(
+                    f"telemetry.propagate_to: {min(unknown)!r} is no local destination"
+                )
+        named = {f"local_models.{role}": name for role, name in self.gateway.local_models.items()}
+        if self.gateway.local_model is not None:
+            named["local_model"] = self.gateway.local_model
+        for field, fallback in named.items():
+            if fallback not in self.local_names():
+                there = ", ".join(self.local_names()) or "none"
+                raise ValueError(
+                    f"gateway.{field} {fallback!r} is not a local model; there are: {there}"
+                )
         return self
 
     @property

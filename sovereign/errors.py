@@ -28,6 +28,9 @@
         ├── Unsupported        the destination's wire cannot carry what the request asks for
         ├── TooLarge           over a configured bound
         ├── Overloaded         a queue is full; try again
+        ├── RateLimited        the key's or the team's rate is used up for now
+        ├── BudgetSpent        its budget of this month is used up
+        ├── LimitsUnavailable  what was used cannot be counted, so nothing more may be
         └── UpstreamFailed     the destination did not answer as it should
 """
 
@@ -35,10 +38,12 @@ from __future__ import annotations
 
 __all__ = [
     "AuditError",
+    "BudgetSpent",
     "ConfigError",
     "EngineDown",
     "GatewayError",
     "GuardError",
+    "LimitsUnavailable",
     "LogTampered",
     "LogUnavailable",
     "MissingExtra",
@@ -47,6 +52,7 @@ __all__ = [
     "NotPermitted",
     "NotVerified",
     "Overloaded",
+    "RateLimited",
     "RecognizerFailed",
     "RecordRejected",
     "Refused",
@@ -252,6 +258,30 @@ class Overloaded(GatewayError):
     """A queue is full. The answer carries Retry-After."""
 
     code = "overloaded"
+    status = 503
+
+
+class RateLimited(GatewayError):
+    """A rate is used up. ``retry_after`` is the seconds after which it is not."""
+
+    code = "rate_limited"
+    status = 429
+
+    def __init__(self, message: str, *, retry_after: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class BudgetSpent(RateLimited):
+    """A budget of this month is used up."""
+
+    code = "budget_spent"
+
+
+class LimitsUnavailable(GatewayError):
+    """What was used cannot be counted."""
+
+    code = "limits_unavailable"
     status = 503
 
 

@@ -20,7 +20,7 @@ from sovereign.errors import ConfigError
 from sovereign.toml import StrictModel
 from sovereign.types import Action, Destination, Finding, Side, Verdict
 
-__all__ = ["Combination", "Policy", "decide", "load_policy", "presets"]
+__all__ = ["Combination", "Policy", "Tables", "decide", "load_policy", "presets"]
 
 EVERYTHING_ELSE = "*"
 
@@ -110,15 +110,9 @@ class Combination(StrictModel):
         return False
 
 
-class Policy(StrictModel):
-    """A whole policy, after ``extends`` was resolved. See ``recipes/policies/`` for the presets."""
+class Tables(StrictModel):
+    """The tables of verbs: a policy's own, or ``[team.NAME]``'s, which are laid over them."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.\-]{0,63}$", description="in every audit record")
-    summary: str = Field("", description="one sentence for people")
-    extends: str | None = Field(None, description="a preset that this file changes")
-    unreadable: Literal["block", "local"] = Field(
-        "block", description="what happens to a request that holds something unreadable"
-    )
     hosted: dict[Entity, Verb] = Field(
         {}, description='verbs on the way to hosted APIs; "*" is every entity not named'
     )
@@ -127,6 +121,22 @@ class Policy(StrictModel):
     )
     destination: dict[str, dict[Entity, Verb]] = Field(
         {}, description="verbs at one destination, by its name; they win over the side's"
+    )
+
+
+class Policy(Tables):
+    """A whole policy, after ``extends`` was resolved. See ``recipes/policies/`` for the presets."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.\-]{0,63}$", description="in every audit record")
+    summary: str = Field("", description="one sentence for people")
+    extends: str | None = Field(None, description="a preset that this file changes")
+    unreadable: Literal["block", "local"] = Field(
+        "block", description="what happens to a request that holds something unreadable"
+    )
+    team: dict[str, Tables] = Field(
+        {},
+        description="[team.NAME.hosted] and its like: what differs for the requests of one team, "
+        "by the name that its API keys carry",
     )
     threshold: dict[Entity, Score] = Field(
         {}, description='findings that score below are not findings; "*" is every entity not named'
@@ -156,6 +166,19 @@ class Policy(StrictModel):
                     return Action.from_verb(table[key])
         return Action.MASK if side == "hosted" else Action.ALLOW
 
+    def for_team(self, team: str) -> Policy:
+        """The policy as it is for one team's requests, its own tables laid over the others.
+
+        It decides for one team only: records name the whole policy by *its* :meth:`digest`.
+        """
+        own = self.team.get(team)
+        if own is None:
+            return self
+        over = own.model_dump(exclude_unset=True)
+        return self.model_copy(
+            update=_merged({name: getattr(self, name) for name in over}, over) | {"team": {}}
+        )
+
     def counts(self, finding: Finding) -> bool:
         """Whether ``finding`` scores high enough to be decided on."""
         default = self.threshold.get(EVERYTHING_ELSE, 0.0)
@@ -176,11 +199,21 @@ class Policy(StrictModel):
         """Whether some combination needs ``entity`` to be found."""
         return any(entity in c.flat() and c.verb != "allow" for c in self.combination)
 
+    def acts_on(self, entity: str) -> bool:
+        """Whether ``entity`` may be more than allowed somewhere outside, or is part of a
+        combination."""
+        tables = [t for own in (self, *self.team.values()) for t in own.destination.values()]
+        tables += [team.hosted for team in self.team.values()]
+        verbs = [table.get(entity, table.get(EVERYTHING_ELSE)) for table in tables]
+        verbs.append(self.hosted.get(entity, self.hosted.get(EVERYTHING_ELSE, "mask")))
+        return any(verb not in (None, "allow") for verb in verbs) or self.combines(entity)
+
     def digest(self) -> str:
         """SHA-256, in hex, of everything that decides; in every audit record."""
         deciding = self.model_dump(exclude={"summary", "extends"})
-        if not self.combination:  # as before there were any, so that old records keep their meaning
-            del deciding["combination"]
+        for later in ("combination", "team"):  # as before there were any: old records keep meaning
+            if not deciding[later]:
+                del deciding[later]
         canonical = json.dumps(deciding, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -79,7 +79,15 @@ def intent(
 
 
 def result(
-    *, request: str, status: int, outcome: str, bytes_in: int, duration_ms: int
+    *,
+    request: str,
+    status: int,
+    outcome: str,
+    bytes_in: int,
+    duration_ms: int,
+    tries: int | None = None,
+    tokens_in: int | None = None,
+    tokens_out: int | None = None,
 ) -> dict[str, JSON]:
     """How a request that was recorded by :func:`intent` ended. ``status`` 0 is no answer at all.
 
@@ -92,6 +100,9 @@ def result(
         outcome=outcome,
         bytes_in=bytes_in,
         duration_ms=duration_ms,
+        tries=tries,
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
     )
 
 

@@ -82,6 +82,10 @@ ENTITIES = Field(_is_entities, "counts by entity and verb")
 VERDICT = _one_of(*VERBS)
 SIDE = _one_of("hosted", "local")
 OUTCOME = _one_of("ok", "upstream_failed", "client_gone", "error")
+LIMITS = Field(
+    lambda v: type(v) is dict and all(WORD.fits(n) and COUNT.fits(c) for n, c in v.items()),
+    "counts by word",
+)
 GLOBS = Field(
     lambda v: type(v) is list and len(v) <= 256 and all(map(GLOB.fits, v)), "a list of identifiers"
 )
@@ -120,6 +124,10 @@ SCHEMA: dict[str, dict[str, Field]] = {
         "outcome": OUTCOME,
         "bytes_in": COUNT,
         "duration_ms": COUNT,
+        # How often it was sent, if more than once: the same bytes, to the same destination.
+        "tries": COUNT.maybe,
+        "tokens_in": COUNT.maybe,
+        "tokens_out": COUNT.maybe,
     },
     "request.refusal": {
         "request": ID,
@@ -142,10 +150,23 @@ SCHEMA: dict[str, dict[str, Field]] = {
         "guard_build": SHA256,
         "policy_name": ID.maybe,
         "config_sha256": SHA256.maybe,
+        "worker": COUNT.maybe,
+        "workers": COUNT.maybe,
     },
     "gateway.stop": {"reason": WORD.maybe, "requests": COUNT.maybe},
     "policy.load": {"name": ID, "policy": SHA256, "previous": SHA256.maybe},
-    "key.create": {"key_id": ID, "team": ID, "models": GLOBS.maybe},
+    # A policy file that was not taken over, and the digest of what stays in use.
+    "policy.refuse": {"code": WORD, "kept": SHA256},
+    "key.create": {
+        "key_id": ID,
+        "team": ID,
+        "models": GLOBS.maybe,
+        "destinations": GLOBS.maybe,
+        "expires": MOMENT.maybe,
+        "certificate": SHA256.maybe,
+        "limits": LIMITS.maybe,
+    },
+    "key.rotate": {"key_id": ID, "team": ID, "until": MOMENT.maybe},
     "key.revoke": {"key_id": ID, "team": ID.maybe},
     "weights.import": {
         "name": ID,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sovereign.cli.evidence import EVIDENCE
+from sovereign.cli.receipt import receipt_command
 from sovereign.cli.search import search_command
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def audit_command() -> None:
     """Verify, show and follow the audit log."""
 
 
-for _command in (*EVIDENCE, search_command):
+for _command in (*EVIDENCE, receipt_command, search_command):
     audit_command.add_command(_command)
 
 

@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from sovereign.config import Config
-    from sovereign.policy import Policy
+    from sovereign.policy import Policy, Tables, Verb
     from sovereign.types import Action, Destination
 
 __all__ = ["check_command", "init_command"]
@@ -176,15 +176,19 @@ def _unknown_destinations(config: Config, policy: Policy) -> None:
     from sovereign.errors import ConfigError
 
     known = [d.name for d in config.destinations()]
-    for name in policy.destination:
+    named = [(f"destination.{name}", name) for name in policy.destination]
+    for team, own in policy.team.items():
+        named += [(f"team.{team}.destination.{name}", name) for name in own.destination]
+    for table, name in named:
         if name not in known:
             raise ConfigError(
-                f"policy {policy.name}: [destination.{name}] is no destination of {config.file}",
+                f"policy {policy.name}: [{table}] is no destination of {config.file}",
                 hint=f"there are: {', '.join(known) or 'none'}",
             )
 
 
 def _place(config: Config, policy: Policy, to: Destination) -> dict[str, Any]:
+    from sovereign.entities import describe
 
     if to.name in config.upstream:
         upstream = config.upstream[to.name]
@@ -193,10 +197,16 @@ def _place(config: Config, policy: Policy, to: Destination) -> dict[str, Any]:
         model = config.models[to.name]
         adapter = f" + {model.adapter}" if model.adapter else ""
         where = f"{model.base}{adapter}, run here"
-    groups: dict[Action, list[str]] = {}
-    for entity in sorted(_entities(policy)):
-        groups.setdefault(policy.action(entity, to), []).append(entity)
-    other = policy.action("", to)
+    groups, other = _groups(policy, policy, to)
+    says = _sentences(config, policy, to, groups, other)
+    for team in sorted(policy.team):
+        own = policy.for_team(team)
+        differs, theirs = _groups(policy, own, to, unlike=policy)
+        for action in sorted(differs, reverse=True):
+            kinds = ", ".join(describe(e) for e in differs[action])
+            says.append(f"for team {team}: {_meaning(config)[action]}: {kinds}")
+        if theirs is not other:
+            says.append(f"for team {team}: {_meaning(config)[theirs]}: every kind not named here")
     return {
         "name": to.name,
         "side": to.side,
@@ -204,16 +214,54 @@ def _place(config: Config, policy: Policy, to: Destination) -> dict[str, Any]:
         "entities": {a.verb: names for a, names in sorted(groups.items())},
         "other": other.verb,
         "unreadable": policy.unreadable if to.side == "hosted" else "block",
-        "says": _sentences(config, policy, to, groups, other),
+        "says": says,
     }
+
+
+def _groups(
+    policy: Policy, own: Policy, to: Destination, unlike: Policy | None = None
+) -> tuple[dict[Action, list[str]], Action]:
+    """Every entity that ``policy`` names by what ``own`` does to it at ``to``, without those that
+    ``unlike`` treats in the same way; and what happens to all others."""
+    groups: dict[Action, list[str]] = {}
+    for entity in sorted(_entities(policy)):
+        action = own.action(entity, to)
+        if unlike is None or unlike.action(entity, to) is not action:
+            groups.setdefault(action, []).append(entity)
+    return groups, own.action("", to)
 
 
 def _entities(policy: Policy) -> set[str]:
     from sovereign.entities import DESCRIPTIONS
     from sovereign.policy import EVERYTHING_ELSE
 
-    named = set(DESCRIPTIONS).union(policy.hosted, policy.local, *policy.destination.values())
-    return named - {EVERYTHING_ELSE}
+    return set(DESCRIPTIONS).union(*_tables(policy)) - {EVERYTHING_ELSE}
+
+
+def _tables(policy: Policy) -> list[dict[str, Verb]]:
+    """Every table of verbs, the teams' too."""
+    found = []
+    every: list[Tables] = [policy, *policy.team.values()]
+    for rules in every:
+        found += [rules.hosted, rules.local, *rules.destination.values()]
+    return found
+
+
+def _meaning(config: Config) -> dict[Action, str]:
+    from sovereign.types import Action
+
+    return {
+        Action.BLOCK: "refuses the request",
+        Action.LOCAL: f"keeps the whole conversation inside ({_answered(config)})",
+        Action.PSEUDONYMIZE: "replaced by a stand-in, restored in the reply",
+        Action.MASK: "replaced by its kind, not restored",
+        Action.ALLOW: "passes as it is",
+    }
+
+
+def _answered(config: Config) -> str:
+    inside = config.gateway.local_model
+    return f"answered by {inside} inside" if inside else "refused: no local_model answers it"
 
 
 def _sentences(
@@ -226,15 +274,7 @@ def _sentences(
     from sovereign.entities import describe
     from sovereign.types import Action
 
-    inside = config.gateway.local_model
-    answered = f"answered by {inside} inside" if inside else "refused: no local_model answers it"
-    meaning = {
-        Action.BLOCK: "refuses the request",
-        Action.LOCAL: f"keeps the whole conversation inside ({answered})",
-        Action.PSEUDONYMIZE: "replaced by a stand-in, restored in the reply",
-        Action.MASK: "replaced by its kind, not restored",
-        Action.ALLOW: "passes as it is",
-    }
+    meaning = _meaning(config)
     lines = []
     if to.side == "local" and set(groups) == {Action.ALLOW} and other is Action.ALLOW:
         lines.append("everything passes as it is: the data stays on your machines")
@@ -254,7 +294,7 @@ def _sentences(
     unread = policy.unreadable if to.side == "hosted" else "block"
     lines.append(
         "what cannot be read (images, audio, files, token ids, unknown fields of binary data): "
-        + ("refused" if unread == "block" else f"kept inside ({answered})")
+        + ("refused" if unread == "block" else f"kept inside ({_answered(config)})")
     )
     return lines
 
@@ -270,7 +310,7 @@ def _warnings(config: Config, policy: Policy) -> list[str]:
             found.append(f"{upstream.api_key_env} is not set: requests to {name} will be refused")
         if upstream.side == "hosted" and upstream.base_url.startswith("http://"):
             found.append(f"upstream {name} is reached without TLS")
-    verbs = {*policy.hosted.values(), *(v for d in policy.destination.values() for v in d.values())}
+    verbs = {verb for table in _tables(policy) for verb in table.values()}
     keeps = Action.LOCAL.verb in verbs or policy.unreadable == "local"
     if keeps and config.gateway.local_model is None:
         found.append("the policy keeps data inside, but gateway.local_model names nobody: refused")

@@ -1,4 +1,4 @@
-"""The gateway as a Starlette application, without global state: two can live side by side.
+"""The gateway as an ASGI application, without global state: two can live side by side.
 
 Three paths are the gateway's own and open to anybody (/healthz, /readyz, /metrics); every other
 path goes down the road.
@@ -6,28 +6,37 @@ path goes down the road.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
-
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 from sovereign.audit.tokens import read_token_key
 from sovereign.config import Config
+from sovereign.gateway.asked import Receive, Scope, Send
 from sovereign.gateway.clear import Clearance
+from sovereign.gateway.kept import Kept
 from sovereign.gateway.keys import KeyRing
-from sovereign.gateway.metrics import Metrics
+from sovereign.gateway.limits import Limits
+from sovereign.gateway.metrics import Metrics, render
+from sovereign.gateway.pool import Pool
 from sovereign.gateway.ready import Engine, Readiness
 from sovereign.gateway.recorder import Recorder
 from sovereign.gateway.road import Road
-from sovereign.gateway.upstreams import Pool, Upstreams
+from sovereign.gateway.siblings import Siblings
+from sovereign.gateway.standing import Standing
+from sovereign.gateway.tls import Listening
+from sovereign.gateway.traces import Tracer
+from sovereign.gateway.upstreams import Upstreams
 from sovereign.gateway.workers import Workers
 from sovereign.guard import Guard
 from sovereign.types import Sink
 
-__all__ = ["create_app"]
+__all__ = ["App", "create_app"]
+
+TICK_S = 1.0
 
 
 def create_app(
@@ -37,52 +46,191 @@ def create_app(
     log: Sink,
     upstreams: Upstreams,
     engines: Mapping[str, Engine] | None = None,
-) -> Starlette:
-    """``log`` is open and ``guard`` was proven by its canary; both stay the caller's to close."""
-    metrics = Metrics()
-    pool = Pool()
-    workers = Workers(config.gateway.max_concurrent)
-    recorder = Recorder(log, metrics, guard.build)
-    road = Road(
-        keys=KeyRing(config.resolve(config.keys.file)),
-        clearance=Clearance(guard, upstreams, config.gateway.local_model, read_token_key(config)),
+    make: Callable[[], Guard] | None = None,
+    tls: Listening | None = None,
+    siblings: Siblings | None = None,
+) -> App:
+    """``log`` is open and ``guard`` was proven by its canary; both stay the caller's to close.
+
+    ``make`` builds a guard anew when the policy file has changed. ``siblings`` are there if this is
+    one worker of several.
+    """
+    return App(
+        config,
+        guard=guard,
+        log=log,
         upstreams=upstreams,
-        recorder=recorder,
-        workers=workers,
-        pool=pool,
-        metrics=metrics,
-        max_body_bytes=config.guard.max_body_bytes,
-        max_concurrent=config.gateway.max_concurrent,
-    )
-    readiness = Readiness(
-        guard, recorder, config.resolve(config.audit.path), engines or {}, workers
+        engines=engines or {},
+        make=make or (lambda: Guard.from_config(config)),
+        tls=tls,
+        siblings=siblings,
     )
 
-    async def healthz(request: Request) -> Response:
-        return PlainTextResponse("ok\n")
 
-    async def readyz(request: Request) -> Response:
-        state = await readiness.state()
-        ready = all(word == "ok" for word in state.values())
-        return JSONResponse({"ready": ready, **state}, status_code=200 if ready else 503)
+class App:
+    """Use :func:`create_app`."""
 
-    async def numbers(request: Request) -> Response:
-        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4")
+    def __init__(
+        self,
+        config: Config,
+        *,
+        guard: Guard,
+        log: Sink,
+        upstreams: Upstreams,
+        engines: Mapping[str, Engine],
+        make: Callable[[], Guard],
+        tls: Listening | None,
+        siblings: Siblings | None,
+    ) -> None:
+        self.metrics = Metrics()
+        self._siblings = siblings
+        self._tls = tls
+        self._pool = Pool()
+        self._workers = Workers(config.gateway.max_concurrent)
+        self._recorder = Recorder(log, self.metrics)
+        self._limits = Limits.from_config(config)
+        worker = siblings.worker if siblings is not None else 0
+        told = config.telemetry
+        self._tracer = Tracer(told, worker=worker) if told is not None else None
+        token_key = read_token_key(config)
 
-    @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        try:
-            yield
-        finally:
-            await pool.close()
-            workers.close()
+        self._kept = Kept(config.resolve(config.gateway.kept_file), guard.derived_key("kept"))
 
-    return Starlette(
-        routes=[
-            Route("/healthz", healthz, methods=["GET"]),
-            Route("/readyz", readyz, methods=["GET"]),
-            Route("/metrics", numbers, methods=["GET"]),
-            Route("/{path:path}", road),
-        ],
-        lifespan=lifespan,
-    )
+        def clearance(used: Guard) -> Clearance:
+            return Clearance(used, upstreams, config.gateway, self._kept, token_key)
+
+        self.standing = Standing(
+            guard,
+            _watched(config),
+            make=make,
+            clearance=clearance,
+            log=log,
+            metrics=self.metrics,
+        )
+        self._road = Road(
+            keys=KeyRing(config.resolve(config.keys.file)),
+            standing=self.standing,
+            limits=self._limits,
+            upstreams=upstreams,
+            recorder=self._recorder,
+            workers=self._workers,
+            pool=self._pool,
+            metrics=self.metrics,
+            tracer=self._tracer,
+            origin=config.audit.origin,
+            propagate_to=frozenset(told.propagate_to if told is not None else ()),
+            log_requests=config.gateway.log_requests,
+            max_body_bytes=config.guard.max_body_bytes,
+            max_concurrent=config.gateway.max_concurrent,
+        )
+        self._readiness = Readiness(
+            self.standing,
+            self._recorder,
+            config.resolve(config.audit.path),
+            engines,
+            self._workers,
+            siblings,
+        )
+        self._ticker: asyncio.Task[None] | None = None
+
+    @property
+    def draining(self) -> bool:
+        """Set from SIGTERM on: /readyz then says no, while requests are still taken."""
+        return self._readiness.draining
+
+    @draining.setter
+    def draining(self, draining: bool) -> None:
+        self._readiness.draining = draining
+        self.metrics.gauge("sovereign_draining", float(draining))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self._live(receive, send)
+        own = _OWN.get(scope["path"]) if scope["method"] == "GET" else None
+        if own is None:
+            return await self._road(scope, receive, send)
+        status, content_type, body = await own(self)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [
+                    (b"content-type", content_type),
+                    (b"content-length", str(len(body)).encode()),
+                    (b"cache-control", b"no-store"),
+                ],
+            }
+        )
+        return await send({"type": "http.response.body", "body": body})
+
+    async def _healthz(self) -> tuple[int, bytes, bytes]:
+        return 200, b"text/plain; charset=utf-8", b"ok\n"
+
+    async def _readyz(self) -> tuple[int, bytes, bytes]:
+        ready, said = await self._readiness.state()
+        body = json.dumps({"ready": ready, **said}).encode()
+        return (200 if ready else 503), b"application/json", body
+
+    async def _numbers(self) -> tuple[int, bytes, bytes]:
+        mine = self._snapshot()
+        if self._siblings is None:
+            snapshots = {"": mine}
+        else:
+            heard = self._siblings.heard()
+            snapshots = {str(n): said["metrics"] for n, said in heard.items()}
+            snapshots[str(self._siblings.worker)] = mine
+        page = render(snapshots).encode()
+        return 200, b"text/plain; version=0.0.4; charset=utf-8", page
+
+    def _snapshot(self) -> dict[str, Any]:
+        metrics, guard = self.metrics, self.standing.now.guard
+        metrics.gauge("sovereign_guard_queue", self._workers.pending)
+        hits, misses = guard.scanner.cache_counts
+        metrics.total("sovereign_guard_cache_total", hits, outcome="hit")
+        metrics.total("sovereign_guard_cache_total", misses, outcome="miss")
+        metrics.total("sovereign_log_failures_total", self._recorder.results_lost)
+        if self._tracer is not None:
+            metrics.total("sovereign_traces_dropped_total", self._tracer.dropped)
+        return metrics.snapshot()
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """ASGI's lifespan."""
+        await receive()
+        if self._tracer is not None:
+            self._tracer.start()
+        self.tell()
+        self._ticker = asyncio.create_task(self._tick())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self._ticker.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._ticker
+        if self._tracer is not None:
+            await self._tracer.close()
+        await self._pool.close()
+        self._workers.close()
+        self._limits.close()
+        self._kept.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _tick(self) -> None:
+        """What has to be looked at now and then: files that may have changed, and siblings."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            await self.standing.refresh()
+            if self._tls is not None:
+                self._tls.refresh()
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell the other workers how we stand."""
+        if self._siblings is not None:
+            said = {"policy": self.standing.now.policy, "broken": self.standing.broken}
+            self._siblings.tell({**said, "metrics": self._snapshot()})
+
+
+def _watched(config: Config) -> Path | None:
+    return None if config.policy.file is None else config.resolve(config.policy.file)
+
+
+_OWN = {"/healthz": App._healthz, "/readyz": App._readyz, "/metrics": App._numbers}

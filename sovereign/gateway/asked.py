@@ -12,9 +12,13 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
+from sovereign.audit.receipt import HEADER, RequestReceipt
 from sovereign.audit.tokens import Tokens
-from sovereign.errors import GatewayError, SovereignError, TooLarge
+from sovereign.errors import GatewayError, RateLimited, SovereignError, TooLarge
+from sovereign.gateway import limits
 from sovereign.gateway.keys import Key
+from sovereign.gateway.pool import Attempts
+from sovereign.gateway.traces import Trace
 from sovereign.gateway.wires import Wire, dumps, error_body, should_retry, wire_of
 from sovereign.types import JSON, Destination, Receipt, Verdict
 
@@ -59,13 +63,25 @@ class Asked:
     answering: bool = False
     status: int = 0
     bytes_in: int = 0
+    code: str | None = None
+    named: str = ""
+    used: limits.Tokens = field(default_factory=limits.Tokens)
+    attempts: Attempts = field(default_factory=Attempts)
+    first_s: float | None = None
+    guard_build: str | None = None
+    body_sha256: str | None = None
+    origin: str = ""
+    certificate: str | None = None
+    trace: Trace | None = None
 
     @classmethod
     def from_scope(cls, scope: Scope, request: str) -> Asked:
         """``request`` is the id under which it goes into the log and upstream."""
         headers = dict(scope["headers"])
         wire = wire_of(scope["path"], headers)
-        return cls(request, scope["method"], scope["path"], scope["query_string"], headers, wire)
+        asked = cls(request, scope["method"], scope["path"], scope["query_string"], headers, wire)
+        asked.certificate = scope.get("state", {}).get("certificate")
+        return asked
 
     def __repr__(self) -> str:
         return f"Asked({self.id!r}, {self.endpoint!r})"
@@ -94,7 +110,22 @@ class Asked:
             headers.append((b"x-sovereign-destination", self.destination.name.encode()))
         if self.receipt is not None:
             headers.append((b"x-sovereign-record", str(self.receipt.index).encode()))
+            headers.append((HEADER.encode(), str(self.request_receipt()).encode()))
         return headers
+
+    def request_receipt(self) -> RequestReceipt:
+        """What the answer says about its own record. Only once there is one."""
+        assert self.receipt is not None
+        return RequestReceipt(
+            origin=self.origin,
+            index=self.receipt.index,
+            leaf=self.receipt.leaf,
+            request=self.id,
+            verdict=self.verdict.action.verb if self.verdict else None,
+            policy=bytes.fromhex(self.verdict.policy) if self.verdict else None,
+            build=bytes.fromhex(self.guard_build) if self.guard_build else None,
+            body=bytes.fromhex(self.body_sha256) if self.body_sha256 else None,
+        )
 
 
 class Hangup:
@@ -174,7 +205,9 @@ async def respond(
     if isinstance(answer, SovereignError):
         status = answer.status
         body = dumps(error_body(asked.wire, answer))
-        if status == 503:
+        if isinstance(answer, RateLimited):
+            retry_after = str(answer.retry_after)
+        elif status == 503:
             retry_after = str(RETRY_AFTER_S)
         if not should_retry(answer):
             headers.append((b"x-should-retry", b"false"))

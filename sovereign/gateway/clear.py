@@ -9,12 +9,15 @@ import hashlib
 import re
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sovereign.audit.tokens import TokenKey
+from sovereign.config import GatewayConfig
 from sovereign.errors import Refused, UnknownModel, Unreadable, Unsupported
-from sovereign.gateway import translate
+from sovereign.fields import Role
 from sovereign.gateway.asked import Asked
+from sovereign.gateway.kept import Kept, turns
+from sovereign.gateway.translate import TRANSLATIONS, Translation
 from sovereign.gateway.upstreams import Route, Upstream, Upstreams
 from sovereign.guard import Guard, Inspection, Restorer
 from sovereign.guard.shapes import SHAPES, Shape
@@ -24,6 +27,7 @@ __all__ = ["Clearance", "Cleared"]
 
 CHAT = SHAPES["openai.chat"]
 CHAT_PATH = "/v1/chat/completions"
+_ENGINE_PATHS = (CHAT_PATH, "/v1/completions")
 
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 _RELEASED = re.compile(
@@ -34,6 +38,12 @@ for a patient's date, which from 2022 on it is hardly ever in the name of a mode
 _DIGIT = re.compile(r"\d")
 MAX_DIGITS = 8
 """Beside the date; enough for gpt-3.5-turbo-16k-0613, too few for the numbers of people."""
+
+_ROLES: dict[str, Role] = {
+    "openai.completions": "completions",
+    "openai.embeddings": "embeddings",
+}
+"""What is asked for at an endpoint that is not a chat."""
 
 _OWN_HEADERS = frozenset({"X-Request-Id", "Authorization", "X-Api-Key"})
 """Made before the body was read, from chance or the environment: they can carry nothing out, and
@@ -51,7 +61,7 @@ class Cleared:
     raw: bytes
     sha256: str
     stream: bool
-    translated: bool
+    translation: Translation | None
     rerouted: bool
     verdict: Verdict
     restorer: Restorer
@@ -67,13 +77,16 @@ class Clearance:
         self,
         guard: Guard,
         upstreams: Upstreams,
-        local_model: str | None,
+        inside: GatewayConfig,
+        kept: Kept,
         token_key: TokenKey | None = None,
     ) -> None:
+        """``inside`` names the models that answer what the policy keeps inside."""
         self._guard = guard
         self._token_key = token_key
         self._upstreams = upstreams
-        self._local_model = local_model
+        self._inside = inside
+        self._kept = kept
         self._names: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def clear(self, asked: Asked, shape: Shape, raw: bytes) -> Cleared:
@@ -91,18 +104,20 @@ class Clearance:
         model, stream = _envelope(body)
         route = self._upstreams.route(model)
         asked.model, asked.destination = route.recorded, route.upstream.destination
+        asked.named = route.model
         asked.key.require(model)
         self._clear_name(route, asked.key.team)
 
         form, sent_as = _fit(asked.path, shape, route.upstream, body)
         inspection = self._inspect(form, sent_as, route, asked)
-        asked.verdict = verdict = inspection.verdict
+        verdict = self._kept_inside(inspection, asked.key.team, turns(form))
+        asked.verdict = verdict
         if self._token_key is not None:  # the only use of the values; none of them is kept
             asked.tokens = self._token_key.tokens(asked.key.team, inspection.values, time.time())
         rerouted = verdict.action is Action.LOCAL and verdict.destination.side == "hosted"
         if rerouted:
-            route = self._fallback()
-            asked.destination = route.upstream.destination
+            route = self._fallback(shape)
+            asked.destination, asked.named = route.upstream.destination, route.model
             form, sent_as = _fit(asked.path, shape, route.upstream, {**body, "model": route.model})
             inspection = self._inspect(form, sent_as, route, asked)
         if inspection.verdict.action is Action.BLOCK:
@@ -112,6 +127,7 @@ class Clearance:
                 hint=f"found: {_kinds(inspection.verdict)}; `sovereign check` shows the policy",
             )
 
+        asked.key.require_destination(route.upstream.destination.name)
         out = inspection.encode()
         path = CHAT_PATH if sent_as is not shape else asked.path
         url = route.upstream.url(path)
@@ -126,7 +142,7 @@ class Clearance:
             raw=out,
             sha256=hashlib.sha256(out).hexdigest(),
             stream=stream,
-            translated=sent_as is not shape,
+            translation=None if sent_as is shape else TRANSLATIONS[shape.name],
             rerouted=rerouted,
             verdict=verdict,
             restorer=inspection.restorer,
@@ -138,13 +154,31 @@ class Clearance:
             form, to=route.upstream.destination, shape=shape.name, tenant=asked.key.team
         )
 
-    def _fallback(self) -> Route:
-        if self._local_model is None:
+    def _kept_inside(self, inspection: Inspection, team: str, said: list[JSON]) -> Verdict:
+        """The verdict, which is ``local`` for a conversation that was: it stays inside."""
+        verdict = inspection.verdict
+        if verdict.destination.side != "hosted" or verdict.action is Action.BLOCK:
+            return verdict
+        first = 0
+        if verdict.action is Action.LOCAL:
+            first = _first_local(inspection)
+        else:
+            since = self._kept.since(team, said)
+            if since is None:
+                return verdict
+            first = since
+        self._kept.keep(team, said, first)
+        return replace(verdict, action=Action.LOCAL)
+
+    def _fallback(self, shape: Shape) -> Route:
+        role = _ROLES.get(shape.name, "chat")
+        model = self._inside.local_models.get(role, self._inside.local_model)
+        if model is None:
             raise Refused(
                 "the policy keeps this request inside, and no local model is there to answer it",
-                hint="set local_model under [gateway] in sovereign.toml",
+                hint=f"set local_model, or local_models.{role}, under [gateway] in sovereign.toml",
             )
-        return self._upstreams.route(self._local_model)
+        return self._upstreams.route(model)
 
     def _clear_name(self, route: Route, team: str) -> None:
         """A name that only a pattern took is the caller's own text: it is read like any other."""
@@ -168,6 +202,16 @@ class Clearance:
             self._names.popitem(last=False)
 
 
+def _first_local(inspection: Inspection) -> int:
+    """The first turn with something that keeps the conversation inside."""
+    steps = [
+        finding.path[1] if finding.path[:1] in (("messages",), ("input",)) else 0
+        for finding, action in zip(inspection.findings, inspection.verdict.actions, strict=True)
+        if action is Action.LOCAL
+    ]
+    return min((step for step in steps if isinstance(step, int)), default=0)
+
+
 def _envelope(body: JSON) -> tuple[str, bool]:
     """The two fields that the gateway itself acts on."""
     if not isinstance(body, dict):
@@ -182,15 +226,17 @@ def _envelope(body: JSON) -> tuple[str, bool]:
 
 def _fit(path: str, shape: Shape, upstream: Upstream, body: JSON) -> tuple[JSON, Shape]:
     """``body`` as ``upstream`` can be asked with it. Raises :class:`Unsupported`."""
-    if shape.name.partition(".")[0] == upstream.wire:
-        if upstream.socket is not None and path not in (CHAT_PATH, "/v1/completions"):
-            raise Unsupported(
-                f"the local model {upstream.destination.name!r} has no such endpoint",
-                hint=f"it answers {CHAT_PATH} and /v1/completions",
-            )
+    same = shape.name.partition(".")[0] == upstream.wire
+    if same and (upstream.socket is None or path in _ENGINE_PATHS):
         return body, shape
-    if shape.name == "anthropic.messages" and upstream.destination.side == "local":
-        return translate.request_out(body), CHAT
+    translation = TRANSLATIONS.get(shape.name)
+    if translation is not None and upstream.destination.side == "local":
+        return translation.request(body), CHAT
+    if same:
+        raise Unsupported(
+            f"the local model {upstream.destination.name!r} has no such endpoint",
+            hint=f"it answers {' and '.join(_ENGINE_PATHS)}",
+        )
     raise Unsupported(
         f"destination {upstream.destination.name!r} speaks the {upstream.wire} wire, "
         "and the request came on another",

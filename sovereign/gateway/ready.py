@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,15 +12,19 @@ from typing import Protocol
 
 from sovereign.errors import AuditError, SovereignError
 from sovereign.gateway.recorder import Recorder
+from sovereign.gateway.siblings import Siblings
+from sovereign.gateway.standing import Standing
 from sovereign.gateway.workers import Workers
-from sovereign.guard import Guard
 
-__all__ = ["Engine", "Readiness"]
+__all__ = ["Engine", "Readiness", "SocketEngine"]
 
 READY_FOR_S = 1.0
 """An answer is reused for so long: its canary costs work, and anybody may ask."""
 
 MIN_FREE = 1_000_000
+
+DISAGREE_S = 15.0
+"""Workers may have different policies for so long: each reads a new file in its own time."""
 
 
 class Engine(Protocol):
@@ -29,28 +34,72 @@ class Engine(Protocol):
     def alive(self) -> bool: ...
 
 
+class SocketEngine:
+    """An engine that another process supervises: it lives if its socket takes a connection."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def alive(self) -> bool:
+        """Asks now."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+            line.settimeout(0.2)
+            try:
+                line.connect(str(self._path))
+            except OSError:
+                return False
+        return True
+
+
 class Readiness:
     """Answers /readyz. Belongs to one event loop."""
 
     def __init__(
         self,
-        guard: Guard,
+        standing: Standing,
         recorder: Recorder,
         log_folder: Path,
         engines: Mapping[str, Engine],
         workers: Workers,
+        siblings: Siblings | None = None,
     ) -> None:
-        self._guard = guard
+        self.draining = False
+        self._standing = standing
+        self._siblings = siblings
         self._recorder = recorder
         self._log_folder = log_folder
         self._engines = engines
         self._workers = workers
         self._lock = asyncio.Lock()
         self._asked = float("-inf")
+        self._agreed = time.monotonic()
         self._state: dict[str, str] = {}
 
-    async def state(self) -> dict[str, str]:
-        """Part to "ok", or to one word that says what is wrong with it."""
+    async def state(self) -> tuple[bool, dict[str, str]]:
+        """Whether to send requests here; and part to "ok", or to one word that says what is wrong
+        with it. A policy file that is broken is said, and no reason to send none: the policy of
+        before is in use."""
+        parts = dict(await self._parts())
+        if self._siblings is not None:
+            parts["workers"] = self._agree(self._siblings)
+        ready = not self.draining and all(word == "ok" for word in parts.values())
+        if self.draining:
+            parts["gateway"] = "draining"
+        parts["policy"] = self._standing.now.policy
+        if self._standing.broken:
+            parts["policy_file"] = "broken"
+        return ready, parts
+
+    def _agree(self, siblings: Siblings) -> str:
+        """One that is being restarted is missing for a moment, which is no reason to stop; another
+        policy than ours is, for as long as a reload does not take."""
+        heard = siblings.heard().values()
+        if all(said["policy"] == self._standing.now.policy for said in heard):
+            self._agreed = time.monotonic()
+        return "ok" if time.monotonic() - self._agreed < DISAGREE_S else "disagree"
+
+    async def _parts(self) -> dict[str, str]:
         async with self._lock:
             if time.monotonic() - self._asked > READY_FOR_S:
                 self._state = {"guard": await self._guards(), "log": await self._logs()}
@@ -61,7 +110,7 @@ class Readiness:
 
     async def _guards(self) -> str:
         try:
-            await self._workers.run(self._guard.canary)
+            await self._workers.run(self._standing.now.guard.canary)
         except SovereignError as e:
             return e.code
         except Exception as e:  # noqa: BLE001 - a recogniser may raise anything

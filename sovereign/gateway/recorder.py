@@ -26,16 +26,17 @@ LOGGER = logging.getLogger("sovereign.gateway")
 class Recorder:
     """``failing`` is whether the last record that somebody waited for was lost."""
 
-    def __init__(self, log: Sink, metrics: Metrics, guard_build: str) -> None:
+    def __init__(self, log: Sink, metrics: Metrics) -> None:
         self._log = log
         self._metrics = metrics
-        self._guard_build = guard_build
         self.failing = False
+        self.results_lost = 0
 
     async def intent(self, asked: Asked, cleared: Cleared) -> None:
         """What is about to leave. Raises :class:`AuditError`; then nothing may."""
         assert asked.key is not None
         assert asked.model is not None
+        assert asked.guard_build is not None
         to = cleared.upstream.destination
         fields = record.intent(
             request=asked.id,
@@ -45,19 +46,21 @@ class Recorder:
             model=asked.model,
             destination=to,
             verdict=cleared.verdict,
-            guard_build=self._guard_build,
+            guard_build=asked.guard_build,
             body_sha256=cleared.sha256,
             bytes_out=len(cleared.raw),
             stream=cleared.stream,
             rerouted=cleared.rerouted,
             tokens=asked.tokens,
         )
+        asked.body_sha256 = cleared.sha256
         # From here on it may be in the log, even if we are cancelled while we wait.
         asked.intended = True
         try:
             asked.receipt = await self._durable(fields)
         except AuditError:
             asked.intended = False
+            asked.body_sha256 = None
             raise
         verb = cleared.verdict.action.verb
         self._metrics.count("sovereign_verdicts_total", destination=to.name, verb=verb)
@@ -65,6 +68,7 @@ class Recorder:
     async def refusal(self, asked: Asked, error: SovereignError) -> None:
         """What was not sent, and why. Raises :class:`AuditError`."""
         self._metrics.count("sovereign_refusals_total", code=error.code)
+        asked.guard_build = None  # the record of a refusal names no build
         asked.receipt = await self._durable(
             record.refusal(
                 request=asked.id,
@@ -90,8 +94,11 @@ class Recorder:
             outcome=outcome,
             bytes_in=asked.bytes_in,
             duration_ms=int(asked.seconds() * 1000),
+            tries=asked.attempts.count if asked.attempts.count > 1 else None,
+            tokens_in=asked.used.input or None,
+            tokens_out=asked.used.output or None,
         )
-        self._log.submit(fields).add_done_callback(_say_if_lost)
+        self._log.submit(fields).add_done_callback(self._say_if_lost)
         self._metrics.count(
             "sovereign_requests_total",
             endpoint=asked.endpoint,
@@ -121,7 +128,8 @@ class Recorder:
         self.failing = True
         self._metrics.count("sovereign_audit_failures_total")
 
-
-def _say_if_lost(submitted: Future[Receipt]) -> None:
-    if not submitted.cancelled() and submitted.exception() is not None:
-        LOGGER.error("a result was not recorded: %s", type(submitted.exception()).__name__)
+    def _say_if_lost(self, submitted: Future[Receipt]) -> None:
+        """In whatever thread the log is: a count of Python's integers is enough for that."""
+        if not submitted.cancelled() and submitted.exception() is not None:
+            self.results_lost += 1
+            LOGGER.error("a result was not recorded: %s", type(submitted.exception()).__name__)

@@ -13,10 +13,10 @@ from collections.abc import Callable
 import aiohttp
 
 from sovereign.errors import UpstreamFailed
-from sovereign.gateway import sse, translate
+from sovereign.gateway import sse
 from sovereign.gateway.asked import Asked, ClientGone, Send, respond
 from sovereign.gateway.clear import Cleared
-from sovereign.gateway.upstreams import Answer, Pool
+from sovereign.gateway.pool import Answer, Pool
 from sovereign.gateway.wires import dumps, error_body, error_event, upstream_error
 from sovereign.types import JSON
 
@@ -42,7 +42,9 @@ async def send_back(asked: Asked, cleared: Cleared, pool: Pool, send: Send, ende
     Raises :class:`UpstreamFailed` as long as nothing was sent to the caller; after that, the
     failure is an event of the stream.
     """
-    async with pool.post(cleared.upstream, cleared.url, cleared.raw, cleared.headers) as answer:
+    async with pool.post(
+        cleared.upstream, cleared.url, cleared.raw, cleared.headers, asked.attempts
+    ) as answer:
         if not 200 <= answer.status < 300:
             await _error(asked, cleared, answer, send, ended)
         elif cleared.stream:
@@ -57,8 +59,10 @@ async def _whole(asked: Asked, cleared: Cleared, answer: Answer, send: Send, end
     raw = await _read(asked, cleared, answer, MAX_REPLY)
 
     def restored() -> JSON:
-        body = cleared.restorer.tree(_parse(raw, cleared), cleared.shape.name)
-        return translate.reply_back(body, asked.id) if cleared.translated else body
+        said = _parse(raw, cleared)
+        asked.used.note(said)
+        body = cleared.restorer.tree(said, cleared.shape.name)
+        return cleared.translation.reply(body, asked.id) if cleared.translation else body
 
     body = restored() if len(raw) < ON_LOOP else await asyncio.to_thread(restored)
     ended(asked, "ok", 200)
@@ -106,7 +110,7 @@ class _Streamed:
         self._send = send
         self._ended = ended
         self._events = cleared.restorer.events(cleared.shape.name)
-        self._translator = translate.EventTranslator(asked.id) if cleared.translated else None
+        self._translator = cleared.translation.events(asked.id) if cleared.translation else None
         self._complete = False
         self._ready = b""
 
@@ -146,6 +150,7 @@ class _Streamed:
             tail = b"" if self._translator else sse.encode(None, sse.DONE.encode())
             return self._flushed() + tail
         data = _parse(event.data, self._cleared)
+        self._asked.used.note(data)
         if isinstance(data, dict) and (event.name == "error" or data.get("error")):
             raise _SaidError(upstream_error(self._asked.wire, 500, data, self._restored))
         out = self._encoded(self._events.feed(event.name, data))
@@ -175,6 +180,8 @@ class _Streamed:
     async def _write(self, out: bytes, *, more: bool = True) -> None:
         if not self._asked.answering:
             self._asked.answering = True
+            self._asked.status = 200
+            self._asked.first_s = self._asked.seconds()
             headers = self._asked.answer_headers("text/event-stream; charset=utf-8")
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         try:

@@ -11,12 +11,15 @@ import contextlib
 import itertools
 import logging
 import secrets
+import time
 from collections.abc import Iterator
 
 from sovereign.errors import (
     AuditError,
+    LimitsUnavailable,
     LogUnavailable,
     Overloaded,
+    RateLimited,
     SovereignError,
     UnknownEndpoint,
     Unreadable,
@@ -32,12 +35,16 @@ from sovereign.gateway.asked import (
     read_body,
     respond,
 )
-from sovereign.gateway.clear import Clearance
+from sovereign.gateway.clear import Cleared
 from sovereign.gateway.keys import KeyRing
+from sovereign.gateway.limits import Admission, Limits
 from sovereign.gateway.metrics import Metrics
+from sovereign.gateway.pool import Pool
 from sovereign.gateway.recorder import Recorder
 from sovereign.gateway.reply import send_back
-from sovereign.gateway.upstreams import ANTHROPIC_VERSIONS, Pool, Upstreams
+from sovereign.gateway.standing import Standing
+from sovereign.gateway.traces import CLIENT, INTERNAL, Tracer
+from sovereign.gateway.upstreams import ANTHROPIC_VERSIONS, Upstreams
 from sovereign.gateway.wires import credential, models_body
 from sovereign.gateway.workers import Workers
 from sovereign.guard.shapes import Shape, endpoint
@@ -54,17 +61,28 @@ class Road:
         self,
         *,
         keys: KeyRing,
-        clearance: Clearance,
+        standing: Standing,
+        limits: Limits,
         upstreams: Upstreams,
         recorder: Recorder,
         workers: Workers,
         pool: Pool,
         metrics: Metrics,
+        tracer: Tracer | None,
+        origin: str,
+        propagate_to: frozenset[str],
+        log_requests: bool,
         max_body_bytes: int,
         max_concurrent: int,
     ) -> None:
+        """``origin`` is the audit log's name, for receipts."""
         self._keys = keys
-        self._clearance = clearance
+        self._standing = standing
+        self._limits = limits
+        self._tracer = tracer
+        self._origin = origin
+        self._propagate_to = propagate_to
+        self._log_requests = log_requests
         self._upstreams = upstreams
         self._recorder = recorder
         self._workers = workers
@@ -78,6 +96,9 @@ class Road:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = Asked.from_scope(scope, f"req_{self._start}{next(self._numbers):08x}")
+        asked.origin = self._origin
+        if self._tracer is not None:
+            asked.trace = self._tracer.begin(asked.headers.get(b"traceparent"))
         try:
             await self._walk(asked, receive, send)
         except SovereignError as e:
@@ -87,30 +108,128 @@ class Road:
             LOGGER.error("request %s failed on %s", asked.id, type(e).__name__)
             await self._refuse(asked, SovereignError("the gateway failed on this request"), send)
         finally:
-            self._metrics.observe("sovereign_request_seconds", asked.seconds())
+            self._say(asked)
 
     async def _walk(self, asked: Asked, receive: Receive, send: Send) -> None:
-        asked.key = self._keys.authenticate(credential(asked.headers, asked.wire))
+        asked.key = self._keys.authenticate(
+            credential(asked.headers, asked.wire), certificate=asked.certificate
+        )
         if (asked.method, asked.path) == ("GET", "/v1/models"):
-            return await self._list_models(asked, send)
+            await self._list_models(asked, send)
+            return
         shape = self._endpoint(asked)
-        with self._slot():
+        with self._slot(), self._admitted(asked) as admission:
             raw = await read_body(asked, receive, self._max_body_bytes)
             async with Hangup(receive) as hangup:
-                cleared = await self._workers.run(self._clearance.clear, asked, shape, raw)
+                # The guard of this moment, to the end: a reload does not change a running request.
+                in_use = self._standing.now
+                asked.guard_build = in_use.guard.build
+                began = time.time()
+                cleared = await self._workers.run(in_use.clearance.clear, asked, shape, raw)
                 self._metrics.observe("sovereign_guard_seconds", asked.seconds())
+                if asked.trace is not None:
+                    asked.trace.span("guard", began, time.time(), INTERNAL)
+                if admission is not None:
+                    side = cleared.upstream.destination.side
+                    admission.reserve(cleared.raw, asked.named, side)
+                await self._send(asked, cleared, send, hangup)
+
+    async def _send(self, asked: Asked, cleared: Cleared, send: Send, hangup: Hangup) -> None:
+        """Intent, the bytes, the answer, and its result."""
+        name = cleared.upstream.destination.name
+        began = time.time()
+        try:
+            await self._recorder.intent(asked, cleared)
+            sent = time.time()
+            self._metrics.observe("sovereign_audit_seconds", sent - began)
+            if asked.trace is not None:
+                asked.trace.span("audit", began, sent, INTERNAL)
+                if name in self._propagate_to:
+                    cleared.headers["Traceparent"] = asked.trace.parent_of()
+            try:
+                await send_back(asked, cleared, self._pool, send, self._recorder.result)
+            finally:
+                if asked.trace is not None:
+                    tries = asked.attempts.count
+                    asked.trace.span(name, sent, time.time(), CLIENT, destination=name, tries=tries)
+        except UpstreamFailed as e:
+            self._recorder.result(asked, "upstream_failed", e.status)
+            if asked.answering:
+                raise
+            asked.code = e.code
+            await respond(asked, send, e)
+        except asyncio.CancelledError:
+            # An intent that was submitted may be in the log: then it needs its result.
+            self._recorder.result(asked, "client_gone" if hangup.gone else "error", 499)
+            raise
+
+    @contextlib.contextmanager
+    def _admitted(self, asked: Asked) -> Iterator[Admission | None]:
+        """Within the limits of the key and its team, which get back what was not used."""
+        assert asked.key is not None
+        try:
+            admission = self._limits.admit(asked.id, asked.key)
+        except RateLimited as e:
+            self._metrics.count("sovereign_limited_total", team=asked.key.team, code=e.code)
+            raise
+        try:
+            yield admission
+        except RateLimited as e:
+            self._metrics.count("sovereign_limited_total", team=asked.key.team, code=e.code)
+            raise
+        finally:
+            if admission is not None:
+                sent = asked.bytes_in > 0
                 try:
-                    await self._recorder.intent(asked, cleared)
-                    await send_back(asked, cleared, self._pool, send, self._recorder.result)
-                except UpstreamFailed as e:
-                    self._recorder.result(asked, "upstream_failed", e.status)
-                    if asked.answering:
-                        raise
-                    await respond(asked, send, e)
-                except asyncio.CancelledError:
-                    # An intent that was submitted may be in the log: then it needs its result.
-                    self._recorder.result(asked, "client_gone" if hangup.gone else "error", 499)
-                    raise
+                    admission.end(asked.used, sent=sent, bytes_in=asked.bytes_in)
+                except LimitsUnavailable as e:  # it stays counted as under way, or as reserved
+                    self._metrics.count("sovereign_usage_failures_total")
+                    LOGGER.error("request %s was not counted: %s", asked.id, e.message)
+
+    def _say(self, asked: Asked) -> None:
+        """The request is over: numbers, a line and a trace, none with any content."""
+        seconds = asked.seconds()
+        observe = self._metrics.observe
+        name = asked.destination.name if asked.destination else None
+        observe("sovereign_request_seconds", seconds)
+        if name and asked.attempts.waited is not None:
+            observe("sovereign_upstream_seconds", asked.attempts.waited, destination=name)
+        if asked.first_s is not None:
+            observe("sovereign_first_event_seconds", asked.first_s)
+        if name and asked.attempts.count:
+            self._metrics.count(
+                "sovereign_upstream_tries_total", asked.attempts.count, destination=name
+            )
+        if asked.key is not None and (asked.used.input or asked.used.output):
+            tokens = "sovereign_tokens_total"
+            self._metrics.count(tokens, asked.used.input, team=asked.key.team, direction="in")
+            self._metrics.count(tokens, asked.used.output, team=asked.key.team, direction="out")
+        if not self._log_requests and asked.trace is None:
+            return
+        said: dict[str, str | int | None] = {
+            "request": asked.id,
+            "team": asked.key.team if asked.key else None,
+            "key_id": asked.key.id if asked.key else None,
+            "endpoint": asked.endpoint,
+            "model": asked.model,
+            "destination": name,
+            "verdict": asked.verdict.action.verb if asked.verdict else None,
+            "record": asked.receipt.index if asked.receipt else None,
+            "status": asked.status,
+            "code": asked.code,
+            "tries": asked.attempts.count or None,
+            "bytes_in": asked.bytes_in or None,
+            "tokens_in": asked.used.input or None,
+            "tokens_out": asked.used.output or None,
+        }
+        if self._log_requests:
+            took = {"trace": asked.trace and asked.trace.trace_id, "ms": round(seconds * 1000, 2)}
+            LOGGER.info("request", extra={"fields": {**said, **took}})
+        if asked.trace is not None and self._tracer is not None:
+            known = {k: v for k, v in said.items() if v is not None}
+            failed = asked.status >= 500 or asked.status == 0
+            asked.trace.end(asked.endpoint, time.time(), failed=failed, **known)
+            self._tracer.take(asked.trace)
 
     def _endpoint(self, asked: Asked) -> Shape:
         shape = endpoint(asked.method, asked.path)
@@ -148,6 +267,7 @@ class Road:
 
     async def _refuse(self, asked: Asked, error: SovereignError, send: Send) -> None:
         """Answers with ``error`` what was not sent, after that was recorded."""
+        asked.code = error.code
         if asked.intended:
             outcome = "client_gone" if isinstance(error, ClientGone) else "error"
             self._recorder.result(asked, outcome, error.status)

@@ -5,102 +5,106 @@ With no working guard or log there is no listener.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import json
-import logging
 import os
-import signal
-import socket
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-import uvicorn
-import uvloop
 
 from sovereign import __version__
 from sovereign.audit import record
 from sovereign.audit.log import open_log
 from sovereign.config import Config
-from sovereign.errors import ConfigError, SovereignError
+from sovereign.gateway import logs
 from sovereign.gateway.app import create_app
+from sovereign.gateway.limits import Limits
+from sovereign.gateway.listener import base_url, bind, serve
+from sovereign.gateway.supervise import Supervisor
+from sovereign.gateway.tls import Listening
 from sovereign.gateway.upstreams import Upstreams
 from sovereign.guard import Guard
 from sovereign.types import Sink
 
-__all__ = ["run"]
-
-LOGGER = logging.getLogger("sovereign.gateway")
-DRAIN_S = 30
-BACKLOG = 1024
+__all__ = ["run", "started"]
 
 
 def run(
     config: Config,
     *,
-    guard: Guard | None = None,
+    make: Callable[[Config], Guard] = Guard.from_config,
     port: int | None = None,
+    workers: int | None = None,
     ready_file: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let running requests end.
 
-    ``guard`` and ``port`` stand in for the configuration's own. ``ready_file`` gets the base URLs
-    as JSON once requests are taken. Raises :class:`SovereignError` if the door cannot open.
+    ``make`` builds the guard, and again when the policy file changes; several workers build their
+    own, from the configuration. ``port`` and ``workers`` stand in for the configuration's own.
+    ``ready_file`` gets the base URLs as JSON once requests are taken. Raises
+    :class:`SovereignError` if the door cannot open.
     """
+    count = config.gateway.workers if workers is None else workers
     with contextlib.ExitStack() as stack:
         # Bound first, so that a port in use is known at once; it listens last.
-        listener = _bind(config.gateway.host, config.gateway.port if port is None else port)
+        listener = bind(config.gateway.host, config.gateway.port if port is None else port)
         stack.callback(listener.close)
-        guard = guard or Guard.from_config(config)
+        tls = Listening(config, config.tls) if config.tls is not None else None
+        Limits.from_config(config)
+        guard = make(config)
         guard.canary()
         log = stack.enter_context(open_log(config, "gateway", start=True))
         engines = _start_engines(config, log, stack, say)
-        upstreams = Upstreams.from_config(config, {n: e.socket for n, e in engines.items()})
-        app = create_app(config, guard=guard, log=log, upstreams=upstreams, engines=engines)
-        policy = guard.policy
-        log.append(record.event("policy.load", name=policy.name, policy=policy.digest()))
-        log.append(
-            record.event(
-                "gateway.start",
-                version=__version__,
-                policy=policy.digest(),
-                guard_build=guard.build,
-                policy_name=policy.name,
-                config_sha256=hashlib.sha256(config.model_dump_json().encode()).hexdigest(),
-            )
-        )
-        url = _url(listener)
+        sockets = {name: engine.socket for name, engine in engines.items()}
+        upstreams = Upstreams.from_config(config, sockets)
+        url = base_url(listener, tls=tls is not None)
         for line in _greeting(config, guard, upstreams, url):
             say(line)
-        _log_plainly()
-        _serve(app, listener, lambda: _announce(ready_file, url))
+        logs.configure(config.gateway.log_format)
+
+        def ready() -> None:
+            _announce(ready_file, url)
+
+        if count > 1:
+            log.append(started(config, guard, workers=count))
+            supervisor = Supervisor(config, listener, sockets, count)
+            del guard, upstreams  # each worker has its own
+            supervisor.run(ready)
+        else:
+            app = create_app(
+                config,
+                guard=guard,
+                log=log,
+                upstreams=upstreams,
+                engines=engines,
+                make=lambda: make(config),
+                tls=tls,
+            )
+            log.append(
+                record.event("policy.load", name=guard.policy.name, policy=guard.policy.digest())
+            )
+            log.append(started(config, guard))
+            serve(config, app, listener, tls=tls, ready=ready)
         log.append(record.event("gateway.stop", reason="signal"))
         say("closed")
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-    except (OSError, UnicodeError) as e:
-        listener.close()
-        reason = e.strerror if isinstance(e, OSError) else "not a host name"
-        raise ConfigError(
-            f"cannot listen at {host}:{port}: {(reason or 'unknown').lower()}",
-            hint="--port 0 takes a free one; or change [gateway] in sovereign.toml",
-        ) from None
-    return listener
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def started(
+    config: Config, guard: Guard, *, worker: int | None = None, workers: int | None = None
+) -> dict[str, Any]:
+    """The record of a gateway, or one of its workers, that opens."""
+    return record.event(
+        "gateway.start",
+        version=__version__,
+        policy=guard.policy.digest(),
+        guard_build=guard.build,
+        policy_name=guard.policy.name,
+        config_sha256=hashlib.sha256(config.model_dump_json().encode()).hexdigest(),
+        worker=worker,
+        workers=workers,
+    )
 
 
 def _start_engines(
@@ -144,21 +148,6 @@ def _greeting(config: Config, guard: Guard, upstreams: Upstreams, url: str) -> l
     return lines
 
 
-def _log_plainly() -> None:
-    """One line per event on stderr, from our own code only: uvicorn's would hold paths and
-    tracebacks, and with them what callers sent."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    ours = logging.getLogger("sovereign")
-    ours.handlers[:] = [handler]
-    ours.setLevel(logging.INFO)
-    ours.propagate = False
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "aiohttp"):
-        theirs = logging.getLogger(name)
-        theirs.handlers[:] = [logging.NullHandler()]
-        theirs.propagate = False
-
-
 def _announce(ready_file: Path | None, url: str) -> None:
     if ready_file is None:
         return
@@ -166,41 +155,3 @@ def _announce(ready_file: Path | None, url: str) -> None:
     temp = ready_file.with_name(f"{ready_file.name}.{os.getpid()}.tmp")
     temp.write_text(json.dumps(said) + "\n")
     temp.replace(ready_file)
-
-
-class _Server(uvicorn.Server):  # type: ignore[misc]
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._ready()
-
-
-def _serve(app: Any, listener: socket.socket, ready: Callable[[], None]) -> None:
-    config = uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=DRAIN_S,
-    )
-    server = _Server(config, ready)
-    # uvicorn raises the signals it caught again once it is done; by then we want to tidy up.
-    before = {s: signal.signal(s, lambda *_: None) for s in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(server.serve(sockets=[listener]))
-    except SystemExit:
-        raise SovereignError("the gateway did not start") from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

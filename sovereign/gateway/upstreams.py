@@ -1,31 +1,28 @@
-"""Destinations as things that can be sent to: one POST of bytes that were cleared, no more.
+"""Destinations as things that can be sent to, and which of them answers which model.
 
-Headers are built here and nowhere else, from a closed list; nothing of the caller's passes. No
-redirects, cookies, proxies from the environment, or second tries.
+Headers are built here and nowhere else, from a closed list; nothing of the caller's passes.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-from collections.abc import AsyncIterator, Mapping
+import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import aiohttp
-
 from sovereign import __version__
 from sovereign.config import Config
 from sovereign.errors import UnknownModel, UpstreamFailed
+from sovereign.gateway.tls import client_context
 from sovereign.gateway.wires import Wire
 from sovereign.types import Destination
 
-__all__ = ["ANTHROPIC_VERSIONS", "Answer", "Pool", "Route", "Upstream", "Upstreams"]
+__all__ = ["ANTHROPIC_VERSIONS", "Route", "Upstream", "Upstreams"]
 
 _WILD = re.compile(r"[*?\[\]]+")
-CONNECT_S = 10.0
 ENGINE_S = 600.0
 ANTHROPIC_VERSIONS = ("2023-06-01", "2026-10-21")
 """The values of anthropic-version that may leave. Without one the first is sent: the API's own
@@ -44,6 +41,13 @@ class Upstream:
     key: str | None = None
     key_env: str | None = None
     socket: Path | None = None
+    connect_s: float = 10.0
+    first_byte_s: float = ENGINE_S
+    idle_s: float = ENGINE_S
+    retries: int = 0
+    retry_within_s: float = 5.0
+    max_connections: int = 256
+    tls: ssl.SSLContext | None = None
 
     def __repr__(self) -> str:
         return f"Upstream({self.destination.name!r})"
@@ -137,6 +141,13 @@ class Upstreams:
                 timeout_s=u.timeout_s,
                 key=os.environ.get(u.api_key_env) or None if u.api_key_env else None,
                 key_env=u.api_key_env,
+                connect_s=u.connect_s,
+                first_byte_s=u.first_byte_s,
+                idle_s=u.idle_s,
+                retries=u.retries,
+                retry_within_s=u.retry_within_s,
+                max_connections=u.max_connections,
+                tls=client_context(config, name, u) if u.base_url.startswith("https:") else None,
             )
             for name, u in config.upstream.items()
         )
@@ -172,79 +183,3 @@ class Upstreams:
                 if not _WILD.search(model):
                     named.setdefault(model, upstream.destination.name)
         return named
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A destination's answer, before its body was read."""
-
-    status: int
-    content_type: str
-    retry_after: str | None
-    body: aiohttp.StreamReader
-
-
-class Pool:
-    """Connections to all upstreams; belongs to one event loop."""
-
-    def __init__(self) -> None:
-        self._sessions: dict[Path | None, aiohttp.ClientSession] = {}
-
-    def _session(self, socket: Path | None) -> aiohttp.ClientSession:
-        session = self._sessions.get(socket)
-        if session is None:
-            connector: aiohttp.BaseConnector
-            if socket is None:
-                connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60)
-            else:
-                connector = aiohttp.UnixConnector(str(socket), limit=0)
-            session = self._sessions[socket] = aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-            )
-        return session
-
-    @contextlib.asynccontextmanager
-    async def post(
-        self, upstream: Upstream, url: str, raw: bytes, headers: Mapping[str, str]
-    ) -> AsyncIterator[Answer]:
-        """Send ``raw`` and give the answer; leaving the block early drops the connection.
-
-        Raises :class:`UpstreamFailed`, also for what goes wrong inside the block on the
-        connection. Its message names the destination, never what it said.
-        """
-        name = upstream.destination.name
-        timeout = aiohttp.ClientTimeout(total=upstream.timeout_s, sock_connect=CONNECT_S)
-        try:
-            async with self._session(upstream.socket).post(
-                url, data=raw, headers=headers, timeout=timeout, allow_redirects=False
-            ) as response:
-                yield Answer(
-                    response.status,
-                    response.content_type,
-                    response.headers.get("Retry-After"),
-                    response.content,
-                )
-        except TimeoutError:
-            late = UpstreamFailed(
-                f"destination {name!r} did not answer in time",
-                hint=f"it had {upstream.timeout_s:g} seconds: timeout_s in sovereign.toml",
-            )
-            late.status = 504
-            raise late from None
-        except aiohttp.ClientConnectorError:
-            raise UpstreamFailed(
-                f"destination {name!r} cannot be reached", hint="is it running? see /readyz"
-            ) from None
-        except aiohttp.ClientError:
-            raise UpstreamFailed(
-                f"destination {name!r} broke off or answered with something else than HTTP",
-                hint="try again",
-            ) from None
-
-    async def close(self) -> None:
-        """Drop every connection."""
-        for session in self._sessions.values():
-            await session.close()
-        self._sessions.clear()

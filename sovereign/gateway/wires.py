@@ -47,7 +47,12 @@ _TYPES: dict[Wire, dict[int, str]] = {
     },
 }
 
-_TRANSIENT = frozenset({"overloaded", "audit_unavailable", "upstream_failed", "engine_down"})
+_TRANSIENT = frozenset(
+    {
+        *("overloaded", "audit_unavailable", "upstream_failed", "engine_down"),
+        *("rate_limited", "limits_unavailable"),
+    }
+)
 
 
 def wire_of(path: str, headers: Mapping[bytes, bytes]) -> Wire:

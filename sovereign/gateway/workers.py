@@ -43,6 +43,11 @@ class Workers:
         job.add_done_callback(done)
         return await asyncio.wrap_future(job, loop=loop)
 
+    @property
+    def pending(self) -> int:
+        """Jobs that run or wait."""
+        return self._pending
+
     def _release(self) -> None:
         self._pending -= 1
 

@@ -9,10 +9,11 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from sovereign.errors import TooLarge, Unreadable
+from sovereign.guard.form import Upload
 from sovereign.types import JSON, Path
 
 __all__ = ["KEY", "Leaf", "Limits", "encode", "leaves", "read", "rebuild"]
@@ -21,7 +22,8 @@ KEY: Final = -1
 """Ends the path of a leaf that is itself a key: ``("metadata", "Maria Keller", KEY)``. No index is
 negative, so no body can fake it."""
 
-Kind = Literal["text", "number", "key"]
+Kind = Literal["text", "number", "key", "mark"]
+"""A mark is an attribute of markup inside a document: no sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,9 @@ def _walk(value: JSON, path: Path, label: str, depth: int) -> Iterator[Leaf]:
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from _walk(item, (*path, index), label, depth - 1)
+    elif isinstance(value, Upload):
+        yield Leaf((*path, "filename"), value.filename, "text", "filename")
+        yield Leaf((*path, "content_type"), value.content_type, "text")
     else:
         raise Unreadable(f"the body holds a {type(value).__name__}, which is not JSON")
 
@@ -214,6 +219,13 @@ def _rebuild(value: JSON, path: Path, get: Callable[[Path], str | None]) -> JSON
         return built
     if isinstance(value, list | tuple):
         return [_rebuild(item, (*path, i), get) for i, item in enumerate(value)]
+    if isinstance(value, Upload):
+        name, kind = get((*path, "filename")), get((*path, "content_type"))
+        return replace(
+            value,
+            filename=value.filename if name is None else name,
+            content_type=value.content_type if kind is None else kind,
+        )
     new = get(path)
     return value if new is None else new
 

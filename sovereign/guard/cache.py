@@ -26,6 +26,7 @@ class Cache:
         self._held = 0
         self._map: OrderedDict[bytes, tuple[Finding, ...]] = OrderedDict()
         self._lock = threading.Lock()
+        self.hits = self.misses = 0
 
     def __repr__(self) -> str:
         return f"Cache({len(self._map)} texts)"
@@ -36,7 +37,10 @@ class Cache:
         with self._lock:
             found = self._map.get(name)
             if found is not None:
+                self.hits += 1
                 self._map.move_to_end(name)
+            else:
+                self.misses += 1
             return found
 
     def put(self, text: str, found: tuple[Finding, ...]) -> None:

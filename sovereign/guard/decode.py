@@ -187,6 +187,13 @@ def _base32(match: re.Match[str]) -> Segment | None:
     return _whole(match, "base32", text) if text and text.isascii() else None
 
 
+def _form(match: re.Match[str]) -> Segment:
+    """A field of a web form: "+" stands for a space."""
+    start, end = match.span()
+    places = range(start, end + 1)
+    return Segment(start, end, "form", match.group().replace("+", " "), places[:-1], places[1:])
+
+
 def _at(match: re.Match[str]) -> Segment:
     return _whole(match, "email", "@")
 
@@ -282,6 +289,13 @@ _SIGNED: tuple[
     tuple[tuple[str, ...], re.Pattern[str], Callable[[re.Match[str]], Segment | None]], ...
 ]
 _SIGNED = (
+    (
+        ("&",),
+        re.compile(
+            r"(?<![^?&\s])[\w.\[\]-]{1,64}=[^\s&#\"'<>+=]{0,200}\+[^\s&#\"'<>=]{0,400}(?![^&#\s\"'<>])"
+        ),
+        _form,
+    ),
     (("%",), re.compile(r"(?:%[0-9A-Fa-f]{2})+"), _percent),
     (("=",), re.compile(r"(?:=[0-9A-F]{2}){3,}|(?<=\w)=40(?=[\w-]+\.)"), _percent),
     (("<",), re.compile(rf"(?<=[\w@.-])(?:{_INLINE})+(?=[\w@.-])"), _markup),

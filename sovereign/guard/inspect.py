@@ -4,20 +4,25 @@ transform. It sends nothing; whoever sends checks the outgoing bytes with the in
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import hmac
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sovereign.config import Config
-from sovereign.errors import ConfigError, RecognizerFailed
+from sovereign.errors import ConfigError, RecognizerFailed, TooLarge, Unreadable
 from sovereign.guard import body as bodies
-from sovereign.guard import opaque, residual, resolve, shapes, views
+from sovereign.guard import form, opaque, residual, resolve, shapes, views
 from sovereign.guard.body import Limits
+from sovereign.guard.carried import Carried
+from sovereign.guard.documents import Documents
+from sovereign.guard.documents.configured import documents_from
 from sovereign.guard.restore import Restorer
 from sovereign.guard.scan import Deadline, Scanner
-from sovereign.guard.surrogates import Surrogates
+from sovereign.guard.surrogates import Style, Surrogates
+from sovereign.guard.tokens import Tokenizers
 from sovereign.guard.transform import Transformed, transform, value_of
 from sovereign.policy import Policy, decide, load_policy
 from sovereign.types import JSON, Action, Destination, Finding, Recognizer, Verdict
@@ -50,20 +55,30 @@ class Inspection:
     body: JSON
     values: tuple[tuple[str, str], ...] = field(compare=False)
     _held: residual.Held = field(compare=False)
+    boundary: str | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         action, count = self.verdict.action.verb, len(self.findings)
         return f"Inspection({action} at {self.verdict.destination.name}, {count} findings)"
 
+    @property
+    def content_type(self) -> str:
+        """Of the bytes to send."""
+        if self.boundary is not None:
+            return f"multipart/form-data; boundary={self.boundary}"
+        return "application/json"
+
     def encode(self) -> bytes:
-        """The bytes to send: compact UTF-8 JSON of the transformed body."""
+        """The bytes to send: the transformed body as compact UTF-8 JSON, or as the form it was."""
+        if self.boundary is not None:
+            return form.encode(self.body, self.boundary)
         return bodies.encode(self.body)
 
     def check_residual(
         self, *, raw: bytes, url: str = "", headers: Mapping[str, str] | None = None
     ) -> None:
         """Raises :class:`ResidualFound` if a held-back value is in what is about to leave."""
-        self._held.check(raw=raw, url=url, headers=headers or {})
+        self._held.check(raw=raw, url=url, headers=headers or {}, content_type=self.content_type)
 
 
 class Guard:
@@ -76,16 +91,26 @@ class Guard:
         *,
         key: bytes,
         limits: Limits | None = None,
+        style: Style = "tags",
+        documents: Documents | None = None,
+        url_hosts: Sequence[str] = (),
+        tokenizers: Mapping[str, Path] | None = None,
     ) -> None:
-        """``key``: at least 16 random bytes, for the surrogates."""
+        """``key``: at least 16 random bytes, for the surrogates; ``style``: what these look like.
+        ``documents`` reads what is no text; ``url_hosts`` may be named as content to fetch;
+        ``tokenizers`` are files by model."""
         if len(key) < MIN_KEY:
             raise ConfigError(f"the surrogate key is shorter than {MIN_KEY} bytes")
         self.policy = policy
         self.limits = limits or Limits()
+        self.style = style
         self.build = build_digest(recognizers)
         self._key = key
-        self._digested: tuple[Policy, str] | None = None
+        self._in_force: _InForce | None = None
         self.scanner = Scanner(recognizers, cache_key=hashlib.sha256(key).digest())
+        self.documents = documents or Documents()
+        self._hosts = opaque.Hosts(url_hosts)
+        self._tokens = Tokenizers(tokenizers or {})
 
     def __repr__(self) -> str:
         return f"Guard(policy={self.policy.name}, build={self.build[:12]})"
@@ -112,51 +137,128 @@ class Guard:
             deadline_s=settings.deadline_s,
         )
         found = recognizers(settings, folder=config.resolve(Path()), policy=policy)
-        return cls(policy, found, key=key, limits=limits)
+        return cls(
+            policy,
+            found,
+            key=key,
+            limits=limits,
+            style=settings.surrogates,
+            documents=documents_from(config.documents),
+            url_hosts=config.documents.url_hosts,
+            tokenizers={m: config.resolve(f) for m, f in config.documents.tokenizers.items()},
+        )
 
     def read(
         self, raw: bytes, *, content_encoding: str | None = None, content_type: str | None = None
     ) -> JSON:
-        """``raw`` as one strict JSON value. Raises :class:`Unreadable` or :class:`TooLarge`."""
+        """``raw`` as one strict JSON value or form. Raises :class:`Unreadable` or
+        :class:`TooLarge`."""
+        if content_type is not None and form.is_form(content_type):
+            if len(raw) > self.limits.max_body_bytes:
+                raise TooLarge(f"the body is over {self.limits.max_body_bytes} bytes")
+            if (content_encoding or "identity").strip().lower() != "identity":
+                raise Unreadable("the body is compressed", hint="send it without content-encoding")
+            return form.read(raw, content_type)
         return bodies.read(
             raw, self.limits, content_encoding=content_encoding, content_type=content_type
         )
 
     def inspect(
-        self, body: JSON, *, to: Destination, shape: str | None = None, tenant: str = "default"
+        self,
+        body: JSON,
+        *,
+        to: Destination,
+        shape: str | None = None,
+        tenant: str = "default",
+        held: Callable[[str], bool] | None = None,
     ) -> Inspection:
         """The one road. Blocking and CPU-bound: call it in a thread.
 
         Raises :class:`Unreadable`, :class:`TooLarge` or :class:`RecognizerFailed`; then nothing may
-        leave. ``shape`` names the endpoint, and with it what is structure.
+        leave. ``shape`` names the endpoint, and with it what is structure. ``held`` knows the ids
+        of what this caller left at ``to`` before.
         """
         known = shapes.SHAPES[shape] if shape is not None else None
-        deadline = Deadline(self.limits.deadline_s)
+        is_form = isinstance(body, form.Form)
+        policy, digest = self._rules(tenant)
         leaves = bodies.leaves(body, self.limits)
         free = [leaf for leaf in leaves if known is None or not known.structural(leaf)]
-        unread = opaque.found(body, free, known)
+        seen = opaque.found(body, free, known, hosts=self._hosts, held=held)
+        carried: Carried | None = None
+        if seen.special:
+            body, carried = self._special(body, seen, known, to, policy)
+            leaves = bodies.leaves(body, self.limits)
+            free = [
+                leaf
+                for leaf in leaves
+                if leaf.path not in seen.kept and (known is None or not known.structural(leaf))
+            ]
+        unread = seen.unread
         reads = [views.of_leaf(leaf) for leaf in free]
+        first = len(free)
+        if carried is not None:
+            free, reads = free + carried.leaves, reads + carried.readings
+            unread += carried.unread
+        deadline = Deadline(self.limits.deadline_s)
         hits = self.scanner.scan(free, reads, deadline)
-        counts = self.policy.counts
-        chosen = resolve.resolve(free, reads, hits, cache(partial(self._acts, to=to)), counts)
-        floor = self.policy.escalated([hit.finding for hit in chosen], to)
+        chosen = resolve.resolve(free, reads, hits, _acts(policy, to), policy.counts)
+        floor = policy.escalated([hit.finding for hit in chosen], to)
         if floor:  # what is held back only now is held back wherever it recurs, too
-            acts = cache(partial(self._acts, to=to, floor=floor))
-            chosen = resolve.resolve(free, reads, hits, acts, counts)
+            chosen = resolve.resolve(free, reads, hits, _acts(policy, to, floor), policy.counts)
         unread += opaque.blobs(free, chosen)
         given = [hit.finding for hit in chosen]
-        verdict = decide(self.policy, given, to, floor, digest=self._digest())
-        verdict = opaque.judge(verdict, unread, self.policy, to)
-        surrogates = Surrogates(self._key, tenant, (leaf.text for leaf in leaves))
+        verdict = decide(policy, given, to, floor, digest=digest)
+        texts = [leaf.text for leaf in chain(leaves, carried.leaves if carried else ())]
+        surrogates = Surrogates(self._key, tenant, texts, self.style)
         done: Transformed = transform(body, free, chosen, verdict.actions, surrogates)
+        out = done.body
+        if carried is not None and (to.side == "local" or not unread):
+            if verdict.action < Action.LOCAL and not unread:
+                unread += carried.change(done, chosen, verdict.actions, first)
+            out = carried.put_back(out, inside=to.side == "local")
+        verdict = opaque.judge(verdict, unread, policy, to)
         return Inspection(
             verdict=verdict,
             findings=tuple(hit.finding for hit in chosen),
-            restorer=Restorer(surrogates.issued),
-            body=done.body,
+            restorer=Restorer(surrogates.tags, surrogates.words),
+            body=out,
             values=tuple((h.finding.entity, value_of(free[h.leaf], h)) for h in chosen),
-            _held=residual.Held(done.values, done.placeholders, known, self.limits),
+            _held=residual.Held(
+                done.values,
+                done.placeholders,
+                known,
+                self.limits,
+                carried.outgoing() if carried else None,
+            ),
+            boundary=form.new_boundary() if is_form else None,
         )
+
+    def derived_key(self, purpose: str) -> bytes:
+        """32 bytes that nobody without the guard's key can tell, of their own for each purpose."""
+        return hmac.digest(self._key, b"sovereign/derived/v1\0" + purpose.encode(), "sha256")
+
+    def _special(
+        self,
+        body: JSON,
+        seen: opaque.Seen,
+        known: shapes.Shape | None,
+        to: Destination,
+        policy: Policy,
+    ) -> tuple[JSON, Carried | None]:
+        """What only few bodies hold: documents, token ids, content to be fetched."""
+        if to.side == "local":
+            opaque.keep_inside(seen)
+        if seen.token_ids and (to.side == "hosted" or _acts_at(policy, to)):
+            text = self._tokens.decoded(body, known.token_ids if known else frozenset())
+            if text is None:
+                seen.unread.append("token ids")
+            else:
+                body = text
+        if not seen.parcels:
+            return body, None
+        wanted = to.side == "hosted" or _acts_at(policy, to)
+        carried = Carried(body, seen, self.documents if wanted else None)
+        return carried.body, carried
 
     def canary(self) -> None:
         """Raises :class:`RecognizerFailed` unless the recognisers find what they must."""
@@ -181,18 +283,47 @@ class Guard:
 
         return async_client(self, to, **options)
 
-    def _digest(self) -> str:
-        """The policy's digest, made once: it takes longer than deciding by it."""
-        known = self._digested
-        if known is None or known[0] is not self.policy:
-            known = self._digested = (self.policy, self.policy.digest())
-        return known[1]
+    def _rules(self, tenant: str) -> tuple[Policy, str]:
+        """What decides for ``tenant``, and the digest of the whole policy; both made once."""
+        known = self._in_force
+        if known is None or known.policy is not self.policy:
+            known = self._in_force = _InForce(self.policy, self.policy.digest())
+        return known.of(tenant), known.digest
 
-    def _acts(
-        self, entity: str, *, to: Destination, floor: Mapping[str, Action] | None = None
-    ) -> Action:
-        action = self.policy.action(entity, to)
-        return max(action, floor.get(entity, action)) if floor else action
+
+class _InForce:
+    """A policy with what is made from it: it takes longer than deciding by it."""
+
+    __slots__ = ("_teams", "digest", "policy")
+
+    def __init__(self, policy: Policy, digest: str) -> None:
+        self.policy, self.digest = policy, digest
+        self._teams = {name: policy.for_team(name) for name in policy.team}
+
+    def of(self, tenant: str) -> Policy:
+        return self._teams.get(tenant, self.policy)
+
+
+def _acts(
+    policy: Policy, to: Destination, floor: Mapping[str, Action] | None = None
+) -> Callable[[str], Action]:
+    """What gives the action for an entity; the policy is asked once for each."""
+    known: dict[str, Action] = {}
+
+    def acts(entity: str) -> Action:
+        action = known.get(entity)
+        if action is None:
+            action = policy.action(entity, to)
+            action = known[entity] = max(action, floor.get(entity, action)) if floor else action
+        return action
+
+    return acts
+
+
+def _acts_at(policy: Policy, to: Destination) -> bool:
+    """Whether ``policy`` keeps anything from a model inside."""
+    tables = (policy.local, policy.destination.get(to.name, {}))
+    return any(verb != "allow" for table in tables for verb in table.values())
 
 
 def build_digest(recognizers: Sequence[Recognizer]) -> str:

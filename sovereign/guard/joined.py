@@ -56,7 +56,7 @@ class _Text:
 
 def _texts(leaves: Sequence[Leaf]) -> Iterator[_Text]:
     for i, leaf in enumerate(leaves):
-        if leaf.kind == "key" or not leaf.text:
+        if leaf.kind in ("key", "mark") or not leaf.text:
             continue
         found = nested.tokens(leaf.text) if nested.looks_nested(leaf.text) else None
         if found is None:

@@ -82,7 +82,9 @@ class Needles:
         if value in self._asked:
             return
         self._asked.add(value)
-        plain = _EDGES.sub("", normalise(Mapped(value)).text)
+        plain = value
+        if not (value.isascii() and value.isalpha()):
+            plain = _EDGES.sub("", normalise(Mapped(value)).text)
         if plain in self._known:
             return
         size = sum(map(str.isalnum, plain))

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 from sovereign.guard.body import strict_json
 
-__all__ = ["Token", "looks_nested", "tokens"]
+__all__ = ["BARE", "Token", "labelled", "looks_nested", "tokens"]
+
+BARE = frozenset({"id", "no", "number", "num", "nr", "code", "value", "key", "name", "ref"})
+"""Keys that only together with the key above them say what stands under them."""
 
 _TOKEN = re.compile(
     r'"(?P<string>(?:[^"\\]|\\.)*)"|(?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?P<mark>[{}\[\]:,])',
@@ -43,6 +46,11 @@ def looks_nested(text: str) -> bool:
     return (head == "{" and tail == "}") or (head == "[" and tail == "]")
 
 
+def labelled(owner: str, key: str) -> str:
+    """The label that a bare ``key`` makes with the key above it: "customer id"."""
+    return owner if key.lower() == "value" else f"{owner} {key}"
+
+
 def tokens(text: str) -> list[Token] | None:
     """The tokens of ``text``, or ``None`` if it is not strict JSON: it is read as it stands."""
     try:
@@ -52,16 +60,19 @@ def tokens(text: str) -> list[Token] | None:
     found: list[Token] = []
     labels: list[str] = [""]
     objects: list[bool] = [False]
+    owners: list[str] = [""]
     key_next = False
     for match in _TOKEN.finditer(text):
         mark = match["mark"]
         if mark is not None:
             if mark in "{[":
                 objects.append(mark == "{")
+                owners.append(labels[-1])
                 labels.append(labels[-1])
                 key_next = mark == "{"
             elif mark in "}]":
                 objects.pop()
+                owners.pop()
                 labels.pop()
                 key_next = False
             else:
@@ -78,7 +89,8 @@ def tokens(text: str) -> list[Token] | None:
         begin, end = match.span("string")
         value, starts, ends = _unescaped(text[begin:end], begin)
         if key_next:
-            labels[-1] = value
+            owned = owners[-1] and value.lower() in BARE
+            labels[-1] = labelled(owners[-1], value) if owned else value
             found.append(Token(value, starts, ends, "", False, key=True))
         else:
             found.append(Token(value, starts, ends, labels[-1], False))

@@ -1,22 +1,29 @@
-"""What cannot be read: images, audio, files, data URIs, token ids, remote content, sealed blobs.
+"""What a body carries that is no text: documents, pictures and audio, which are read; and what
+cannot be read: sealed blobs, remote content, things that are kept elsewhere and did not leave
+through here.
 
-None of it is sent to a hosted API. The policy says whether it is refused or answered inside.
+What cannot be read is never sent to a hosted API. The policy says whether it is refused or answered
+inside.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
 
 from sovereign.errors import Unreadable
 from sovereign.guard.body import Leaf
+from sovereign.guard.form import Upload
+from sovereign.guard.payloads import DATA_URI, is_base64, unpacked
 from sovereign.guard.scan import Hit
 from sovereign.guard.shapes import Shape
 from sovereign.policy import Policy
-from sovereign.types import JSON, Action, Destination, Verdict
+from sovereign.types import JSON, Action, Destination, Path, Verdict
 
-__all__ = ["blobs", "found", "judge"]
+__all__ = ["Hosts", "Parcel", "Seen", "blobs", "found", "judge"]
 
 _PART_TYPES = {
     "image": "an image",
@@ -36,52 +43,255 @@ _PART_TYPES = {
     "redacted_thinking": "an encrypted blob",
     "compaction": "an encrypted blob",
 }
-_FIELDS = {
-    "image_url": "an image",
-    "input_audio": "audio",
+_SEALED = {"encrypted_content": "an encrypted blob"}
+_KEPT = {
     "file_id": "a file",
-    "file_data": "a file",
-    "file_url": "a file",
-    "image_data": "an image",
-    "audio_data": "audio",
-    "encrypted_content": "an encrypted blob",
+    "input_file_id": "a file",
+    "training_file": "a file",
+    "validation_file": "a file",
+    "image_file_id": "a file",
+    "file_ids": "a file",
+    "previous_response_id": "a conversation",
+    "response_id": "a conversation",
+    "conversation": "a conversation",
+    "thread_id": "a conversation",
+    "assistant_id": "an assistant",
+    "vector_store_id": "a vector store",
+    "vector_store_ids": "a vector store",
+    "container": "a container",
+    "part_ids": "a part of an upload",
 }
-_ELSEWHERE = {
-    "previous_response_id": "a conversation that is kept elsewhere",
-    "conversation": "a conversation that is kept elsewhere",
-}
-_DATA_URI = re.compile(r"(?<![\w-])data:[\w.+-]*/?[\w.+-]*(?:;[\w=.+-]+)*,", re.IGNORECASE)
+"""Fields that name something the destination holds already."""
+
+_FETCHED_UNDER = frozenset({"image_url", "audio_url", "video_url", "mcp_servers", "source", "file"})
+_CITED = frozenset({"url_citation", "web_search_result", "search_result", "web_search_call"})
+_FETCHING = ("web_search", "web_fetch")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
+_REMOTE = re.compile(r"(?:https?|wss?|ftp|gs|s3|file)://", re.IGNORECASE)
 _BLOB = re.compile(r"(?:[A-Za-z0-9+/_-]{76}\r?\n)*[A-Za-z0-9+/_-]{160,}={0,2}|[0-9A-Fa-f]{160,}")
 
 
-def found(body: JSON, leaves: Sequence[Leaf], shape: Shape | None) -> list[str]:
-    """What in ``body`` cannot be read, in words that quote nothing of it."""
-    seen: list[str] = []
-    stack: list[tuple[JSON, bool]] = [(body, True)]
+class Hosts:
+    """Names of hosts: in full, ``*.example.org`` for all below one, ``*`` for every one."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = frozenset(name.lower() for name in names)
+
+    def __contains__(self, host: object) -> bool:
+        if not isinstance(host, str):
+            return False
+        labels = host.lower().split(".")
+        above = (".".join(("*", *labels[i:])) for i in range(1, len(labels)))
+        return (
+            "*" in self._names
+            or host.lower() in self._names
+            or any(name in self._names for name in above)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A document in a body. ``payload`` are the letters that carry it in the leaf at ``path``; a
+    file in a form has none."""
+
+    path: Path
+    data: bytes = field(repr=False)
+    name: str = ""
+    declared: str = ""
+    payload: str = field(default="", repr=False)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What of one body is no text. ``unread`` says so in words that quote nothing of it; ``kept``
+    are leaves that name what the destination holds and may be trusted as they stand."""
+
+    parcels: list[Parcel] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    kept: set[Path] = field(default_factory=set)
+    remote: bool = False
+    token_ids: bool = False
+
+    def __repr__(self) -> str:
+        return f"Seen({len(self.parcels)} parcels, {len(self.unread)} unread)"
+
+    @property
+    def special(self) -> bool:
+        """Whether the body is more than text."""
+        return bool(self.parcels or self.kept or self.remote or self.token_ids)
+
+
+def found(
+    body: JSON,
+    leaves: Sequence[Leaf],
+    shape: Shape | None,
+    *,
+    hosts: Container[str] = (),
+    held: Callable[[str], bool] | None = None,
+) -> Seen:
+    """One walk over ``body``. ``hosts`` are those that it may name as content to fetch; ``held``
+    knows the ids of what left through this guard for the same destination and caller."""
+    seen = Seen()
+    walk = _Walk(seen, hosts, held)
+    stack: list[tuple[JSON, Path]] = [(body, ())]
     while stack:
-        value, top = stack.pop()
+        value, path = stack.pop()
         if isinstance(value, dict):
-            kind = str(value.get("type"))
-            # Under "type" a schema says what a property is; a content part says what it carries.
-            known = kind in _PART_TYPES and "properties" not in value
-            if known and not (kind == "document" and _text_document(value)):
-                seen.append(_PART_TYPES[kind])
-            seen += [what for key, what in _FIELDS.items() if isinstance(value.get(key), str)]
-            if top:
-                seen += [what for key, what in _ELSEWHERE.items() if value.get(key)]
-                for key in shape.token_ids if shape else ():
-                    if _token_ids(value.get(key)):
-                        seen.append("token ids")
-            stack.extend((item, False) for item in value.values())
+            walk.mapping(value, path)
+            stack.extend([(item, (*path, key)) for key, item in value.items()])
         elif isinstance(value, list):
-            stack.extend((item, False) for item in value)
-    seen += ["a data URI" for leaf in leaves if _DATA_URI.search(leaf.text)]
+            stack.extend([(item, (*path, i)) for i, item in enumerate(value)])
+        elif isinstance(value, Upload):
+            seen.parcels.append(Parcel(path, value.data, value.filename, value.content_type))
+    if isinstance(body, dict):
+        seen.token_ids = any(
+            _token_ids(body.get(key)) for key in (shape.token_ids if shape else ())
+        )
+        if "web_search_options" in body:
+            walk.fetches(body["web_search_options"])
+    done = {(p.path, p.payload) for p in seen.parcels}
+    for leaf in leaves:
+        if DATA_URI.search(leaf.text):
+            _uris(leaf, seen, done)
+            walk.known.append(leaf.path)
+    walk.close()
     return seen
 
 
-def _text_document(part: dict[str, JSON]) -> bool:
+class _Walk:
+    def __init__(
+        self, seen: Seen, hosts: Container[str], held: Callable[[str], bool] | None
+    ) -> None:
+        self._seen, self._hosts, self._held = seen, hosts, held
+        self._parts: list[tuple[Path, str]] = []
+        self.known: list[Path] = []
+
+    def mapping(self, value: dict[str, Any], path: Path) -> None:
+        """Everything of one object that is no text of its own."""
+        for key in value.keys() & _INTERESTING:
+            self._field(key, value[key], value, path)
+        kind = value.get("type")
+        if not isinstance(kind, str):
+            return
+        if kind.startswith(_FETCHING) and path[:1] == ("tools",):
+            self.fetches(value)
+        elif kind == "item_reference":
+            self._reference("id", value.get("id"), path, "a conversation")
+        # Under "type" a schema says what a property is; a content part says what it carries.
+        elif kind in _PART_TYPES and "properties" not in value and not _is_text(kind, value):
+            self._parts.append((path, _PART_TYPES[kind]))
+
+    def close(self) -> None:
+        """Content parts in which nothing was found that is known here."""
+        for path, what in self._parts:
+            if not any(known[: len(path)] == path for known in self.known):
+                self._seen.unread.append(what)
+
+    def _field(self, key: str, item: Any, value: dict[str, Any], path: Path) -> None:
+        where = (*path, key)
+        if key in _SEALED:
+            if isinstance(item, str):
+                self._unread(_SEALED[key], where)
+        elif key == "data" or key == "file_data":
+            if isinstance(item, str) and not DATA_URI.match(item):
+                self._letters(where, item, value)
+        elif key in _KEPT:
+            self._reference(key, item, path, _KEPT[key])
+        elif isinstance(item, str) and _REMOTE.match(item) and _is_fetched(key, value, path):
+            self._remote(item, where)
+
+    def _unread(self, what: str, where: Path) -> None:
+        self._seen.unread.append(what)
+        self.known.append(where)
+
+    def _letters(self, where: Path, letters: str, value: dict[str, Any]) -> None:
+        """Base64 in a field of its own. Beside ``data`` stands what it is; without, it is text."""
+        declared, name = value.get("media_type"), value.get("filename")
+        if where[-2:-1] == ("input_audio",) and isinstance(value.get("format"), str):
+            declared = f"audio/{value['format']}"
+        if where[-1] == "data" and value.get("type") != "base64" and declared is None:
+            return
+        data = unpacked(letters)
+        name, declared = (v if isinstance(v, str) else "" for v in (name, declared))
+        if data is None:
+            self._unread("a file that is not sound base64", where)
+        else:
+            self._seen.parcels.append(Parcel(where, data, name, declared, letters))
+            self.known.append(where)
+
+    def _reference(self, key: str, item: Any, path: Path, what: str) -> None:
+        where: Path = (*path, key)
+        if isinstance(item, dict):
+            item, where = item.get("id"), (*where, "id")
+        several = isinstance(item, list)
+        for at, one in enumerate(item if several else [item]):
+            if not isinstance(one, str) or not one:
+                continue
+            self.known.append(where)
+            if self._held is not None and self._held(one):
+                self._seen.kept.add((*where, at) if several else where)
+            else:
+                self._seen.unread.append(f"{what} that is kept elsewhere")
+
+    def _remote(self, url: str, where: Path) -> None:
+        self.known.append(where)
+        try:
+            parts = urlsplit(url)
+            host, user = (parts.hostname or "").lower(), parts.username
+        except ValueError:
+            host, user = "", None
+        if not host or user is not None or host not in self._hosts:
+            self._seen.remote = True
+            self._seen.unread.append("a URL whose host is not listed in [documents] url_hosts")
+
+    def fetches(self, tool: JSON) -> None:
+        """A tool with which the destination reads pages of its own choice."""
+        given = tool.get("filters", tool) if isinstance(tool, dict) else None
+        domains = given.get("allowed_domains") if isinstance(given, dict) else None
+        if not isinstance(domains, list) or not domains:
+            domains = ["*"]
+        if not all(isinstance(d, str) and d in self._hosts for d in domains):
+            self._seen.remote = True
+            self._seen.unread.append("a tool that fetches from hosts that are not listed")
+
+
+_INTERESTING = frozenset(
+    {*_SEALED, *_KEPT, "data", "file_data", "url", "image_url", "file_url", "server_url"}
+    | {"audio_url", "video_url", "input_url", "webhook_url", "callback_url", "base_url"}
+)
+
+
+def _is_fetched(key: str, value: dict[str, Any], path: Path) -> bool:
+    """Whether somebody will fetch the URL in this field: a citation and a note are only text."""
+    if value.get("type") in _CITED or (path and path[0] == "metadata"):
+        return False
+    above = [step for step in path if isinstance(step, str)]
+    typed = value.get("type") in ("url", "mcp") or value.get("type") in _PART_TYPES
+    return key != "url" or typed or bool(above and above[-1] in _FETCHED_UNDER)
+
+
+def _is_text(kind: str, part: dict[str, JSON]) -> bool:
     source = part.get("source")
-    return isinstance(source, dict) and source.get("type") in ("text", "content")
+    known = isinstance(source, dict) and source.get("type") in ("text", "content")
+    return kind == "document" and known
+
+
+def _uris(leaf: Leaf, seen: Seen, done: set[tuple[Path, str]]) -> None:
+    """The data URIs of one leaf. A text that is not base64 is read where it stands."""
+    for match in DATA_URI.finditer(leaf.text):
+        if not is_base64(match):
+            if not match["type"].lower().startswith("text/"):
+                seen.unread.append("a data URI")
+            continue
+        letters = _BASE64.match(leaf.text, match.end())
+        payload = letters.group() if letters else ""
+        data = unpacked(payload) if leaf.kind == "text" else None
+        if data is None:
+            seen.unread.append("a data URI")
+        elif payload and (leaf.path, payload) not in done:
+            done.add((leaf.path, payload))
+            name = ""
+            seen.parcels.append(Parcel(leaf.path, data, name, match["type"], payload))
 
 
 def _token_ids(value: JSON) -> bool:
@@ -134,3 +344,13 @@ def judge(verdict: Verdict, unread: Sequence[str], policy: Policy, to: Destinati
         action=max(verdict.action, Action.LOCAL),
         entities={**verdict.entities, "UNREADABLE": {"local": len(unread)}},
     )
+
+
+def keep_inside(seen: Seen) -> None:
+    """What even a model inside may not be asked: to fetch from a host that nobody listed, or to use
+    what somebody else left there. Raises :class:`Unreadable`."""
+    if seen.remote:
+        raise Unreadable(
+            "the request makes the model fetch from a host that is not listed",
+            hint="url_hosts under [documents] in sovereign.toml lists them",
+        )

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from sovereign.errors import ResidualFound
-from sovereign.guard import views
+from sovereign.guard import form, views
 from sovereign.guard.body import Leaf, Limits, leaves
 from sovereign.guard.needles import Needles
 from sovereign.guard.shapes import Shape
@@ -19,7 +20,7 @@ __all__ = ["Held"]
 class Held:
     """The values that were held back in one request. ``repr`` shows how many."""
 
-    __slots__ = ("_limits", "_placeholders", "_shape", "_values")
+    __slots__ = ("_documents", "_limits", "_placeholders", "_shape", "_values")
 
     def __init__(
         self,
@@ -27,8 +28,11 @@ class Held:
         placeholders: frozenset[str],
         shape: Shape | None,
         limits: Limits,
+        documents: Mapping[str | bytes, Sequence[str]] | None = None,
     ) -> None:
-        """``values``: each with its entity."""
+        """``values``: each with its entity. ``documents``: what carries a document in the outgoing
+        body, and what that document says."""
+        self._documents = documents or {}
         self._values = values
         self._placeholders = placeholders
         self._shape = shape
@@ -37,7 +41,9 @@ class Held:
     def __repr__(self) -> str:
         return f"Held({len(self._values)} values)"
 
-    def check(self, *, raw: bytes, url: str, headers: Mapping[str, str]) -> None:
+    def check(
+        self, *, raw: bytes, url: str, headers: Mapping[str, str], content_type: str = ""
+    ) -> None:
         """Raises :class:`ResidualFound`, which names the kind of value and the place, no more."""
         needles = Needles()
         for value, entity in self._values.items():
@@ -47,7 +53,7 @@ class Held:
         # What we wrote ourselves is no value: "[PERSON]", "PERSON_K7Q2MX4D".
         ordered = sorted(self._placeholders, key=len, reverse=True)
         ours = re.compile("|".join(map(re.escape, ordered))) if ordered else None
-        for place, leaf in self._outgoing(raw, url, headers):
+        for place, leaf in self._outgoing(raw, url, headers, content_type):
             for reading in views.of_leaf(leaf):
                 text = reading.mapped.text
                 if ours is not None:
@@ -59,18 +65,41 @@ class Held:
                     )
 
     def _outgoing(
-        self, raw: bytes, url: str, headers: Mapping[str, str]
+        self, raw: bytes, url: str, headers: Mapping[str, str], content_type: str
     ) -> Iterator[tuple[str, Leaf]]:
-        text = raw.decode("utf-8", "replace")
-        try:
-            body = json.loads(text)
-        except ValueError:
-            yield "body", Leaf((), text, "text")
-        else:
-            for leaf in leaves(body, self._limits):
-                if self._shape is None or not self._shape.structural(leaf):
-                    yield "body", leaf
+        for leaf in self._body(raw, content_type):
+            if self._shape is None or not self._shape.structural(leaf):
+                yield "body", self._without_documents(leaf)
+        for texts in self._documents.values():
+            for text in texts:
+                yield "document", Leaf((), text, "text")
         yield "URL", Leaf((), url, "text")
         for name, value in headers.items():
             yield "headers", Leaf((), name, "text")
             yield "headers", Leaf((), value, "text")
+
+    def _body(self, raw: bytes, content_type: str) -> Iterator[Leaf]:
+        if form.is_form(content_type):
+            fields = form.read(raw, content_type)
+            yield from leaves(fields, self._limits)
+            for held in fields.values():
+                for value in held if isinstance(held, list) else [held]:
+                    # A file that nobody read would be a hole in the road: look at its bytes.
+                    if isinstance(value, form.Upload) and value.data not in self._documents:
+                        yield Leaf((), value.data.decode("utf-8", "replace"), "text")
+            return
+        text = raw.decode("utf-8", "replace")
+        try:
+            body = json.loads(text)
+        except ValueError:
+            yield Leaf((), text, "text")
+        else:
+            yield from leaves(body, self._limits)
+
+    def _without_documents(self, leaf: Leaf) -> Leaf:
+        """Their letters say nothing as they stand; what they spell is looked at by itself."""
+        text = leaf.text
+        for letters in self._documents:
+            if isinstance(letters, str) and len(letters) <= len(text):
+                text = text.replace(letters, "")
+        return leaf if text is leaf.text else replace(leaf, text=text)

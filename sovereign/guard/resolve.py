@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sovereign.guard.body import Leaf
 from sovereign.guard.needles import Needles, name_parts
@@ -42,19 +43,41 @@ def resolve(
                     needles.add(part, "PERSON")
     if not needles:
         return chosen
+    seen = _places(chosen)
     again = [
         hit
         for index, leaf in enumerate(leaves)
         for reading in readings[index]
-        for hit in _again(needles, index, leaf, reading)
+        for hit in _again(needles, index, leaf, reading, seen.get(index, {}))
     ]
     return disjoint(leaves, [*chosen, *again], acts) if again else chosen
 
 
-def _again(needles: Needles, index: int, leaf: Leaf, reading: Reading) -> Iterator[Hit]:
+def _places(chosen: Sequence[Hit]) -> dict[int, dict[str, list[tuple[int, int]]]]:
+    """Where each entity was chosen, in order, by leaf."""
+    found: dict[int, dict[str, list[tuple[int, int]]]] = {}
+    for hit in chosen:
+        f = hit.finding
+        found.setdefault(hit.leaf, {}).setdefault(f.entity, []).append((f.start, f.end))
+    return found
+
+
+def _again(
+    needles: Needles,
+    index: int,
+    leaf: Leaf,
+    reading: Reading,
+    seen: Mapping[str, Sequence[tuple[int, int]]],
+) -> Iterator[Hit]:
+    """Recurrences, but not inside what was chosen as the same entity: each value stands in its own
+    place, too."""
     for start, end, entity in needles.find(reading.text):
         place = reading.origin(start, end)
         if place is not None:
+            known = seen.get(entity, ())
+            k = bisect_right(known, (place[0], len(leaf.text))) - 1
+            if k >= 0 and place[1] <= known[k][1]:
+                continue
             found = Finding(
                 leaf.path, place[0], place[1], entity, RECURRENCE, "recurrence", place[2]
             )

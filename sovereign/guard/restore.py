@@ -17,80 +17,83 @@ from sovereign.types import JSON, Path
 
 __all__ = ["Restorer", "Stream"]
 
+_JOIN = r"(?:\\{0,2}(?:u005[fF]|_)|[\s*\u00ad\u200b_-]{1,4})"
+"""What models make of a tag's underscore: ``\\_`` in Markdown, ``\\u005f`` in JSON, a break."""
+_GAP = r"[\W_]{1,4}"
+"""What may stand between two words of a stand-in: a space, a line break, "**", a comma."""
+_TIGHT = r"[\W_]{0,3}"
+"""The same between the groups of a number, where it may be nothing."""
+_NOISE = re.compile(r"\\{0,2}u005[fF]|[\\\s*\u00ad\u200b_-]+|\\{0,2}u0{0,2}5?$")
+_SIGNS = re.compile(r"[\W_]+")
+_MAX_GAP = 4
+
 
 class Restorer:
     """The surrogates of one request and what they stand for. ``repr`` shows only how many.
 
-    Models change the case of a surrogate, set it in bold, add a possessive, or escape its
-    underscores for Markdown; all of these are restored.
+    Models change the case of a surrogate, set it in bold, add a possessive, break the line inside,
+    or escape its underscores for Markdown or JSON; all of these are restored. A tag is restored
+    wherever it stands, a realistic stand-in only as whole words, in the case that the model chose.
     """
 
-    __slots__ = ("_compiled", "_heads", "_longest", "_values")
+    __slots__ = ("_known", "_tags", "_words")
 
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = {surrogate.upper(): value for surrogate, value in values.items()}
-        self._compiled: re.Pattern[str] | None = None
-        self._heads: frozenset[str] | None = None
-        self._longest = 0
+    def __init__(self, tags: Mapping[str, str], words: Mapping[str, str] | None = None) -> None:
+        self._tags = tags
+        self._words = words or {}
+        self._known: _Known | None = None
 
     def __repr__(self) -> str:
-        return f"Restorer({len(self._values)} surrogates)"
+        return f"Restorer({len(self)} surrogates)"
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._tags) + len(self._words)
 
     @property
-    def _find(self) -> re.Pattern[str] | None:
+    def _index(self) -> _Known | None:
         """Made when a reply comes: most of an inspection's callers never ask."""
-        if self._compiled is None and self._values:
-            # Longest first, so that no surrogate is taken for the beginning of another.
-            ordered = sorted(self._values, key=len, reverse=True)
-            alternatives = "|".join(re.escape(s).replace("_", r"\\{0,2}_") for s in ordered)
-            # ASCII: Unicode case folding would let "ſ" stand for "s".
-            self._compiled = re.compile(alternatives, re.IGNORECASE | re.ASCII)
-        return self._compiled
+        if self._known is None and len(self):
+            self._known = _Known(self._tags, self._words)
+        return self._known
 
-    def text(self, s: str) -> str:
-        """``s`` with every surrogate replaced by its value."""
-        return self._replace(s, str)
+    def text(self, s: str, start: int = 0, end: int | None = None) -> str:
+        """``s`` from ``start`` to ``end``, with every surrogate replaced by its value. What is
+        around it tells whether a stand-in is a word of its own."""
+        return self._replace(s, str, start, len(s) if end is None else end)
 
-    def json_fragment(self, s: str) -> str:
+    def json_fragment(self, s: str, start: int = 0, end: int | None = None) -> str:
         """As :meth:`text`, for the inside of a JSON string: values are escaped."""
-        return self._replace(s, _escaped)
+        return self._replace(s, _escaped, start, len(s) if end is None else end)
 
-    def _replace(self, s: str, form: Callable[[str], str]) -> str:
-        find = self._find
-        if find is None or not s:
-            return s
-        return find.sub(lambda m: form(self._value(m.group())), s)
+    def _replace(self, s: str, form: Callable[[str], str], start: int, end: int) -> str:
+        index = self._index
+        if index is None or not s:
+            return s[start:end]
+        out, at = [], start
+        for m in index.pattern.finditer(s, start):
+            if m.start() >= end:
+                break
+            out += [s[at : m.start()], form(index.value(m))]
+            at = m.end()
+        return "".join([*out, s[at:end]])
 
-    def _value(self, surrogate: str) -> str:
-        return self._values[surrogate.replace("\\", "").upper()]
-
-    def held(self, s: str) -> int:
-        """How many characters at the end of ``s`` may still become a surrogate."""
-        find = self._find
-        if find is None or not s:
+    def held(self, s: str, start: int = 0) -> int:
+        """How many characters at the end of ``s`` may still become a surrogate, or be known as one
+        only by what follows. Those before ``start`` went out already."""
+        index = self._index
+        if index is None or len(s) <= start:
             return 0
-        if self._heads is None:
-            self._heads = frozenset(v[:i] for v in self._values for i in range(1, len(v)))
-            self._longest = 2 * max(map(len, self._values))
-        whole = [m.span() for m in find.finditer(s)]
-        for start in range(max(0, len(s) - self._longest), len(s)):
-            tail = s[start:]
-            if not tail.isascii() or tail[0] == "\\":
-                continue
-            # Not from inside a whole surrogate: its own end may look like another's beginning.
-            if tail.replace("\\", "").upper() in self._heads and not any(
-                a < start < b for a, b in whole
-            ):
-                return len(tail)
+        # Not from inside a whole surrogate: its own end may look like another's beginning.
+        whole = [m.span() for m in index.pattern.finditer(s, start)]
+        for at in range(max(start, len(s) - index.longest), len(s)):
+            if index.begins(s, at) and not any(a < at < b for a, b in whole):
+                return len(s) - at
         return 0
 
     def tree(self, body: JSON, shape: str) -> JSON:
         """A whole reply with all its leaves restored. Raises :class:`KeyError` for no shape."""
         known = shapes.SHAPES[shape]
-        if self._find is None:
+        if self._index is None:
             return body
         replaced: dict[Path, str] = {}
         stack: list[tuple[Path, JSON]] = [((), body)]
@@ -123,27 +126,119 @@ class Restorer:
 class Stream:
     """One text in pieces. What goes out lags behind only while its end may become a surrogate."""
 
-    __slots__ = ("_form", "_held", "_restorer")
+    __slots__ = ("_before", "_form", "_held", "_restorer")
 
     def __init__(self, restorer: Restorer, fragment: bool) -> None:
         self._restorer = restorer
         self._form = restorer.json_fragment if fragment else restorer.text
         self._held = ""
+        self._before = ""  # the last character that went out: a word may go on from it
 
     def __repr__(self) -> str:
         return f"Stream({len(self._held)} characters held)"
 
     def feed(self, piece: str) -> str:
         """What may be shown now."""
-        text = self._held + piece
-        keep = self._restorer.held(text)
-        self._held = text[len(text) - keep :]
-        return self._form(text[: len(text) - keep])
+        text = self._before + self._held + piece
+        return self._out(text, len(text) - self._restorer.held(text, len(self._before)))
 
     def flush(self) -> str:
         """What was held back; the text is over."""
-        rest, self._held = self._held, ""
-        return self._form(rest)
+        text = self._before + self._held
+        return self._out(text, len(text))
+
+    def _out(self, text: str, end: int) -> str:
+        start = len(self._before)
+        shown = self._form(text, start, end)
+        if end > start:
+            self._before = text[end - 1]
+        self._held = text[end:]
+        return shown
+
+
+class _Known:
+    """The surrogates as a pattern, and by their letters and digits alone."""
+
+    __slots__ = (
+        "_ends", "_heads", "_of_tag", "_of_word", "_tag_heads", "_words", "longest", "pattern",
+    )  # fmt: skip
+
+    def __init__(self, tags: Mapping[str, str], words: Mapping[str, str]) -> None:
+        self.pattern = _pattern(tags, words)
+        self.longest = max(
+            len(name) + _MAX_GAP * (1 + len(_SIGNS.findall(name))) for name in (*tags, *words)
+        )
+        self._of_tag = {_bare(tag).upper(): value for tag, value in tags.items()}
+        self._words = words
+        self._of_word: dict[str, str] = {}
+        for standin in words:
+            self._of_word.setdefault(_bare(standin).lower(), standin)
+        self._tag_heads = frozenset(t[:i] for t in self._of_tag for i in range(1, len(t)))
+        # Of stand-ins the whole one too, and a genitive's s: that the word ends there is not known
+        # yet. And where one may end with another still to come.
+        self._heads: set[str] = set()
+        self._ends: set[str] = set()
+        for standin in words:
+            pieces = [p.lower() for p in _SIGNS.split(standin) if p]
+            bare = "".join(pieces)
+            self._heads.update(bare[:i] for i in range(1, len(bare) + 1))
+            self._heads.add(bare + "s")
+            self._ends.update("".join(pieces[:i]) for i in range(1, len(pieces)))
+
+    def value(self, m: re.Match[str]) -> str:
+        """What the surrogate that was found stands for, in the case that it was found in."""
+        found = m.group()
+        if m.lastgroup == "tag":
+            return self._of_tag[_bare(_NOISE.sub("", found)).upper()]
+        exact = self._words.get(found)
+        if exact is not None:
+            return exact
+        standin = self._of_word[_bare(found).lower()]
+        value = self._words[standin]
+        if found.isupper() and not standin.isupper():
+            return value.upper()
+        return value.lower() if found.islower() and not standin.islower() else value
+
+    def begins(self, s: str, at: int) -> bool:
+        """Whether ``s`` from ``at`` to its end may be the beginning of a surrogate."""
+        if not s[at].isalnum():
+            return False
+        tail = s[at:]
+        if self._tag_heads and _NOISE.sub("", tail).upper() in self._tag_heads:
+            return True
+        if not self._heads or (at and s[at - 1].isalnum()):
+            return False
+        gaps = _SIGNS.findall(tail)
+        if gaps and len(gaps[-1]) > _MAX_GAP:
+            return False
+        return _bare(tail).lower() in (self._heads if tail[-1].isalnum() else self._ends)
+
+
+def _pattern(tags: Mapping[str, str], words: Mapping[str, str]) -> re.Pattern[str]:
+    """Longest first, so that no surrogate is taken for the beginning of another. ASCII inside:
+    Unicode case folding would let "ſ" stand for "s"."""
+
+    def longest(names: Mapping[str, str]) -> list[str]:
+        return sorted(names, key=len, reverse=True)
+
+    parts = []
+    if tags:
+        each = (_JOIN.join(map(re.escape, tag.split("_"))) for tag in longest(tags))
+        parts.append(rf"(?P<tag>(?ai:{'|'.join(each)}))")
+    if words:
+        each = (
+            (_GAP if name.replace(" ", "").isalpha() else _TIGHT).join(
+                map(re.escape, filter(None, _SIGNS.split(name)))
+            )
+            for name in longest(words)
+        )
+        parts.append(rf"(?<![^\W_])(?P<word>(?i:{'|'.join(each)}))(?=s?(?![^\W_]))")
+    return re.compile("|".join(parts))
+
+
+def _bare(text: str) -> str:
+    """Its letters and digits."""
+    return _SIGNS.sub("", text)
 
 
 def _escaped(value: str) -> str:

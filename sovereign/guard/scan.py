@@ -63,6 +63,11 @@ class Scanner:
         self._by_words = frozenset(r.name for r in recognizers if getattr(r, "by_words", False))
         self._cache = Cache(cache_key)
 
+    @property
+    def cache_counts(self) -> tuple[int, int]:
+        """Texts that were seen before, and that were not."""
+        return self._cache.hits, self._cache.misses
+
     def scan(
         self,
         leaves: Sequence[Leaf],
@@ -110,7 +115,7 @@ class Scanner:
         if found.recognizer not in self._by_words:
             return True
         alone = found.start == 0 and found.end == len(text)
-        return leaf.kind != "number" and not (alone and found.entity in LABELLED)
+        return leaf.kind not in ("number", "mark") and not (alone and found.entity in LABELLED)
 
     def _credible_across(
         self, found: Finding, leaves: Sequence[Leaf], places: Sequence[tuple[int, int, int]]

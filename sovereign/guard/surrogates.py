@@ -1,21 +1,34 @@
 """Turns values into surrogates: keyed, stable, and useless to whoever lacks the key.
 
-A surrogate is one bare word, ``PERSON_K7Q2MX4D``, so that it survives Markdown, JSON and changes of
+A surrogate is a tag or, in the ``realistic`` style, a stand-in of the same kind
+(:mod:`sovereign.guard.standins`), where one can be made and restored safely.
+
+A tag is one bare word, ``PERSON_K7Q2MX4D``, so that it survives Markdown, JSON and changes of
 case. Its first five characters are the same for every spelling of a value ("Maria", "MARIA"), so a
 model can see that they are one; the last three tell the spellings apart, so each is restored as it
-was written. The same value has the same surrogate in every request of the tenant.
+was written. The same value has the same surrogate in every request of the tenant; only where two
+values would share a stand-in does the later one take another.
 """
 
 from __future__ import annotations
 
 import base64
 import hmac
+import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Literal
 
-__all__ = ["Surrogates", "mask"]
+from sovereign.guard import standins
+from sovereign.guard.standins import words
+
+__all__ = ["Style", "Surrogates", "mask"]
+
+Style = Literal["tags", "realistic"]
 
 _MANY = 1000
+_TRIES = 20
+_EDGES = re.compile(r"^[\W_]+|[\W_]+$")
 
 
 def mask(entity: str) -> str:
@@ -24,33 +37,86 @@ def mask(entity: str) -> str:
 
 
 class Surrogates:
-    """Issues the surrogates of one request. ``issued`` maps each to its value."""
+    """Issues the surrogates of one request. ``tags`` and ``words`` map each to its value; a name's
+    words are in ``words`` singly too."""
 
-    __slots__ = ("_by_value", "_key", "_taken", "issued")
+    __slots__ = ("_by_value", "_key", "_style", "_taken", "_taken_words", "_texts", "tags", "words")
 
-    def __init__(self, key: bytes, tenant: str, texts: Iterable[str]) -> None:
+    def __init__(
+        self, key: bytes, tenant: str, texts: Sequence[str], style: Style = "tags"
+    ) -> None:
         """``key``: at least 16 random bytes. ``texts``: the whole request, for collisions."""
         self._key = hmac.digest(key, b"sovereign/surrogate/v1\0" + tenant.encode(), "sha256")
-        # A surrogate that the caller typed must not be restored to somebody's value.
-        self._taken = "\n".join(texts).upper()
+        self._texts = texts
+        self._style = style
+        self._taken: str | None = None
+        self._taken_words: dict[str, str] | None = None
         self._by_value: dict[tuple[str, str], str] = {}
-        self.issued: dict[str, str] = {}
+        self.tags: dict[str, str] = {}
+        self.words: dict[str, str] = {}
 
     def __repr__(self) -> str:
-        return f"Surrogates({len(self.issued)} issued)"
+        return f"Surrogates({len(self._by_value)} issued)"
 
-    def of(self, entity: str, value: str) -> str:
-        """The surrogate of ``value`` as an ``entity``."""
+    def of(self, entity: str, value: str, *, glued: bool = False) -> str:
+        """The surrogate of ``value`` as an ``entity``. ``glued``: a letter or digit touches it,
+        so that no stand-in could be told from what is around it."""
+        if self._style == "realistic" and not glued:
+            made = self._standin(entity, value)
+            if made is not None:
+                return made
         known = self._by_value.get((entity, value))
         if known is not None:
             return known
+        if self._taken is None:
+            # A surrogate that the caller typed must not be restored to somebody's value.
+            self._taken = "\n".join(self._texts).upper()
         for attempt in range(_MANY):
             made = f"{entity}_{self._tag(entity, value, attempt)}"
-            if made not in self.issued and made not in self._taken:
+            if made not in self.tags and made not in self._taken:
                 self._by_value[entity, value] = made
-                self.issued[made] = value
+                self.tags[made] = value
                 return made
         raise RuntimeError("no free surrogate")  # 2**40 tags; the request would hold 1000 of them
+
+    def _standin(self, entity: str, value: str) -> str | None:
+        make = standins.maker(entity)
+        if make is None:
+            return None
+        for attempt in range(_TRIES):
+            made = make(value, standins.Chance(self._key, attempt, self._word))
+            if made is None:
+                return None
+            if self._take(made, value):
+                return made
+            if entity == "PERSON":  # made of words that are each free: another try is the same
+                return None
+        return None
+
+    def _word(self, word: str) -> str | None:
+        """The stand-in of one word of a name."""
+        for attempt in range(_TRIES):
+            made = words.name_word(word, standins.Chance(self._key, attempt, self._word))
+            if self._take(made, word):
+                return made
+        return None
+
+    def _take(self, made: str, value: str) -> bool:
+        """Whether ``made`` may stand for ``value``: nobody wrote it, and no other value has it."""
+        if self._taken_words is None:
+            # Any piece of the request, in whatever case: a pair of words is made of taken words.
+            found = {w for text in self._texts for w in _pieces(text)}
+            self._taken_words = dict.fromkeys(found, "")
+        name = "".join(_pieces(made))
+        # Signs around it stay where they are, in the text and in a reply: "(212) 555-0142".
+        inner, core = _EDGES.sub("", made), _EDGES.sub("", value)
+        if not inner or made.partition(inner)[::2] != value.partition(core)[::2]:
+            return False
+        held = self._taken_words.setdefault(name, " ".join(_pieces(value)))
+        if held != " ".join(_pieces(value)):
+            return False
+        self.words.setdefault(inner, core)
+        return True
 
     def _tag(self, entity: str, value: str, attempt: int) -> str:
         folded = " ".join(unicodedata.normalize("NFKC", value).casefold().split())
@@ -61,3 +127,7 @@ class Surrogates:
         data = entity.encode() + b"\0" + text.encode("utf-8", "surrogatepass") + suffix
         digest = hmac.digest(self._key, data, "sha256")
         return base64.b32encode(digest[:5]).decode()[:count]
+
+
+def _pieces(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+", text.casefold())

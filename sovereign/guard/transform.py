@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sovereign.guard.body import Leaf, rebuild
+from sovereign.guard.documents.text import visible
 from sovereign.guard.scan import Hit
 from sovereign.guard.surrogates import Surrogates, mask
-from sovereign.types import JSON, Action, Path
+from sovereign.types import JSON, Action, Finding, Path
 
 __all__ = ["Transformed", "held_back", "transform", "value_of"]
 
@@ -18,14 +20,21 @@ __all__ = ["Transformed", "held_back", "transform", "value_of"]
 @dataclass(frozen=True, slots=True)
 class Transformed:
     """The body as it may leave, the values that were taken out with
-    their entities, and what stands in their place."""
+    their entities, what stands in their place, and the leaves that changed."""
 
     body: JSON
     values: Mapping[str, str]
     placeholders: frozenset[str]
+    replaced: Mapping[Path, str]
 
     def __repr__(self) -> str:
         return f"Transformed({len(self.values)} values)"
+
+
+def _glued(text: str, found: Finding) -> bool:
+    """Whether a letter or digit touches the finding."""
+    before, after = text[: found.start][-1:], text[found.end :][:1]
+    return before.isalnum() or after.isalnum()
 
 
 def held_back(action: Action) -> bool:
@@ -34,8 +43,12 @@ def held_back(action: Action) -> bool:
 
 
 def value_of(leaf: Leaf, hit: Hit) -> str:
-    """The value as a person would write it: JSON escapes of nested strings are undone."""
+    """The value as a person would write it: JSON escapes of nested strings are undone, and so are
+    the tags and entities of HTML."""
     text = leaf.text[hit.finding.start : hit.finding.end]
+    if hit.finding.view.startswith("html"):
+        shown = visible(text)
+        return html.unescape(shown[0] if shown else text)
     for _ in range(0 if hit.bare else hit.levels):
         try:
             text = json.loads(f'"{text}"', strict=False)
@@ -61,7 +74,10 @@ def transform(
         leaf, found = leaves[hit.leaf], hit.finding
         value = value_of(leaf, hit)
         pseudonym = action is Action.PSEUDONYMIZE
-        new = surrogates.of(found.entity, value) if pseudonym else mask(found.entity)
+        if pseudonym:
+            new = surrogates.of(found.entity, value, glued=_glued(leaf.text, found))
+        else:
+            new = mask(found.entity)
         values[value] = found.entity
         placeholders.add(new)
         if hit.bare:  # a number inside nested JSON becomes a string there
@@ -82,5 +98,8 @@ def transform(
             at = end
         replaced[leaf.path] = "".join([*parts, leaf.text[at:]])
     return Transformed(
-        rebuild(body, replaced) if replaced else body, values, frozenset(placeholders)
+        rebuild(body, replaced) if replaced else body,
+        values,
+        frozenset(placeholders),
+        replaced,
     )

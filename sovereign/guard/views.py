@@ -13,7 +13,7 @@ from sovereign.guard import decode, nested
 from sovereign.guard.body import Leaf
 from sovereign.guard.normalise import normalise
 
-__all__ = ["DEPTH", "Mapped", "Reading", "of_leaf", "readings"]
+__all__ = ["DEPTH", "Mapped", "Reading", "of_leaf", "of_mapped", "readings"]
 
 DEPTH = 4
 _PROSE = frozenset(
@@ -101,7 +101,20 @@ class Reading:
 
 def of_leaf(leaf: Leaf) -> tuple[Reading, ...]:
     """Every reading of ``leaf``, with the key it stands under as label."""
-    return tuple(readings(leaf.text, label="" if leaf.kind == "key" else leaf.label))
+    return tuple(readings(leaf.text, label="" if leaf.kind == "key" else _label(leaf)))
+
+
+def _label(leaf: Leaf) -> str:
+    """The key that ``leaf`` stands under; "customer id" for ``{"customer": {"id": …}}``."""
+    if leaf.label.lower() not in nested.BARE:
+        return leaf.label
+    keys = [part for part in leaf.path if isinstance(part, str)]
+    return nested.labelled(keys[-2], leaf.label) if len(keys) > 1 else leaf.label
+
+
+def of_mapped(mapped: Mapped, view: str) -> tuple[Reading, ...]:
+    """Every reading of a text that was made out of a leaf, such as what HTML shows."""
+    return tuple(_read(mapped, "", view, 0, DEPTH, False))
 
 
 def readings(text: str, *, label: str = "") -> Iterator[Reading]:

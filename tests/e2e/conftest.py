@@ -47,6 +47,7 @@ max_body_bytes = 200000
 {guard}
 [gateway]
 port = 0
+drain_delay_s = 0.0
 local_model = "local-test"
 max_concurrent = {max_concurrent}
 [upstream.openai]

@@ -50,7 +50,7 @@ def test_what_cannot_be_read_stays_inside(tiny: Any) -> None:
     assert (answer.status, answer.headers["x-sovereign-destination"]) == (200, "inside")
     assert IMAGE.encode() in tiny.local.received()[-1]["body"]
     source = {"type": "base64", "media_type": "image/png", "data": IMAGE.partition(",")[2]}
-    block = {"type": "image", "source": source}
+    block = {"type": "document", "source": source}
     body = {
         "model": "claude-test",
         "max_tokens": 9,
@@ -60,6 +60,27 @@ def test_what_cannot_be_read_stays_inside(tiny: Any) -> None:
     assert answer.status == 400
     assert tiny.wait_for(answer.request, "request.refusal")["code"] == "unsupported"
     assert len(tiny.hosted.received()) == before
+
+
+def test_a_conversation_stays_inside_when_its_beginning_is_cut_off(tiny: Any) -> None:
+    """What the policy found is no longer there; what was said inside since is."""
+    long = "The plan that we made last week holds, with a look at all values on Tuesday. " * 2
+    said = [
+        {"role": "user", "content": f"KEEPINSIDE {long}"},
+        {"role": "assistant", "content": f"{long} Yes."},
+        {"role": "user", "content": f"{long} Sure?"},
+    ]
+    before = len(tiny.hosted.received())
+    assert tiny.ask({"model": "gpt-test", "messages": said}).status == 200
+    later = [*said[1:], {"role": "assistant", "content": "Sure."}, {"role": "user", "content": "?"}]
+    answer = tiny.ask({"model": "gpt-test", "messages": later})
+    assert answer.headers["x-sovereign-destination"] == "inside"
+    intent = tiny.wait_for(answer.request, "request.intent")
+    assert (intent["rerouted"], intent["verdict"]) == (True, "local")
+    assert len(tiny.hosted.received()) == before
+    other = [{"role": "user", "content": "hi"}, {"role": "user", "content": f"{long} Other."}]
+    answer = tiny.ask({"model": "gpt-test", "messages": other})
+    assert answer.headers["x-sovereign-destination"] != "inside"
 
 
 def test_a_caller_who_hangs_up_is_recorded(tiny: Any) -> None:
@@ -133,7 +154,9 @@ def test_health_readiness_and_metrics_hold_no_content(tiny: Any) -> None:
     tiny.ask(chat("I am Maria Keller"))
     assert tiny.ask(b"", "/healthz", method="GET", key=None).status == 200
     ready = tiny.ask(b"", "/readyz", method="GET", key=None)
-    assert json.loads(ready.body) == {"ready": True, "guard": "ok", "log": "ok"}
+    said = json.loads(ready.body)
+    assert len(said.pop("policy")) == 64
+    assert said == {"ready": True, "guard": "ok", "log": "ok"}
     numbers = tiny.ask(b"", "/metrics", method="GET", key=None).body.decode()
     assert 'sovereign_verdicts_total{destination="openai",verb="pseudonymize"}' in numbers
     assert "Maria" not in numbers

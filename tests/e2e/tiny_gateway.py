@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from sovereign.config import load_config
+from sovereign.config import Config, load_config
 from sovereign.errors import SovereignError
 from sovereign.gateway.server import run
 from sovereign.guard import Guard, Limits
@@ -46,17 +46,20 @@ class Tiny:
         ]
 
 
-def main() -> None:
-    config = load_config(sys.argv[1])
+def make(config: Config) -> Guard:
     assert config.policy.file is not None
-    guard = Guard(
+    return Guard(
         load_policy(file=config.resolve(config.policy.file)),
         [Tiny()],
         key=b"k" * 32,
         limits=Limits(max_body_bytes=config.guard.max_body_bytes, deadline_s=5.0),
     )
+
+
+def main() -> None:
+    config = load_config(sys.argv[1])
     try:
-        run(config, guard=guard, port=0, ready_file=Path(sys.argv[2]), say=lambda _: None)
+        run(config, make=make, port=0, ready_file=Path(sys.argv[2]), say=lambda _: None)
     except SovereignError as e:
         sys.exit(f"error: {e.message}\nhint: {e.hint}")
 

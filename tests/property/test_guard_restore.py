@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sovereign.guard import Guard, Restorer
 from sovereign.guard.surrogates import Surrogates
-from sovereign.policy import load_policy
+from sovereign.policy import Policy, load_policy
 from sovereign.types import Destination, Finding
 
 HOSTED = Destination("openai", "hosted")
@@ -31,6 +31,51 @@ class Marked:
             for m in re.finditer(r"‹[^‹›]+›", text)
         ]
 
+
+VALUES = [
+    ("PERSON", "Maria Keller"),
+    ("PERSON", "Keller"),
+    ("PERSON", "MARIA KELLER"),
+    ("PERSON", "Dr. José R. Muñoz-Lind"),
+    ("PERSON", "王小明"),
+    ("EMAIL_ADDRESS", "maria.keller84@klinik-nord.de"),
+    ("PHONE_NUMBER", "+49 30 901820-4471"),
+    ("PHONE_NUMBER", "(212) 867-5309"),
+    ("CREDIT_CARD", "4111 1111 1111 1111"),
+    ("IBAN_CODE", "DE89 3704 0044 0532 0130 00"),
+    ("MEDICAL_RECORD_NUMBER", "A-448201/77"),
+    ("STREET_ADDRESS", "48 Harrowgate Crescent, Flat 3"),
+    ("IP_ADDRESS", "10.1.22.7"),
+    ("AGE", "83"),
+]
+FORMS = (
+    str,
+    str.upper,
+    str.lower,
+    lambda s: s.replace(" ", "\n"),
+    lambda s: s.replace(" ", "** "),
+    lambda s: f"**{s}**'s",
+    lambda s: f"{s}s ",
+    lambda s: f"x{s}",
+    lambda s: f"{s}ü",
+)
+
+
+class Typed:
+    """Finds the values above, each as its kind."""
+
+    name = "typed"
+    build = "1"
+
+    def recognize(self, text: str) -> Sequence[Finding]:
+        return [
+            Finding((), m.start(), m.end(), entity, 0.9, self.name)
+            for entity, value in VALUES
+            for m in re.finditer(rf"(?<!\w){re.escape(value)}(?!\w)", text)
+        ]
+
+
+values = st.sampled_from([value for _, value in VALUES])
 
 GUARD = Guard(load_policy(preset="direct"), [Marked()], key=b"k" * 32)
 plain = st.text(
@@ -60,7 +105,7 @@ def inspected(text: str) -> tuple[str, Restorer]:
     return done.body["messages"][0]["content"], done.restorer
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(text=texts, data=st.data())
 def test_restoring_undoes_the_transform_for_any_chunking(text: str, data: st.DataObject) -> None:
     """restore(transform(x)) = x, whole and in pieces: the caller sees what they wrote."""
@@ -83,8 +128,9 @@ def test_a_stream_restores_as_the_whole_text_does(
     surrogates = Surrogates(b"k" * 32, "t", parts)
     made = surrogates.of("PERSON", value)
     forms = [made, made.lower(), made.title(), made.replace("_", "\\_"), f"**{made}**'s"]
+    forms += [made.replace("_", join) for join in ("\n", " ", "-", "\\u005f", "**_**")]
     text = "".join(data.draw(st.sampled_from(forms)) if p == "@" else p for p in parts)
-    restorer = Restorer(surrogates.issued)
+    restorer = Restorer(surrogates.tags)
     stream = restorer.stream()
     assert "".join([*map(stream.feed, cuts(text, data)), stream.flush()]) == restorer.text(text)
     assert made not in restorer.text(text) or made in value
@@ -114,7 +160,8 @@ def test_openai_event_streams_come_back_whole(
 ) -> None:
     """Two choices and a tool call, interleaved, cut anywhere, each restored for itself."""
     sent, restorer = inspected(first + second + f"‹{arguments}›")
-    tag = next((s for s, v in _issued(restorer).items() if v == f"‹{arguments}›"), "")
+    tags = re.findall("PERSON_[A-Z2-7]{8}", sent)
+    tag = next((t for t in tags if restorer.text(t) == f"‹{arguments}›"), "")
     events: list[dict[str, Any]] = []
     for index, text in enumerate((sent, sent)):
         events += [_chunk(index, {"content": piece}) for piece in cuts(text, data)]
@@ -194,5 +241,41 @@ def _chunk(index: int, delta: dict[str, Any], finish: str | None = None) -> dict
     return {"id": "c", "object": "chat.completion.chunk", "choices": [choice]}
 
 
-def _issued(restorer: Restorer) -> dict[str, str]:
-    return restorer._values
+EVERYTHING = Policy(name="all", hosted={"*": "pseudonymize"})
+REALISTIC = Guard(EVERYTHING, [Typed()], key=b"k" * 32, style="realistic")
+
+
+class TestRealistic:
+    """The same laws for stand-ins that look like what they stand for."""
+
+    @settings(max_examples=120, deadline=None)
+    @given(parts=st.lists(st.one_of(plain, values), min_size=1, max_size=8), data=st.data())
+    def test_what_was_taken_out_comes_back(self, parts: list[str], data: st.DataObject) -> None:
+        text = " ".join(parts)
+        body = {"messages": [{"role": "user", "content": text}]}
+        done = REALISTIC.inspect(body, to=HOSTED, shape="openai.chat")
+        done.check_residual(raw=done.encode())
+        sent = done.body["messages"][0]["content"]
+        assert done.restorer.text(sent) == text
+        stream = done.restorer.stream()
+        assert "".join([*map(stream.feed, cuts(sent, data)), stream.flush()]) == text
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        used=st.lists(st.sampled_from(VALUES), min_size=1, max_size=4, unique=True),
+        parts=st.lists(st.one_of(plain, st.sampled_from(list("@@#%"))), max_size=12),
+        data=st.data(),
+    )
+    def test_a_stream_restores_as_the_whole_text_does(
+        self, used: list[tuple[str, str]], parts: list[str], data: st.DataObject
+    ) -> None:
+        """Names alone, in capitals, in two lines, with a genitive, and glued to other letters."""
+        surrogates = Surrogates(b"k" * 32, "t", parts, "realistic")
+        made = [surrogates.of(entity, value) for entity, value in used]
+        words = [w for m in made for w in re.split(r"(\W+)", m)]
+        forms = [f(x) for x in (*made, *words) for f in FORMS]
+        text = "".join(data.draw(st.sampled_from(forms)) if p in "@#%" else p for p in parts)
+        restorer = Restorer(surrogates.tags, surrogates.words)
+        stream = restorer.stream()
+        shown = "".join([*map(stream.feed, cuts(text, data)), stream.flush()])
+        assert shown == restorer.text(text)

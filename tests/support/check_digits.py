@@ -237,4 +237,4 @@ CHECKS: dict[str, Callable[[str], bool]] = {
     )
 }  # fmt: skip
 # Types whose every value has check digits; others name theirs in the mark.
-BY_TYPE = {"CARD": "luhn", "IBAN": "iban", "ROUTING": "aba", "VIN": "vin"}
+BY_TYPE = {"CARD": "luhn", "IBAN": "iban", "VIN": "vin"}

@@ -49,6 +49,32 @@ def test_a_destination_wins_over_its_side_even_by_its_star() -> None:
     assert policy.action("PERSON", Destination("other", "hosted")) is Action.ALLOW
 
 
+def test_a_team_has_its_own_verbs_and_the_rest_as_everybody() -> None:
+    """Oncology may send what cardiology may not; the digest is of the whole policy."""
+    policy = Policy.model_validate(
+        {
+            "name": "ours",
+            "hosted": {"PERSON": "mask", "US_SSN": "block"},
+            "destination": {"openai": {"AGE": "local"}},
+            "team": {
+                "cardiology": {
+                    "hosted": {"PERSON": "local"},
+                    "destination": {"openai": {"IP": "allow"}},
+                },
+            },
+        }
+    )
+    own = policy.for_team("cardiology")
+    assert own.action("PERSON", HOSTED) is Action.LOCAL
+    assert own.action("US_SSN", HOSTED) is Action.BLOCK
+    assert own.action("AGE", HOSTED) is Action.LOCAL
+    assert own.action("IP", HOSTED) is Action.ALLOW
+    assert policy.action("PERSON", HOSTED) is Action.MASK
+    assert policy.for_team("oncology") is policy
+    without = policy.model_copy(update={"team": {}})
+    assert without.digest() != policy.digest()
+
+
 @given(st.lists(st.sampled_from(["PERSON", "US_SSN", "URL", "DATE_TIME", "OTHER"])))
 def test_the_verdict_is_the_strictest_action_and_counts_each_finding(entities: list[str]) -> None:
     """A law: adding a finding never loosens a verdict, and the log's counts add up."""

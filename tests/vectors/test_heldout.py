@@ -18,9 +18,9 @@ from sovereign.types import Destination
 DOCUMENTS = list(documents())
 DENSE = [d for d in DOCUMENTS if any(TIERS.get(x.type) == "core" for x in d.spans)]
 SAMPLE = DOCUMENTS[::4]
-# Of the sampled documents, far below what was measured when they were written (recall 95 %). They
-# show a broken stack; they are no target, and no reason to tune on these documents.
-RECALL, FALSE = 0.75, 0.40
+# Far below what was measured on all of them when they were written (93.7 %, false alarms 22.8 %).
+# They show a broken stack; they are no target, and no reason to tune on these documents.
+RECALL, FALSE = 0.75, 0.60
 
 
 def _values(found: list[Document], rule: str) -> list[str]:
@@ -34,16 +34,16 @@ def _values(found: list[Document], rule: str) -> list[str]:
 
 
 def test_the_set_is_as_large_and_as_varied_as_it_says() -> None:
-    """Ids are unique, several languages are there, and a licence lies beside the files."""
+    """Ids are unique, fourteen languages are there, and a licence lies beside the files."""
     assert len({d.id for d in DOCUMENTS}) == len(DOCUMENTS)
-    assert len({d.language for d in DENSE}) >= 4
+    assert len({d.language for d in DENSE}) >= 14
     assert (FOLDER / "LICENSE").is_file()
 
 
 def test_every_mark_is_read_and_stands_apart() -> None:
     """No bracket of a mark is left in a text, types are known, and spans never overlap."""
     for document in DOCUMENTS:
-        assert not re.search(r"\[\[[A-Z_]+[:|]|\]\]", document.text), document.id
+        assert not re.search(r"\[\[[A-Z_]+[:|]", document.text), document.id
         end = 0
         for span in document.spans:
             value = document.text[span.start : span.end]
@@ -81,10 +81,10 @@ def test_check_digits_hold_by_their_own_rules() -> None:
             if rule is not None and any(c.isdigit() for c in value):
                 assert CHECKS[rule](value), (document.id, rule, value)
                 checked[rule] += 1
-    assert len(checked) >= 12
+    assert set(checked) == set(CHECKS)
 
 
-@pytest.mark.parametrize("rule", sorted(r for r in CHECKS if _values(DOCUMENTS, r)))
+@pytest.mark.parametrize("rule", sorted(CHECKS))
 def test_a_changed_digit_fails_its_rule(rule: str) -> None:
     """The rules above reject: each one refuses a value of the set with one digit changed."""
     value = _values(DOCUMENTS, rule)[0]

@@ -28,11 +28,19 @@ def from_config(
 ) -> list[Recognizer]:
     """The recognisers of ``[guard]``, and those that only ``policy`` needs. Relative paths start in
     ``folder``. Raises :class:`ConfigError` or :class:`MissingExtra`."""
-    found = build(settings.ner, settings.plugins, presidio=settings.presidio)
+    found = build(settings.ner, settings.plugins, presidio=settings.presidio, folder=folder)
+    if settings.presidio_registry is not None:
+        from sovereign.guard.recognizers.engine import registry
+
+        found += registry(folder / settings.presidio_registry)
     if policy is not None and policy.combines("GENDER"):
         from sovereign.guard.recognizers.gender import GenderRecognizer
 
         found.append(GenderRecognizer())
+    if policy is not None and policy.acts_on("NRP"):
+        from sovereign.guard.recognizers.nrp import NrpRecognizer
+
+        found.append(NrpRecognizer())
     if settings.roster:
         from sovereign.guard.recognizers.roster import RosterRecognizer, read_key
 
@@ -42,22 +50,28 @@ def from_config(
 
 
 def build(
-    ner: str = DEFAULT_NER, names: tuple[str, ...] = (), *, presidio: bool = False
+    ner: str = DEFAULT_NER,
+    names: tuple[str, ...] = (),
+    *,
+    presidio: bool = False,
+    folder: Path = Path(),
 ) -> list[Recognizer]:
     """Rules, labels, secrets, the recogniser of names that ``ner`` says, plugins; and all of
     Presidio's own patterns if ``presidio``. Nothing of Presidio is imported unless it is named."""
     found: list[Recognizer] = [RulesRecognizer(), LabelsRecognizer(), SecretsRecognizer()]
+    # First, since an engine needs all of what presidio imports, and its first import decides.
+    names_by = _ner(ner, folder)
     if presidio:
         from sovereign.guard.recognizers.presidio import predefined
 
         found += predefined()
-    found += _ner(ner)
+    found += names_by
     for name in names:
         found.append(_plugin(name))
     return found
 
 
-def _ner(ner: str) -> list[Recognizer]:
+def _ner(ner: str, folder: Path) -> list[Recognizer]:
     kind, _, package = ner.partition(":")
     if ner == "none":
         return []
@@ -65,13 +79,17 @@ def _ner(ner: str) -> list[Recognizer]:
         from sovereign.guard.recognizers.spacy_ner import SpacyRecognizer
 
         return [SpacyRecognizer(package)]
+    if kind == "engine" and package:
+        from sovereign.guard.recognizers.engine import EngineRecognizer
+
+        return [EngineRecognizer(folder / package)]
     if ner == "tagger":
         from sovereign.guard.recognizers.tagger import Tagger
 
         return [Tagger()]
     raise ConfigError(
         f"guard.ner: {ner!r} is no recogniser of names",
-        hint='"spacy:PACKAGE", "tagger", or "none"',
+        hint='"tagger", "spacy:PACKAGE", "engine:FILE" (Presidio\'s NLP engine), or "none"',
     )
 
 

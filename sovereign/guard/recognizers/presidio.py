@@ -34,6 +34,8 @@ BOOST, FLOOR = 0.35, 0.4
 UNLABELLED = 0.3
 """For a bare number that only a checksum speaks for: below every preset's threshold."""
 
+_HEAVY = ("torch", "transformers", "stanza", "gliner")
+
 _DIGIT = re.compile(r"\d")
 _WITHOUT_DIGITS = frozenset({"CryptoRecognizer", "EmailRecognizer", "UrlRecognizer"})
 _REPLACED = frozenset(
@@ -75,14 +77,20 @@ def _without(*modules: str) -> Iterator[None]:
             del sys.modules[name]
 
 
+def import_presidio(*, whole: bool = False) -> Any:
+    """The module ``presidio_analyzer``, pinned offline; lightly, unless some engine needs the
+    ``whole`` of it. The first import decides for the process."""
+    light = not whole and "presidio_analyzer" not in sys.modules
+    with _without(*(_HEAVY if light else ())):
+        return _pinned()
+
+
 @lru_cache(maxsize=1)
-def import_presidio() -> Any:
-    """The module ``presidio_analyzer``, imported lightly and pinned offline."""
+def _pinned() -> Any:
     if importlib.util.find_spec("presidio_analyzer") is None:
         raise MissingExtra("presidio-analyzer", "guard")
-    with _without("torch", "transformers", "stanza", "gliner"):
-        module = importlib.import_module("presidio_analyzer")
-        importlib.import_module("presidio_analyzer.predefined_recognizers")
+    module = importlib.import_module("presidio_analyzer")
+    importlib.import_module("presidio_analyzer.predefined_recognizers")
     import tldextract
     from presidio_analyzer.predefined_recognizers.generic import email_recognizer
 

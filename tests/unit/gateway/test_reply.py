@@ -14,7 +14,9 @@ from sovereign.errors import UpstreamFailed
 from sovereign.gateway import reply
 from sovereign.gateway.asked import Asked, ClientGone
 from sovereign.gateway.clear import Cleared
-from sovereign.gateway.upstreams import Answer, Upstream
+from sovereign.gateway.pool import Answer
+from sovereign.gateway.translate import TRANSLATIONS
+from sovereign.gateway.upstreams import Upstream
 from sovereign.guard import Restorer
 from sovereign.guard.shapes import SHAPES
 from sovereign.types import Action, Destination, Verdict
@@ -31,7 +33,7 @@ def _cleared(shape: str = "openai.chat", *, translated: bool = False) -> Cleared
         raw=b"{}",
         sha256="",
         stream=True,
-        translated=translated,
+        translation=TRANSLATIONS["anthropic.messages"] if translated else None,
         rerouted=False,
         verdict=Verdict(Action.PSEUDONYMIZE, TO, "p"),
         restorer=Restorer({"PERSON_AAAA": "Maria"}),

@@ -193,8 +193,13 @@ def test_what_cannot_be_read_is_refused_or_kept_inside(make_guard: MakeGuard, wh
     done = make_guard(policy=kept).inspect(body, to=HOSTED, shape="openai.chat")
     assert done.verdict.action is Action.LOCAL
     assert done.verdict.entities["UNREADABLE"]["local"] >= 1
+    if "https://" in json.dumps(body):
+        with pytest.raises(Unreadable, match="host"):  # a model inside would fetch it
+            make_guard().inspect(body, to=INSIDE, shape="openai.chat")
+        return
     inside = make_guard().inspect(body, to=INSIDE, shape="openai.chat")
     assert inside.verdict.action is Action.ALLOW
+    assert inside.body == body
 
 
 @pytest.mark.parametrize("prompt", [[1, 2, 3], [[1, 2], [3]], ["a", [4]]])
@@ -308,3 +313,20 @@ def test_local_and_block_are_refused_by_the_transport(make_guard: MakeGuard) -> 
     client = make_guard(policy=policy).http_client(HOSTED)
     with pytest.raises(Refused):
         client.post("http://127.0.0.1:9/v1/chat/completions", json=chat("Ada Zorblatt"))
+
+
+def test_what_cannot_be_read_goes_inside_as_it_came() -> None:
+    """Also under a policy that holds something back from models inside: an emptied picture would
+    be an answer to another question."""
+    policy = Policy(
+        name="ours", unreadable="local", hosted={"PERSON": "mask"}, local={"PIN": "block"}
+    )
+    guard = Guard(policy, [], key=b"k" * 32)
+    url = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"
+    part = {"type": "image_url", "image_url": {"url": url}}
+    body = {"model": "m", "messages": [{"role": "user", "content": [part]}]}
+    out = guard.inspect(body, to=HOSTED, shape="openai.chat")
+    assert out.verdict.action is Action.LOCAL
+    inside = guard.inspect(body, to=Destination("clinic", "local"), shape="openai.chat")
+    assert inside.verdict.action is Action.ALLOW
+    assert inside.body == body

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from sovereign.guard.recognizers.labels.index import FIRST, by_opening
 from sovereign.guard.recognizers.labels.table import LABELS, NOT_NAMES, TITLED, TITLES, Label
+from sovereign.guard.recognizers.labels.tables import cells
 from sovereign.guard.recognizers.secrets.kinds import no_placeholder
 from sovereign.types import Finding
 
@@ -17,11 +18,31 @@ __all__ = ["LabelsRecognizer"]
 
 _WORD = re.compile(rf"([^\W\d_]{{1,{FIRST}}})[^\W\d_]*")
 _DIGIT = re.compile(r"\d")
+_SCRIPTS = re.compile("[\u0370-\u1dff\u1f00-\u1fff\u2e80-\ud7ff]")
+"""Greek, Cyrillic, Hebrew, Arabic, Indic, Thai, Han, Kana, Hangul."""
+
 _CLOSING = re.compile(r"[.\-/]+$")
 _NOBODYS = re.compile(
-    r"(?:INC|CVE|RFC|ISO|JIRA|BUG|PR|SEV|CHG|RITM|PEP|DIN|EN|IEC|IEEE)[-# ]?\d", re.I
+    r"(?:INC|CVE|RFC|ISO|JIRA|BUG|PR|SEV|CHG|RITM|PEP|DIN|EN|IEC|IEEE)[-# ]?\d|\d{1,3}-\d{1,3}$",
+    re.I,
 )
-"""Tickets of a help desk, standards, weaknesses: numbers of no person."""
+_VARIABLE = re.compile(r"[a-z_]{3,}\d{0,2}(?:\.\w+)*|[A-Za-z_]+\d?(?:\.[A-Za-z_]\w{2,})+\d?")
+_CHAIN = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|[A-Za-z]+(?:_[A-Za-z]+)+")
+"""A variable or its attribute: without quotes, no value."""
+
+_INNER = {"PERSON": "name", "USERNAME": "handle"}
+"""Words that name no person where they end a longer name."""
+
+_SIGNS = frozenset({"USERNAME", "SECRET"})
+_PROGRAMMED = _SIGNS | {
+    "ACCOUNT_NUMBER",
+    "IDENTIFIER",
+    "MEMBER_ID",
+    "POLICY_NUMBER",
+    "CLAIM_NUMBER",
+    "EMPLOYEE_ID",
+    "MEDICAL_RECORD_NUMBER",
+}
 
 
 class LabelsRecognizer:
@@ -42,7 +63,22 @@ class LabelsRecognizer:
         return f"LabelsRecognizer({len(LABELS)} labels)"
 
     def recognize(self, text: str) -> Sequence[Finding]:
-        """Values behind their labels, and names behind their titles."""
+        """Values behind their labels or under them, and names behind their titles."""
+        found = self._behind(text)
+        for head, start, end in cells(text, self._names):
+            said = f"{head}: "
+            for f in self._behind(said + text[start:end]):
+                if f.start <= len(said) + 1 and f.end > len(said):
+                    shift = start - len(said)
+                    place = (max(start, f.start + shift), f.end + shift)
+                    found.append(Finding((), *place, f.entity, f.score, f"{f.recognizer}_column"))
+        return found
+
+    def _names(self, head: str) -> bool:
+        """Whether the head of a column may be a label."""
+        return any(word[1] in self._by_word for word in _WORD.finditer(head.lower()))
+
+    def _behind(self, text: str) -> list[Finding]:
         found: list[Finding] = []
         numbered = _DIGIT.search(text) is not None
         lowered = text.lower()
@@ -53,7 +89,7 @@ class LabelsRecognizer:
             chosen = choose(word[1])
             if chosen is not None:
                 found += self._at(text, word.start(), chosen, numbered)
-        if not text.isascii():
+        if _SCRIPTS.search(text) is not None:
             for label, pattern in self._other:
                 for match in pattern.finditer(text):
                     found += _judged(label, match)
@@ -78,17 +114,32 @@ class LabelsRecognizer:
 def _judged(label: Label, match: re.Match[str]) -> Iterator[Finding]:
     start, end = match.span("v")
     value = match["v"]
-    if label.entity == "PERSON" and NOT_NAMES.match(value):
-        return
-    if label.entity == "PERSON" and value.isupper() and " " not in value and "=" in match.group():
-        return  # name='STOP' in a program
-    if label.entity == "SECRET" and not _random(value):
-        return
-    if label.entity == "CASE_NUMBER" and _NOBODYS.match(value):
+    if not _is_value(label.entity, match, value):
         return
     tail = _CLOSING.search(value)
     end -= len(tail.group()) if tail else 0
     yield Finding((), start, end, label.entity, label.score, f"labels:{label.entity.lower()}")
+
+
+def _is_value(entity: str, match: re.Match[str], value: str) -> bool:
+    """Whether what stands behind a label is no type, no variable, no sentence."""
+    text, said = match.string, match.group()
+    inner = _INNER.get(entity)
+    longer = match.start() > 0 and text[match.start() - 1] == "_"
+    if inner and longer and said.lower().startswith(inner):  # resource_name, STDIN_HANDLE
+        return False
+    if entity == "PERSON":
+        keyword = value.isupper() and " " not in value and "=" in said  # name='STOP' in a program
+        return NOT_NAMES.match(value) is None and not keyword
+    if entity == "SECRET" and not _random(value):
+        return False
+    if entity == "CASE_NUMBER":
+        return _NOBODYS.match(value) is None
+    if entity in _PROGRAMMED and text[match.start("v") - 1] not in "\"'":
+        if entity in _SIGNS:
+            return not (_CHAIN.fullmatch(value) and ("=" in said or '"' in said))
+        return _VARIABLE.fullmatch(value) is None
+    return True
 
 
 def _random(value: str) -> bool:

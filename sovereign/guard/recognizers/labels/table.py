@@ -7,10 +7,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from sovereign.guard.recognizers.labels.languages import LATIN, SCRIPTS, WEAK
+
 __all__ = ["LABELS", "NOT_NAMES", "TITLED", "TITLES", "Label"]
 
 _ID = r"(?=[A-Za-z./\-#]{0,12}\d)[A-Za-z0-9](?:[A-Za-z0-9./\-]{1,34}[A-Za-z0-9])"
-_SPACED = r"\d{2,6}(?:[ .\-/]\d{1,6}){1,5}"
+_SPACED = r"\d{2,8}(?:[ .\-/]\d{1,6}){1,5}(?: [A-Z]{2}\d\b)?"
 _MONTH = (
     r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec|Mai|Okt|Dez|Mär|janv|févr|mars|avr|juin|juil|"
     r"août|ene|abr|ago|dic|genn|magg|giu|lugl|ott)[\wéû]*\.?"
@@ -25,10 +27,15 @@ _UP = r"[A-ZÀ-ÖØ-ÞĀ-ŽΑ-ΩА-Я]"
 _REST = r"(?:['’.\-]?[^\W\d_])*"
 _NAME = rf"{_UP}{_REST}\.?(?:,? (?:(?:van|von|de|der|den|del|di|da|la|le|bin|ibn|al|el) ){{0,2}}{_UP}{_REST}\.?){{0,4}}"
 NOT_NAMES = re.compile(
-    r"(?:None|True|False|Null|String|Str|Text|Integer|Number|Object|Array|List|Optional|Any|Name|Value|Unknown|N/A|[A-Z_]{2,}_[A-Z_]*)\b"
+    r"(?:None|True|False|Null|String|Str|Text|Integer|Number|Object|Array|List|Optional|Any|Name|Value|Unknown|N/A|[A-Z_]{2,}_[A-Z_]*|"
+    r"The|An?|This|That|These|If|When|Whether|For|In|On|Of|To|And|Or|Is|Are|Not|No|Yes|All|Each|Id|ID|Type|Key|Title|Date|Default|Test|Foo|Bar|Error|"
+    r"Please|See|Set|Get|Use|Used|Must|Should|Returns?|[A-Z][a-z]{3,}[A-Z][a-z]\w*|\w(?!\w|\.))\b"
 )
-_SEP = r"\.?[\"']?\s{0,3}(?:\(\w{1,12}\)\s?)?(?:is|was|are|ist|est|es|=>|:=|[:=#：]|-|–)?\s{0,3}[\"'(#]?\s{0,2}"
-_NO = r"(?:[\s_\-]{0,2}(?:no|num|number|nr|n[°º]|nro|numero|número|numéro|nummer|id|#|code)\b\.?){0,2}"
+_SEP = r"(?:\.(?=[\s\d]))?[\"']?\s{0,3}(?:\(\w{1,12}\)\s?)?(?:is|was|are|ist|est|es|=>|:=|[:=#：]|-|–|(?<=[\w\"])>(?=[^\s<]))?\s{0,3}[\"'(#]?\s{0,2}"
+_NO = (
+    r"(?:[\s_\-]{0,2}(?:(?:no|num|number|nr|nro|numero|número|numéro|nummer|numer|id|code|sz[áa]ma?|[čc][íi]slo|s[ốo])\b\.?"
+    r"|n\.?[°º]\.?|n\.o\b\.?|n\.(?=\s)|#|№)){0,2}"
+)
 
 _COMPOUND = r"(?:e?n|s)?(?:nummer|number|numero|nr|no|id)?"
 """What German and its neighbours, and programmers, write in one word with the label."""
@@ -54,7 +61,7 @@ class Label:
     def pattern(self) -> re.Pattern[str]:
         """The label in any case, then the value."""
         separator = (
-            r"[\"']?\s{0,3}(?:\bis\b\s?)?(?:=>|:=|[:=：]|(?<=is\s))\s{0,3}[\"']?"
+            r"[\"']?\s{0,3}(?:\bis\b\s?)?(?:=>|:=|[:=：]|(?<=is\s)|(?<=\w)>(?=[^\s<]))\s{0,3}[\"']?"
             if self.strict
             else _SEP
         )
@@ -63,13 +70,39 @@ class Label:
         return re.compile(rf"{label}(?P<v>{value})(?![A-Za-z0-9])")
 
 
-_ANY_ID = f"(?:{_SPACED}|{_ID})"
+_GROUPED = r"(?-i:[A-Z]{1,4})[ \-]\d{2,6}(?:[ .\-/]\d{1,6}){0,4}"
+_ANY_ID = f"(?:{_GROUPED}|{_SPACED}|{_ID})"
+_LONG_ID = r"(?=(?:[A-Za-z\-]{0,6}\d){3})[A-Za-z0-9][A-Za-z0-9\-]{3,20}[A-Za-z0-9]"
+"""For words that also stand before small numbers: five characters, three digits."""
+
+_STREET = (
+    rf"\d{{1,6}}\s(?:{_UP}|\d)[^\n,;]{{2,50}}|(?:{_UP}|calle\s|rua\s|rue\s|via\s|ulica\s|ul\.\s?)[^\W\d_]*\.?"
+    r"(?:\s[\w.’'-]{1,20}){0,5},?\s(?:n\.?[º°o]\s?)?\d{1,5}[a-z]?\b"
+)
+_PLATE = (
+    r"(?=[A-Z京津沪渝\-. ]{0,6}\d|\d)(?:[A-Z京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼]{1,3}[ \-.]?)?[A-Z0-9]{1,5}"
+    r"(?:[ \-.][A-Z0-9]{1,5}){0,2}"
+)
+_PLATES = (
+    r"(?:licen[sc]e|number|car|vehicle|veh)[\s]plate|plate|tags?|(?:vehicle|car|veh|driving|van|truck),?[\s]reg(?:istration)?(?:[\s](?:no|number|plate|mark))?\.?|reg(?:istration)?(?:[\s](?:no|number|plate|mark))?\.?|vrm|"
+    r"(?:kfz[\s\-]?)?kennzeichen|nummernschild|immatriculation|plaque(?:[\s]d.immatriculation)?|matr[íi]cula|placas?|patente|targa|kenteken|"
+    r"(?:numer|nr|tablica)[\s]rej(?:estracyjn[ya]|\.)|rejestracja|registreringsnummer|reg\.?nr|nummerplade|rekisteri(?:numero|tunnus)|spz|rendsz[áa]m|plaka|"
+    r"bi[ểe]n[\s]s[ốo]|nopol"
+)
+_CASE = (
+    r"(?:[IVX]{1,5}|\d{1,3})[ .](?:[A-Z][A-Za-z]{0,3})[ .]\d{1,6}/\d{2,4}"
+    r"|(?=[^\n]{0,10}\d)(?:(?:[A-Z0-9]{1,6}|cv|cr|civ|mj)[:\-/. ]){0,3}[A-Z0-9\-/]{3,20}\d(?:\.[A-Z0-9]{3,10})?"
+)
+_SAID = r"(?=[\w.\-#@]{3})(?=[\d._\-#@]{0,20}[A-Za-z])(?:[\w\-]{0,20}(?:[._#@]\w|\d)[\w.\-#]{0,30}|@[\w.\-]{3,32})"
+"""A handle that is no plain word."""
+
+_OTHER_ID = r"(?=[A-ZА-ЯΑ-Ω一-鿿.\-/№]{0,8}\d)[A-ZА-ЯΑ-Ω0-9](?:[A-ZА-ЯΑ-Ω0-9./\-]| (?=\d)){2,30}[A-ZА-ЯΑ-Ω0-9]"
 LABELS: tuple[Label, ...] = (
     Label(
         "MEDICAL_RECORD_NUMBER",
         r"mrn|med(?:ical)?\.?[\s_]rec(?:ord)?|medical[\s_]record|chart|hospital|patient(?:en)?[\s_\-]?(?:id|"
         r"nr|nummer|number|identifier|no)|patient|pat\.?-?(?:id|nr)|encounter|visit|accession|specimen|"
-        r"fallnummer|fall-nr|nhc|historia[\s_]cl[ií]nica|dossier|ipp|cartella|pati[ëe]ntnummer|episodio|"
+        r"fallnummer|fall-nr|nhc|historia[\s_]cl[ií]nica|dossier|ipp|cartella(?:[\s]clinica)?|pati[ëe]ntnummer|episodio|"
         r"kartoteka|journalnummer|journalnr",
         _ANY_ID,
     ),
@@ -97,8 +130,45 @@ LABELS: tuple[Label, ...] = (
         "CASE_NUMBER",
         r"case|docket|cause|file|matter|ref(?:erence)?|aktenzeichen|az\.?|gesch\.?-?z\.?|expediente|dossier|"
         r"ticket|incident|complaint|application|petition|warrant|permit|receipt|alien|a-number|booking",
-        r"(?=[^\n]{0,10}\d)(?:(?:[A-Z0-9]{1,6}|cv|cr|civ|mj)[:\-/. ]){0,3}[A-Z0-9\-/]{3,20}\d",
+        _CASE,
         fold=False,
+    ),
+    Label("CASE_NUMBER", LATIN["CASE_NUMBER"], _CASE, fold=False),
+    Label(
+        "CASE_NUMBER",
+        r"re|regarding|betr(?:eff|ifft)?|concerne|asunto|oggetto|betreft|dotyczy",
+        r"(?=[A-Z0-9\-/]{0,6}\d{4})[A-Z0-9][A-Z0-9\-/]{4,24}[A-Z0-9]",
+        fold=False,
+    ),
+    Label(
+        "EMPLOYEE_ID",
+        r"(?:case|social|key|eligibility|support|shift)[\s]?worker|worker|sachbearbeiter(?:in)?|adjuster|examiner|interviewer|inspector|technician|operator|clerk|assessor",
+        _LONG_ID,
+    ),
+    Label("VEHICLE_ID", _PLATES, _PLATE, fold=False),
+    Label(
+        "IDENTIFIER",
+        r"id|identifier|identifiant|identificador|kennung|identyfikator",
+        r"(?=[A-Z0-9\-]{0,10}\d)(?=(?:[A-Z\-]*\d){3})[A-Z0-9][A-Z0-9\-]{4,30}[A-Z0-9]",
+        0.6,
+        fold=False,
+    ),
+    Label(
+        "PIN",
+        r"(?:one[\s\-]time|verification|security|login|sms|confirmation|mfa|auth(?:entication)?|unlock)[\s_\-](?:code|pass(?:word|code)|pin)|otp|"
+        r"einmal(?:code|passwort|pin)|best[äa]tigungscode|tan|code[\s]de[\s](?:v[ée]rification|s[ée]curit[ée])|c[óo]digo[\s]de[\s](?:verificaci[óo]n|verifica[çc][ãa]o|seguridad)|"
+        r"codice[\s]di[\s]verifica|verificatiecode|kod[\s]weryfikacyjny|engangskode|eng[åa]ngskod",
+        r"\d{4,8}|\d{3}[ \-]\d{3}",
+        0.85,
+    ),
+    Label(
+        "USERNAME",
+        r"discord|telegram|skype|snapchat|snap|instagram|insta|ig|twitter|tiktok|wechat|signal|steam|xbox|psn|github|gamertag|social|"
+        r"identifiant|utilisateur|usuario|utente|gebruikersnaam|gebruiker|u[żz]ytkownik|anv[äa]ndarnamn|brugernavn|brukernavn|k[äa]ytt[äa]j[äa]tunnus|u[žz]ivatel|felhaszn[áa]l[óo]|kullan[ıi]c[ıi]|"
+        r"analyst|agent|assignee|reviewer|(?:created|updated|modified|assigned|opened|closed|approved)[\s_](?:by|to)|owner",
+        _SAID,
+        0.7,
+        strict=True,
     ),
     Label(
         "EMPLOYEE_ID",
@@ -183,7 +253,7 @@ LABELS: tuple[Label, ...] = (
     Label(
         "USERNAME",
         r"user(?:name)?|user[\s_]?id|login|uid|screen[\s_]name|benutzer(?:name)?|handle",
-        r"(?!(?:is|was|has|the|and|for|not|name|id|password|postgres|root|admin|can|will|may|input|experience|interface)\b)[A-Za-z][\w.\-]{2,30}",
+        r"(?!(?:is|was|has|the|and|for|not|none|null|true|false|str|string|self|config|settings|os|env|name|id|password|postgres|root|admin|can|will|may|input|experience|interface)\b)[A-Za-z][\w.\-]{2,30}",
         0.7,
         strict=True,
     ),
@@ -212,7 +282,7 @@ LABELS: tuple[Label, ...] = (
     Label(
         "STREET_ADDRESS",
         r"address|adresse|adres|direcci[óo]n|domicilio|indirizzo|anschrift|endere[çc]o|lokalizacja|ahora[\s]es",
-        rf"\d{{1,6}}\s(?:{_UP}|\d)[^\n,;]{{2,50}}|{_UP}[^\W\d_]*\.?(?:\s[\w.’'-]{{1,20}}){{0,5}},?\s(?:n\.?[º°]\s?)?\d{{1,5}}[a-z]?\b",
+        _STREET,
         0.75,
         strict=True,
         fold=False,
@@ -220,8 +290,8 @@ LABELS: tuple[Label, ...] = (
     Label(
         "STREET_ADDRESS",
         r"(?:live|lives|living|lived|reside|resides|residing|located|office)(?:[\s]is)?[\s]at|ship[\s]to|"
-        r"deliver(?:ed)?[\s]to|domiciliad[oa][\s]en|wohnhaft(?:[\s]in)?|zamieszka[łl][yae][\s]przy|habite[\s]au|residente[\s]in",
-        rf"\d{{1,6}}\s(?:{_UP}|\d)[^\n,;]{{2,50}}|{_UP}[^\W\d_]*\.?(?:\s[\w.’'-]{{1,20}}){{0,5}},?\s(?:n\.?[º°]\s?)?\d{{1,5}}[a-z]?\b",
+        r"deliver(?:ed)?[\s]to|domiciliad[oa][\s]en|domicilio[\s]en|wohnhaft(?:[\s]in)?|zamieszka[łl][yae][\s]przy|habite[\s]au|residente[\s]in",
+        _STREET,
         0.75,
         fold=False,
     ),
@@ -234,6 +304,21 @@ LABELS: tuple[Label, ...] = (
     ),
     Label("US_POSTAL_CODE", r"zip(?:[\s_]?code)?|postal[\s_]code", r"\d{5}(?:-\d{4})?", 0.85),
     Label("IP_ADDRESS", r"ip(?:[\s_]addr(?:ess)?)?", r"\d{1,3}(?:\.\d{1,3}){3}", 0.9),
+)
+
+_OWN = frozenset({"CASE_NUMBER", "DATE_OF_BIRTH"})
+LABELS += tuple(
+    Label(entity, words, _ANY_ID) for entity, words in LATIN.items() if entity not in _OWN
+)
+LABELS += (Label("IDENTIFIER", WEAK, _LONG_ID),)
+LABELS += (Label("DATE_OF_BIRTH", LATIN["DATE_OF_BIRTH"], _DATE, 0.95),)
+_FORMS = {
+    "DATE_OF_BIRTH": _DATE,
+    "PHONE_NUMBER": r"\+?[\d(][\d\s().\-/]{6,18}\d",
+    "VEHICLE_ID": _PLATE,
+}
+LABELS += tuple(
+    Label(entity, words, _FORMS.get(entity, _OTHER_ID)) for entity, words in SCRIPTS.items()
 )
 
 TITLES = (

@@ -13,6 +13,7 @@ from sovereign.guard.recognizers.rules.finance import ibans, wallets
 from sovereign.guard.recognizers.rules.hl7 import fields
 from sovereign.guard.recognizers.rules.network import others
 from sovereign.guard.recognizers.rules.numbers import numbers
+from sovereign.guard.recognizers.rules.records import records
 from sovereign.guard.recognizers.rules.street import po_boxes
 from sovereign.types import Finding
 
@@ -35,7 +36,7 @@ class RulesRecognizer:
 
     def recognize(self, text: str) -> Sequence[Finding]:
         """What has the form of an identifier."""
-        found = list(fields(text))
+        found = [*fields(text), *records(text)]
         if "@" in text:
             found += emails(text)
         if ":" in text or "-" in text or "." in text:

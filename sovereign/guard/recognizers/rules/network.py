@@ -76,7 +76,7 @@ def others(text: str) -> Iterator[Finding]:
 
 def _is_v6(value: str) -> bool:
     plain = value.partition("%")[0]
-    if sum(c != ":" for c in plain) < 4:
+    if sum(c != ":" for c in plain) < 4 or plain.endswith("::"):  # a network is nobody
         return False
     try:
         address = ipaddress.IPv6Address(plain)

@@ -47,11 +47,11 @@ _STAND_INS = frozenset(
         "password passwd passphrase pass pwd pw changeme change-me change_me secret example test testing "
         "guest root admin user username token key none null nil true false undefined required optional "
         "placeholder redacted hidden masked postgres string str text bytes value your yours here "
-        "incorrect wrong invalid expired obligatoire invalide incorrecta requerida falsch"
+        "tiger incorrect wrong invalid expired obligatoire invalide incorrecta requerida falsch"
     )
 )
 _STAND_IN = re.compile(
-    r"(?i)^(?:your|my|the|some|insert|enter|replace|example|sample|dummy|fake|x{3,}|\*{2,}|\.{3,}|<|\$|%\(|\{|\[)"
+    r"(?i)^(?:(?:self|settings|config|conf|os|env|process|request|args|options|ctx|this|cls|app|client)\.|your|my|the|some|insert|enter|replace|example|sample|dummy|fake|x{3,}|\*{2,}|\.{3,}|<|\$|%\(|\{|\[)"
     r"|(?:[._-]here|placeholder)$"
 )
 
@@ -107,10 +107,10 @@ def _kind(
     return Kind(name, tuple(hints.split()), re.compile(pattern, flags), score, check, least)
 
 
-def _token(name: str, pattern: str, hint: str) -> Kind:
+def _token(name: str, pattern: str, hint: str, check: Callable[[str], bool] | None = None) -> Kind:
     """A token that its own prefix gives away."""
     whole = rf"(?<![A-Za-z0-9_])(?:{pattern})(?![A-Za-z0-9])"
-    return _kind(name, hint, whole, least=LEAST)
+    return _kind(name, hint, whole, check, least=LEAST)
 
 
 _I = re.IGNORECASE
@@ -190,6 +190,7 @@ KINDS: tuple[Kind, ...] = (
         "model_api",
         rf"sk-{_U}{{16,200}}",
         "sk-",
+        lambda value: any(c.isdigit() for c in value),
     ),
     _token(
         "model_host",

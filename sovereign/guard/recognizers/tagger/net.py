@@ -34,6 +34,7 @@ _STEM_BITS: Final = 0b1111
 
 Floats = NDArray[np.float32]
 
+_EDGE: Final = max(DILATIONS)
 _BLOCK: Final = 20
 """Rows of one multiplication. OpenBLAS takes one thread for products this small; with more, idle
 threads spin and cost three times the CPU time that the work takes."""
@@ -76,37 +77,38 @@ class Net:
 
     def member(self, folded: Sequence[str]) -> NDArray[np.uint16]:
         """Gazetteer bits of folded words."""
-        prints = np.fromiter(map(fingerprint, folded), dtype=np.uint32, count=len(folded))
-        at = np.minimum(np.searchsorted(self.keys, prints), len(self.keys) - 1)
-        return np.where(self.keys[at] == prints, self.masks[at], np.uint16(0))
+        prints = np.array([fingerprint(word) for word in folded], np.uint32)
+        at = self.keys.searchsorted(prints)
+        at[at == len(self.keys)] = 0
+        found: NDArray[np.uint16] = self.masks[at] * (self.keys[at] == prints)
+        return found
 
     def embed(self, tokens: Sequence[str]) -> Floats:
         """What each token is, alone: (tokens, width)."""
         if not tokens:
             return np.zeros((0, self.width), np.float32)
         folded = [fold(t.lstrip(" ")) for t in tokens]
-        flat, owner = [], []
+        asked, owner = list(folded), []
         for i, word in enumerate(folded):
-            for s in stems(word):
-                flat.append(s)
-                owner.append(i)
-        members = self.member(folded)
-        stem = np.zeros(len(tokens), np.uint16)
-        if flat:
-            np.bitwise_or.at(stem, owner, self.member(flat) & np.uint16(_STEM_BITS))
-        lists = [
-            features(t, m, s)
-            for t, m, s in zip(tokens, members.tolist(), stem.tolist(), strict=True)
-        ]
-        lengths = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
-        ids = np.fromiter((r for rows in lists for r in rows), np.int64, int(lengths.sum()))
-        rows = self.rows[ids].astype(np.float32) * self.scale[ids, None]
-        summed: Floats = np.add.reduceat(
-            rows, np.concatenate(([0], np.cumsum(lengths)[:-1])), axis=0
-        )
+            shorter = stems(word)
+            asked += shorter
+            owner += [i] * len(shorter)
+        bits = self.member(asked).tolist()
+        stem = [0] * len(tokens)
+        for i, found in zip(owner, bits[len(tokens) :], strict=True):
+            stem[i] |= found & _STEM_BITS
+        ids: list[int] = []
+        firsts: list[int] = []
+        for t, m, s in zip(tokens, bits, stem, strict=False):
+            firsts.append(len(ids))
+            ids += features(t, m, s)
+        at = np.array(ids)
+        rows = self.rows[at] * self.scale[at, None]
+        summed: Floats = np.add.reduceat(rows, firsts, axis=0)
         h = _times(summed, self.project) + self.project_bias
-        h -= h.mean(axis=1, keepdims=True)
-        h /= np.sqrt((h * h).mean(axis=1, keepdims=True) + np.float32(1e-5))
+        wide = np.float32(self.width)
+        h -= np.add.reduce(h, axis=1, keepdims=True) / wide
+        h /= np.sqrt(np.add.reduce(h * h, axis=1, keepdims=True) / wide + np.float32(1e-5))
         h *= self.norm
         h += self.norm_bias
         np.maximum(h, 0, out=h)
@@ -115,21 +117,26 @@ class Net:
     def probabilities(self, x: Floats) -> Floats:
         """Label probabilities, (tokens, labels), for embedded tokens with nothing around them."""
         n, width = x.shape
-        wide = np.zeros((-(-n // _BLOCK) * _BLOCK, 3 * width), np.float32)
+        # Rows of nothing before and after, so that each convolution is one strided look at x.
+        full = -(-n // _BLOCK) * _BLOCK
+        room = np.zeros((_EDGE + full + _EDGE, width), np.float32)
+        room[_EDGE : _EDGE + n] = x
+        inner, blocks = room[_EDGE : _EDGE + full], (-1, _BLOCK, 3 * width)
+        step, size = room.strides
         for weight, bias, d in zip(self.convs, self.conv_biases, DILATIONS, strict=True):
-            wide[:d, :width] = 0
-            wide[d:n, :width] = x[: max(0, n - d)]
-            wide[:n, width : 2 * width] = x
-            wide[: max(0, n - d), 2 * width :] = x[d:]
-            wide[max(0, n - d) : n, 2 * width :] = 0
-            h = _times(wide, weight)[:n]
+            seen = np.ndarray(
+                (full, 3, width), np.float32, room, (_EDGE - d) * step, (step, d * step, size)
+            )
+            h: Floats = (seen.reshape(blocks) @ weight).reshape(full, width)
             h += bias
-            x = x + np.maximum(h, 0, out=h)
-        logits = _times(x, self.out)
+            np.maximum(h, 0, out=h)
+            h[n:] = 0
+            inner += h
+        logits: Floats = (inner.reshape(-1, _BLOCK, width) @ self.out).reshape(full, -1)[:n]
         logits += self.out_bias
-        logits -= logits.max(axis=1, keepdims=True)
+        logits -= np.maximum.reduce(logits, axis=1, keepdims=True)
         np.exp(logits, out=logits)
-        logits /= logits.sum(axis=1, keepdims=True)
+        logits /= np.add.reduce(logits, axis=1, keepdims=True)
         return logits
 
 
