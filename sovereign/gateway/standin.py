@@ -66,8 +66,8 @@ def app(record: Path, *, pause_s: float = 0.02) -> Starlette:
         if wire is None:
             return JSONResponse({"error": {"message": "no such path"}}, status_code=404)
         whole, events = wire
-        said = f"You said: {text}"
-        tool = fault == "tool"
+        said = json.dumps({"about": text}) if _typed(body) else f"You said: {text}"
+        tool = (fault == "tool" or "(tool)" in text) and not _after_tool(body)
         if not body.get("stream"):
             if fault == "half":
                 return _half()
@@ -129,9 +129,25 @@ def _last_text(body: Any) -> str:
     return " ".join(t if isinstance(t, str) else json.dumps(t) for t in texts)
 
 
+def _typed(body: Any) -> bool:
+    """Whether JSON is asked for, on either of OpenAI's wires."""
+    text = body.get("text")
+    form = body.get("response_format") or (text.get("format") if isinstance(text, dict) else None)
+    return isinstance(form, dict) and form.get("type") in ("json_schema", "json_object")
+
+
+def _after_tool(body: Any) -> bool:
+    """Whether the last word is a tool's own: a model that then called it again would never end."""
+    said = body.get("messages") or body.get("input")
+    last = said[-1] if isinstance(said, list) and said else None
+    if not isinstance(last, dict):
+        return False
+    return last.get("role") == "tool" or last.get("type") == "function_call_output"
+
+
 def _text_of(part: Any) -> Any:
     if isinstance(part, dict):
-        return part.get("text") or part.get("content") or ""
+        return part.get("text") or part.get("content") or part.get("output") or ""
     return part
 
 
