@@ -54,7 +54,7 @@ class Blind(Guard):
     def canary(self):
         "Nothing is looked for, so nothing can be missed."
 
-run(load_config(sys.argv[1]), guard=Blind(load_policy(preset="direct"), [], key=b"k" * 32),
+run(load_config(sys.argv[1]), make=lambda _: Blind(load_policy(preset="direct"), [], key=b"k" * 32),
     ready_file=Path(sys.argv[2]), say=lambda _: None)
 """
 
