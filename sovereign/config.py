@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -42,6 +43,15 @@ __all__ = [
 ]
 
 
+def _postgres_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgres", "postgresql"):
+        raise ValueError("must be a postgresql:// URL")
+    if parts.password or "password" in parts.query:
+        raise ValueError("must hold no password: name its variable in store_password_env")
+    return url
+
+
 class PolicyConfig(StrictModel):
     """``[policy]``: which kinds of data may go where. A preset, or a file that may extend one."""
 
@@ -61,8 +71,12 @@ class GuardConfig(StrictModel):
     ner: str = Field(
         "tagger",
         description='who finds names: "tagger" (ships with us), "spacy:PACKAGE", "engine:FILE" '
-        "(an NLP engine configuration of Presidio: spaCy, Stanza, transformers), or "
-        '"none"',
+        "(an NLP engine configuration of Presidio: spaCy, Stanza, transformers), "
+        '"onnx:FOLDER" (a token classifier), or "none"',
+    )
+    second_opinion: str | None = Field(
+        None,
+        description="who is asked where the tagger is unsure; the same values as ner",
     )
     presidio: bool = Field(
         False, description="also run every pattern recogniser that presidio-analyzer ships"
@@ -170,7 +184,33 @@ class AuditConfig(StrictModel):
     patience_s: Seconds = Field(
         5.0, description="a request waits so long for a sequencer that is away, then is refused"
     )
+    otlp_endpoint: HttpUrl | None = Field(
+        None,
+        description="the only place that `sovereign audit export --push` may send to, such as"
+        ' "https://collector.internal/v1/logs"',
+    )
+    otlp_token_env: EnvName | None = Field(
+        None, description="the environment variable that holds the collector's bearer token"
+    )
     heartbeat_s: Seconds = Field(60.0, description="each source says so often that it lives")
+    store: Annotated[str, AfterValidator(_postgres_url)] | None = Field(
+        None,
+        description="a postgresql:// URL where machines share one log; without it, path has it",
+    )
+    store_password_env: EnvName | None = Field(
+        None, description="the environment variable that holds the database's password"
+    )
+    rotate: Literal["month", "quarter", "year", "never"] = Field(
+        "quarter", description="a log ends with its period (UTC), and the next one begins"
+    )
+    rotate_records: int = Field(
+        20_000_000, ge=1000, description="or once it has so many records (about 0.7 kB each)"
+    )
+    retain_days: int | None = Field(
+        None,
+        gt=0,
+        description="ended logs are kept so long, if the policy asks for no longer time",
+    )
 
 
 class WeightsConfig(StrictModel):

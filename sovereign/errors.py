@@ -24,6 +24,7 @@
         ├── NotAuthenticated   no key, or an unknown one
         ├── NotPermitted       the key may not use this model
         ├── UnknownModel       no destination serves it
+        ├── NotFound           what is named is not the caller's, so it does not exist
         ├── UnknownEndpoint    a path, method or content type that nobody inspects
         ├── Unsupported        the destination's wire cannot carry what the request asks for
         ├── TooLarge           over a configured bound
@@ -49,6 +50,7 @@ __all__ = [
     "MissingExtra",
     "NotAdmitted",
     "NotAuthenticated",
+    "NotFound",
     "NotPermitted",
     "NotVerified",
     "Overloaded",
@@ -231,6 +233,13 @@ class UnknownModel(GatewayError):
     """No destination serves the model."""
 
     code = "model_not_found"
+    status = 404
+
+
+class NotFound(GatewayError):
+    """Something at a destination that the caller's team did not leave there."""
+
+    code = "not_found"
     status = 404
 
 

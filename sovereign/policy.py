@@ -130,6 +130,9 @@ class Policy(Tables):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.\-]{0,63}$", description="in every audit record")
     summary: str = Field("", description="one sentence for people")
     extends: str | None = Field(None, description="a preset that this file changes")
+    retain_days: int | None = Field(
+        None, gt=0, description="an audit log is kept so long after its end, at least"
+    )
     unreadable: Literal["block", "local"] = Field(
         "block", description="what happens to a request that holds something unreadable"
     )
@@ -210,7 +213,7 @@ class Policy(Tables):
 
     def digest(self) -> str:
         """SHA-256, in hex, of everything that decides; in every audit record."""
-        deciding = self.model_dump(exclude={"summary", "extends"})
+        deciding = self.model_dump(exclude={"summary", "extends", "retain_days"})
         for later in ("combination", "team"):  # as before there were any: old records keep meaning
             if not deciding[later]:
                 del deciding[later]

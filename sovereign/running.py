@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sovereign.fields import EnvName, FilePath, HttpUrl, Models, Name, Names, Role, Seconds
+from sovereign.fields import EnvName, FilePath, HttpUrl, Models, Name, Names, Role, Seconds, Words
 from sovereign.toml import StrictModel
 
 __all__ = [
@@ -29,7 +29,21 @@ class UpstreamConfig(StrictModel):
     side: Literal["hosted", "local"] = Field(
         description='"hosted": somebody else\'s machines; "local": inside your own fence'
     )
-    wire: Literal["openai", "anthropic"] = Field("openai", description="what it speaks")
+    wire: Literal["openai", "anthropic", "azure"] = Field(
+        "openai",
+        description="what it speaks; \"azure\" is OpenAI's with Azure's paths and key header",
+    )
+    api_version: str | None = Field(
+        None,
+        pattern=r"^(v1|\d{4}-\d{2}-\d{2}(-preview)?)$",
+        description='Azure only: such as "2024-10-21"; without it, or with "v1", its /openai/v1',
+    )
+    allow: Words = Field(
+        (), description='endpoints that are kept local by default, such as "openai.fine_tuning.*"'
+    )
+    refuse: Words = Field(
+        (), description='endpoints that this destination is not asked, such as "openai.files.*"'
+    )
     base_url: HttpUrl = Field(description='such as "https://api.openai.com/v1"')
     api_key_env: EnvName | None = Field(
         None, description="the environment variable that holds its key"
@@ -75,6 +89,10 @@ class GatewayConfig(StrictModel):
         {},
         description='[gateway.local_models] embeddings = "NAME": who answers instead of '
         "local_model, by what is asked for",
+    )
+    ledger: FilePath = Field(
+        Path(".sovereign/held.db"),
+        description="which team left which file, batch or conversation where; only ids",
     )
     kept_file: FilePath = Field(
         Path(".sovereign/kept.sqlite"),

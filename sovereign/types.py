@@ -98,11 +98,16 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A record's place in the log, given after it is durable. ``leaf`` is its RFC 6962 leaf hash
-    (32 bytes)."""
+    """A record's place, given after it is durable: its index in which log of the chain. ``leaf`` is
+    its RFC 6962 leaf hash (32 bytes)."""
 
     index: int
     leaf: bytes
+    log: int = 1
+
+    def __str__(self) -> str:
+        """As commands take it: ``4711``, and ``2/4711`` in the second log."""
+        return str(self.index) if self.log == 1 else f"{self.log}/{self.index}"
 
 
 class Clock(Protocol):

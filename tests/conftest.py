@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from postgres import HINT, Cluster, programs
 
 if TYPE_CHECKING:
     from sovereign.weights.store import Store
@@ -28,6 +30,27 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("../shared is not here: measured sets and others' vectors are not run")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A running PostgreSQL server; :func:`database` gives each test a database of its own."""
+    if programs() is None:
+        if os.environ.get("CI"):
+            pytest.fail(HINT)
+        pytest.skip(HINT)
+    cluster = Cluster(tmp_path_factory.mktemp("pg"))
+    cluster.start()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def database(postgres: Cluster, request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database."""
+    name = f"t{abs(hash(request.node.nodeid)):x}"
+    postgres.psql(f"CREATE DATABASE {name}")
+    return postgres.url.replace("///postgres?", f"///{name}?")
 
 
 @pytest.fixture(scope="session")

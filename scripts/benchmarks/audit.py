@@ -23,6 +23,7 @@ from pathlib import Path
 from sovereign.audit import record
 from sovereign.audit.client import Client
 from sovereign.audit.log import Log
+from sovereign.audit.place import Place
 from sovereign.audit.starting import Starter
 from sovereign.audit.verify import verify
 from sovereign.types import Action, Destination, Verdict
@@ -105,7 +106,7 @@ def sequencer(folder: Path) -> Starter:
     if not key.exists():
         key.write_bytes(KEY)
         key.chmod(0o600)
-    return Starter(folder, key_file=key, origin=ORIGIN)
+    return Starter(Place(folder), key_file=key, origin=ORIGIN)
 
 
 def several(folder: Path, seconds: float, threads: int) -> float:

@@ -1,11 +1,13 @@
 """What the door costs: the stand-in alone, a gateway that inspects nothing, the guarded gateway.
 
-    scripts/bench gateway [--seconds 3] [--ner none]
+    scripts/bench gateway [--seconds 3] [--ner none] [--litellm VENV] [--peer NAME=URL,KEY]
 
-One run, one machine, one worker each; every request has fresh text and is durable in the log before
-it is sent. Prints p50 and requests/s at 1 and 8 callers, ratios, and the gateway's CPU time per
-request; asserts nothing. The load comes from wrk where it is installed (Debian: apt install wrk),
-else from a small asyncio loop, which shares the cores: compare within one run only.
+One run, one machine, one worker each; every request is durable in the log before it is sent.
+Three loads: a fresh message, the same message again (its verdict is remembered), and a chat of 21
+messages whose last is fresh. Prints p50 and requests/s at 1 and 8 callers, what the door adds to
+direct, its CPU time per request, and the time to the first streamed token; asserts nothing. The
+load comes from wrk where it is installed (Debian: apt install wrk), else from a small asyncio
+loop, which shares the cores: compare within one run only. Peers get the same load.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import http.client
 import json
 import os
 import shutil
@@ -25,6 +28,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import peers
 
 CALLERS = (1, 8)
 TEXT = (
@@ -77,7 +82,7 @@ wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Bearer %s"
 local n = os.time() * 1000
 request = function()
-  n = n + 1
+  n = n + %d
   return wrk.format(nil, nil, nil, head .. n .. tail)
 end
 done = function(summary, latency, requests)
@@ -96,22 +101,28 @@ class Measured:
     per_s: float
 
 
-def body(number: int) -> bytes:
-    message = {"role": "user", "content": TEXT.format(n=number)}
-    return json.dumps({"model": "gpt-test", "messages": [message]}).encode()
+LOADS = ("fresh", "cached", "chat of 21")
 
 
-def load(url: str, key: str, callers: int, seconds: float) -> Measured:
+def body(number: int, load: str = "fresh", *, stream: bool = False) -> bytes:
+    before = 20 if load == "chat of 21" else 0
+    texts = [TEXT.format(n=turn) for turn in range(before)] + [TEXT.format(n=number)]
+    roles = ("user", "assistant")
+    messages = [{"role": roles[i % 2], "content": text} for i, text in enumerate(texts)]
+    return json.dumps({"model": "gpt-test", "messages": messages, "stream": stream}).encode()
+
+
+def measure(url: str, key: str, load: str, callers: int, seconds: float) -> Measured:
     if shutil.which("wrk"):
-        return _wrk(url, key, callers, seconds)
-    return asyncio.run(_loop(url, key, callers, seconds))
+        return _wrk(url, key, load, callers, seconds)
+    return asyncio.run(_loop(url, key, load, callers, seconds))
 
 
-def _wrk(url: str, key: str, callers: int, seconds: float) -> Measured:
-    marked = body(7777777777).decode()
+def _wrk(url: str, key: str, load: str, callers: int, seconds: float) -> Measured:
+    marked = body(7777777777, load).decode()
     head, tail = marked.split("7777777777")
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(LUA % (json.dumps(head), json.dumps(tail), key))
+        script.write(LUA % (json.dumps(head), json.dumps(tail), key, int(load != "cached")))
         script.flush()
         run = subprocess.run(
             [
@@ -129,7 +140,7 @@ def _wrk(url: str, key: str, callers: int, seconds: float) -> Measured:
     return Measured(float(p50), float(per_s))
 
 
-async def _loop(url: str, key: str, callers: int, seconds: float) -> Measured:
+async def _loop(url: str, key: str, load: str, callers: int, seconds: float) -> Measured:
     parts = urlsplit(url)
     took: list[float] = []
     end = time.perf_counter() + seconds
@@ -138,8 +149,8 @@ async def _loop(url: str, key: str, callers: int, seconds: float) -> Measured:
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         number = which * 10_000_000
         while time.perf_counter() < end:
-            number += 1
-            raw = body(number)
+            number += load != "cached"
+            raw = body(number, load)
             began = time.perf_counter()
             writer.write(
                 f"POST {PATH} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\n"
@@ -212,45 +223,77 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def first_token_ms(url: str, key: str, count: int = 60) -> float:
+    """The median time to the first event of a stream that holds text, one caller."""
+    parts = urlsplit(url)
+    took = []
+    line = http.client.HTTPConnection(str(parts.hostname), parts.port)
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    for number in range(count):
+        began = time.perf_counter()
+        line.request("POST", PATH, body(number + 40_000_000, stream=True), headers)
+        answer = line.getresponse()
+        while b'"content"' not in answer.readline():
+            pass
+        took.append(time.perf_counter() - began)
+        answer.read()
+    line.close()
+    return statistics.median(took) * 1000
+
+
+Target = tuple[str, str, int]
+
+
+def rows(name: str, at: Target, direct: dict[tuple[str, int], Measured], seconds: float) -> None:
+    """Measure one target under every load, and print."""
+    base, key, pid = at
+    measure(base, key, "fresh", 1, min(1.0, seconds))  # warm
+    for load in LOADS:
+        for callers in CALLERS:
+            before = cpu_s(pid) if pid else 0.0
+            got = measure(base, key, load, callers, seconds)
+            first = direct.setdefault((load, callers), got)
+            own = ""
+            if pid:
+                cpu = (cpu_s(pid) - before) / (got.per_s * max(1, round(seconds))) * 1000
+                own = f"{cpu:>8.2f}{resident_mb(pid):>6.0f}"
+            print(
+                f"{name:<16}{load:<12}{callers:>7}{got.p50_ms:>9.2f}"
+                f"{got.p50_ms - first.p50_ms:>9.2f}{got.per_s:>8.0f}"
+                f"{got.p50_ms / first.p50_ms:>9.1f}{own}",
+                flush=True,
+            )
+    print(f"{name:<16}first token {first_token_ms(base, key):>16.2f} ms", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=3.0, help="per measurement")
     parser.add_argument("--ner", default="tagger", help="[guard].ner")
+    parser.add_argument("--litellm", type=Path, help="a virtual environment with litellm[proxy]")
+    parser.add_argument("--peer", action="append", default=[], help="NAME=URL,KEY: it runs already")
     options = parser.parse_args()
     tool = "wrk" if shutil.which("wrk") else "asyncio loop in Python (apt install wrk for more)"
-    print(f"load from {tool}; {len(TEXT)} characters, fresh in each request; ner={options.ner}")
+    print(f"load from {tool}; {len(TEXT)} characters a message; ner={options.ner}")
     print(
-        f"{'':<18}{'callers':>8}{'p50 ms':>10}{'req/s':>10}"
-        f"{'p50 x direct':>14}{'CPU ms':>8}{'MB':>6}"
+        f"{'':<16}{'load':<12}{'callers':>7}{'p50 ms':>9}{'added':>9}{'req/s':>8}"
+        f"{'x direct':>9}{'CPU ms':>8}{'MB':>6}"
     )
-    direct: dict[int, Measured] = {}
+    direct: dict[tuple[str, int], Measured] = {}
     with tempfile.TemporaryDirectory() as temp, stand_in() as url:
-        for name in ("direct", "bare gateway", "guarded gateway"):
-            with contextlib.ExitStack() as stack:
-                base, key, pid = url, "none", 0
-                if name != "direct":
-                    folder = Path(temp) / name.split()[0]
-                    bare = name.startswith("bare")
-                    base, key, pid = stack.enter_context(
-                        gateway(folder, url, options.ner, bare=bare)
-                    )
-                load(base, key, 1, min(1.0, options.seconds))  # warm
-                for callers in CALLERS:
-                    before = cpu_s(pid) if pid else 0.0
-                    got = load(base, key, callers, options.seconds)
-                    direct.setdefault(callers, got)
-                    ratio = got.p50_ms / direct[callers].p50_ms
-                    own = ""
-                    if pid:
-                        count = got.per_s * max(1, round(options.seconds))
-                        own = (
-                            f"{(cpu_s(pid) - before) / count * 1000:>8.2f}{resident_mb(pid):>6.0f}"
-                        )
-                    print(
-                        f"{name:<18}{callers:>8}{got.p50_ms:>10.2f}{got.per_s:>10.0f}"
-                        f"{ratio:>14.1f}{own}",
-                        flush=True,
-                    )
+        folder = Path(temp)
+        rows("direct", (url, "none", 0), direct, options.seconds)
+        for name in ("bare gateway", "guarded gateway"):
+            bare = name.startswith("bare")
+            with gateway(folder / name.split()[0], url, options.ner, bare=bare) as at:
+                rows(name, at, direct, options.seconds)
+        if options.litellm is not None:
+            with peers.litellm(folder / "litellm", options.litellm.absolute(), url) as at:
+                rows("LiteLLM+Presidio", at, direct, options.seconds)
+        for peer in options.peer:
+            name, _, where = peer.partition("=")
+            base, _, key = where.partition(",")
+            rows(name, (base, key or "none", 0), direct, options.seconds)
 
 
 if __name__ == "__main__":

@@ -73,10 +73,11 @@ def engine(package: str) -> Callable[[str], object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ner", default="tagger")
+    parser.add_argument("--second", help="a second opinion, such as onnx:FOLDER")
     parser.add_argument("--seconds", type=float, default=4.0)
     args = parser.parse_args()
     started = time.monotonic()
-    guard = Guard(load_policy(preset="hipaa"), build(args.ner), key=b"k" * 32)
+    guard = Guard(load_policy(preset="hipaa"), build(args.ner, second=args.second), key=b"k" * 32)
     print(f"guard ready in {time.monotonic() - started:.1f} s ({args.ner})")
     to = Destination("hosted", "hosted")
 
@@ -93,6 +94,8 @@ def main() -> None:
             f"{size:>10} {speed:>14,.0f} {p50:>8.1f} {other:>10,.0f} {other_p50:>8.1f} "
             f"{speed / other:>5.1f}"
         )
+    if guard.scanner.second_share is not None:
+        print(f"the second opinion read {100 * guard.scanner.second_share:.1f} % of the characters")
 
 
 if __name__ == "__main__":

@@ -10,14 +10,16 @@ import os
 import time
 from pathlib import Path
 
+from sovereign.audit.durable import sync_names
 from sovereign.audit.note import MAX_NOTE, Checkpoint, Verifier, open_checkpoint
-from sovereign.audit.store.sqlite import sync_folder
 from sovereign.errors import ConfigError, LogTampered, LogUnavailable
 
-__all__ = ["CHECKPOINT", "PUBLIC_KEY", "Anchor"]
+__all__ = ["CHECKPOINT", "COSIGNED", "PUBLIC_KEY", "Anchor"]
 
 PUBLIC_KEY = "log.pub"
 CHECKPOINT = "checkpoint"
+COSIGNED = "cosigned"
+"""The newest checkpoint that a witness has cosigned."""
 PATIENCE_SECONDS = 2.0
 
 
@@ -53,6 +55,12 @@ class Anchor:
         """What the file ``checkpoint`` says. Raises :class:`LogTampered` if it is not ours."""
         note = self._read(CHECKPOINT)
         return None if note is None else open_checkpoint(note, self._verifier)
+
+    def newest(self) -> Checkpoint | None:
+        """The greatest that we published, or that a witness cosigned and we kept."""
+        kept = self._read(COSIGNED)
+        known = [self.checkpoint(), None if kept is None else open_checkpoint(kept, self._verifier)]
+        return max(filter(None, known), key=lambda c: c.size, default=None)
 
     def publish(self, note: str, size: int) -> None:
         """Put ``note`` into the file ``checkpoint``, unless a later one is there already.
@@ -91,7 +99,7 @@ class Anchor:
                 file.flush()
                 os.fsync(file.fileno())
             staged.replace(self._folder / name)
-            sync_folder(self._folder)
+            sync_names(self._folder)
         except OSError as e:
             staged.unlink(missing_ok=True)
             raise LogUnavailable(f"{self._folder / name}: {e.strerror}") from None

@@ -9,11 +9,12 @@ import http.client
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sovereign.audit.anchor import COSIGNED
 from sovereign.audit.cosign import Cosignature, WitnessKey, cosignatures
 from sovereign.audit.durable import locked, write_whole
 from sovereign.audit.note import Checkpoint, split_note
 from sovereign.audit.proof import Extension
-from sovereign.audit.stored import COSIGNED, Stored
+from sovereign.audit.stored import Stored
 from sovereign.audit.tree import consistency_path
 from sovereign.errors import AuditError, ConfigError, LogTampered, LogUnavailable
 

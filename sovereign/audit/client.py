@@ -14,7 +14,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -65,6 +65,7 @@ class Client:
         self._flight = Flight(Spool(folder, source))
         self._line: Line | None = line
         self._away_since: float | None = None
+        self._trouble_since: float | None = None
         self._why: AuditError = LogUnavailable("audit log: the sequencer is not there")
         self._refused = 0
         self._pause = FIRST_WAIT
@@ -227,7 +228,7 @@ class Client:
             self._lose(line, e)
             return
         for ack in acks:
-            self._pause = FIRST_WAIT
+            self._pause, self._trouble_since = FIRST_WAIT, None
             with self._lock:
                 landed = self._flight.land(*ack)
                 self._flight.send(line)
@@ -241,8 +242,8 @@ class Client:
             self._note("log.heartbeat")
         with self._lock:
             if self._flight.stuck(now - self._patience):
+                self._trouble_since = now - self._patience  # that much of it is over
                 self._lose(line, ConnectionError("it does not answer"))
-                self._away_since = now - self._patience  # that much of it is over
                 return
             self._say_goodbye()
             self._done |= line.ended
@@ -257,32 +258,38 @@ class Client:
         with self._lock:
             line.close()
             self._line = None
-            self._away_since = time.monotonic()
+            # Being reached is nothing; only what is acknowledged ends the trouble.
+            self._trouble_since = self._trouble_since or time.monotonic()
+            self._away_since = self._trouble_since
             if isinstance(why, AuditError):
                 self._pause = min(self._pause * 1.5, LONGEST_WAIT)
-                # It said so: nothing that it did not acknowledge is in the log.
                 self._why = why
                 self._refused += self._flight.refuse(why)
             else:
-                self._why = LogUnavailable("audit log: the sequencer died")
+                self._why = LogUnavailable(f"audit log: the sequencer is gone: {_said(why)}")
 
     def _be_away(self) -> None:
-        """Until there is a sequencer again, or we are closed and have waited long enough."""
+        """Until there is a sequencer again, or we are closed and have waited long enough. It is
+        reached for aside: one that takes long to answer must not make those wait who are refused.
+        """
         since = self._away_since or time.monotonic()
         helper: threading.Thread | None = None
+        attempt: _Attempt | None = None
         if self._pause > FIRST_WAIT:  # it is there, but can commit nothing: ask it now and then
             self._nudge.wait(self._pause)
         while True:
-            try:
-                line = self._reach()
-            except (AuditError, OSError) as e:
-                if isinstance(e, AuditError):
-                    self._why = e
-                if isinstance(e, LogTampered):
+            if attempt is None:
+                attempt = _Attempt(self._reach, self._nudge)
+            attempt.join(FIRST_WAIT)
+            if not attempt.is_alive():
+                if attempt.line is not None:
+                    self._back(attempt.line, time.monotonic() - since)
+                    return
+                if isinstance(attempt.error, AuditError):
+                    self._why = attempt.error
+                if isinstance(attempt.error, LogTampered):
                     since = min(since, time.monotonic() - self._patience)
-            else:
-                self._back(line, time.monotonic() - since)
-                return
+                attempt = None
             if self._starter is not None and (helper is None or not helper.is_alive()):
                 helper = threading.Thread(target=self._start, args=(self._starter,), daemon=True)
                 helper.start()
@@ -293,8 +300,11 @@ class Client:
                     if self._closing:
                         self._failure = self._failure or self._why
                         self._done = True
+                        if attempt is not None:
+                            attempt.abandon()
                         return
-            self._nudge.wait(self._pause)
+            left = max(0.0, since + self._patience - time.monotonic())
+            self._nudge.wait(min(self._pause, left or self._pause))
             self._nudge.clear()
             self._pause = min(self._pause * 1.5, LONGEST_WAIT)
 
@@ -325,6 +335,43 @@ class Client:
             spooled=spooled,
             refused=refused,
         )
+
+
+def _said(why: OSError) -> str:
+    return why.strerror or str(why) or type(why).__name__
+
+
+class _Attempt(threading.Thread):
+    """One attempt to reach a sequencer."""
+
+    def __init__(self, reach: Callable[[], Line], done: threading.Event) -> None:
+        super().__init__(name="audit-client-reach", daemon=True)
+        self.line: Line | None = None
+        self.error: AuditError | OSError | None = None
+        self._reach, self._nudge = reach, done
+        self._wanted = True
+        self._gate = threading.Lock()
+        self.start()
+
+    def run(self) -> None:
+        try:
+            line = self._reach()
+        except (AuditError, OSError) as e:
+            self.error = e
+        else:
+            with self._gate:
+                if self._wanted:
+                    self.line = line
+                    self._nudge.set()
+                else:
+                    line.close()
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more."""
+        with self._gate:
+            self._wanted = False
+            if self.line is not None:
+                self.line.close()
 
 
 def _first_line(folder: Path, source: str, starter: Starter | None) -> Line:

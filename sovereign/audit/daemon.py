@@ -1,6 +1,6 @@
 """The sequencer as a process: one that writes a log, behind a socket that only its owner can open.
 
-python -m sovereign.audit.daemon --folder F --key-file K --origin O [--linger S]
+python -m sovereign.audit.daemon --folder F --key-file K --origin O [--store URL] [--linger S]
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from sovereign.audit import wire
 from sovereign.audit.hub import Hub
 from sovereign.audit.log import opened, read_seed
+from sovereign.audit.place import Place
 from sovereign.errors import AuditError, LogUnavailable, SovereignError
 from sovereign.types import JSON, Clock
 
@@ -32,7 +33,7 @@ HEARTBEAT_SECONDS = 60.0
 
 
 def serve(
-    folder: Path,
+    place: Place,
     *,
     key: bytes,
     origin: str,
@@ -41,22 +42,21 @@ def serve(
     clock: Clock = time.time,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve the log in ``folder`` until SIGTERM or SIGINT. Raises :class:`SovereignError` if there
+    """Serve the log at ``place`` until SIGTERM or SIGINT. Raises :class:`SovereignError` if there
     is a sequencer already, or the log cannot be opened."""
+    folder = place.folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_alone(folder))
         source = f"sequencer-{secrets.token_hex(8)}"
-        store, sequencer, vkey = opened(folder, key=key, origin=origin, source=source, clock=clock)
-        stack.callback(store.close)
+        chain = opened(place, key=key, origin=origin, source=source, clock=clock)
+        stack.callback(chain.close)
         listener = stack.enter_context(_listen(folder))
         hub = Hub(
-            store,
-            sequencer,
+            chain,
             listener,
             folder=folder,
             source=source,
-            vkey=vkey,
             linger=linger,
             heartbeat=heartbeat,
         )
@@ -113,7 +113,7 @@ def _listen(folder: Path) -> Iterator[socket.socket]:
 def main(argv: list[str] | None = None) -> int:
     """Prints one line of JSON: that it is ready, or why it is not. Exit status 3 then."""
     parser = argparse.ArgumentParser(description="Serve an audit log.")
-    parser.add_argument("--folder", type=Path, required=True)
+    Place.add_to(parser)
     parser.add_argument("--key-file", type=Path, required=True)
     parser.add_argument("--origin", required=True)
     parser.add_argument("--linger", type=float, help="end when nobody was connected for so long")
@@ -127,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         serve(
-            args.folder,
+            Place.given(args),
             key=read_seed(args.key_file),
             origin=args.origin,
             linger=args.linger,

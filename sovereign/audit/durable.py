@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from sovereign.errors import LogUnavailable
 
-__all__ = ["locked", "sync_names", "write_whole"]
+__all__ = ["locked", "staged", "sync_names", "write_whole"]
 
 
 def write_whole(file: Path, content: bytes, *, mode: int = 0o644, name: bool = True) -> None:
@@ -34,6 +35,28 @@ def write_whole(file: Path, content: bytes, *, mode: int = 0o644, name: bool = T
     except OSError as e:
         with contextlib.suppress(OSError):
             staged.unlink(missing_ok=True)
+        raise LogUnavailable(f"{file}: {e.strerror}") from None
+
+
+@contextlib.contextmanager
+def staged(file: Path) -> Iterator[io.BufferedRandom]:
+    """A file to write to, and read back, that takes the name ``file`` when all went well; only its
+    owner may read it. For what is too large to be held whole. Raises :class:`LogUnavailable`."""
+    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        aside.unlink(missing_ok=True)
+        descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w+b") as opened:
+                yield opened
+                opened.flush()
+                os.fsync(opened.fileno())
+            aside.replace(file)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+        sync_names(file.parent)
+    except OSError as e:
         raise LogUnavailable(f"{file}: {e.strerror}") from None
 
 

@@ -1,11 +1,13 @@
 """A client's records between submission and acknowledgement: which wait, which have a number.
 
 A number is given in the moment a record is first sent, or kept on disk, and is then that record's
-for good. All of it happens under the client's lock, but for putting a record to what waits.
+until the log has it, or has been found not to have it. All of it happens under the client's lock,
+but for putting a record to what waits.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from concurrent.futures import Future
@@ -16,7 +18,7 @@ from sovereign.audit import wire
 from sovereign.audit.line import Line
 from sovereign.audit.spool import Spool
 from sovereign.audit.tree import leaf_hash
-from sovereign.errors import AuditError, LogUnavailable
+from sovereign.errors import AuditError, LogUnavailable, RecordRejected
 from sovereign.types import Receipt
 
 __all__ = ["Flight", "Item"]
@@ -45,6 +47,13 @@ class Item:
     def cost(self) -> int:
         return len(self.prepared) + OVERHEAD
 
+    def number(self, seq: int) -> None:
+        """Give it its number, and a new time to be acknowledged in."""
+        self.since = time.monotonic()
+        if seq != self.seq:
+            self.seq = seq
+            self.data = records.stamp(self.prepared, time=self.time, seq=seq)
+
     def resolve(self, receipt: Receipt) -> None:
         if self.future is not None:
             self.future.set_result(receipt)
@@ -70,6 +79,7 @@ class Flight:
         self._cost = 0
         self._spool = spool
         self._kept = 0  # the first so many of _sent are in the spool
+        self._poisoned = False  # something that was sent is no record
 
     @property
     def pending(self) -> int:
@@ -84,7 +94,7 @@ class Flight:
             line.send(b"".join(out))
         return bool(out)
 
-    def land(self, seq: int, index: int, count: int) -> list[tuple[Item, Receipt]]:
+    def land(self, seq: int, index: int, count: int, log: int) -> list[tuple[Item, Receipt]]:
         """The sequencer committed ``count`` records from ``seq`` on. Whose they are."""
         landed = []
         while self._sent and self._sent[0].seq < seq + count:
@@ -93,7 +103,7 @@ class Flight:
             self._kept = max(0, self._kept - 1)
             if item.seq >= seq:
                 place = index + item.seq - seq
-                landed.append((item, Receipt(place, leaf_hash(item.data))))
+                landed.append((item, Receipt(place, leaf_hash(item.data), log)))
         self.acked = max(self.acked, seq + count)
         if not self._kept:
             self._spool.clear()
@@ -134,24 +144,49 @@ class Flight:
         return bool(self._sent) and self._sent[0].since < before
 
     def refuse(self, why: AuditError) -> int:
-        """The sequencer said that what it has not acknowledged is not in the log."""
-        refused = sum(item.fail(why) for item in self._sent)
-        if not self._kept:  # what is in the spool keeps its number
-            self._sent.clear()
-            self._cost = 0
-        return refused
+        """The sequencer said why it does not take what it has not acknowledged. It may be in the
+        log all the same, if what got lost was the word of a database: :meth:`resend` finds out."""
+        self._poisoned |= isinstance(why, RecordRejected)
+        return sum(item.fail(why) for item in self._sent)
 
     def resend(self, line: Line) -> tuple[int, int]:
-        """Go on with a new sequencer: what it has, it acknowledges by itself; the rest of what has
-        a number is sent again. Returns how many are, and how many were in the spool."""
-        if not self._sent:
-            self._next = line.next
+        """Go on with a new sequencer: what the log has, it acknowledges by itself; the rest of what
+        has a number is sent again, but for what was refused before it happened. Returns how many
+        are, and how many were in the spool."""
+        there = [item for item in self._sent if item.seq < line.next]
+        again = [
+            item
+            for item in self._sent
+            if item.seq >= line.next
+            and not self._poisoned
+            and not (item.holds and item.future is None)
+        ]
+        spooled = bool(self._kept)
+        dropped = len(there) + len(again) < len(self._sent)
+        self._next, self._poisoned = line.next, False
+        for item in again:
+            item.number(self._next)
+            self._next += 1
+        if not there:
             self.acked = max(self.acked, line.next)
-            return 0, 0
-        again = [item for item in self._sent if item.seq >= line.next]
+        self._sent = deque([*there, *again])
+        self._cost = sum(item.cost for item in self._sent)
+        self._kept = min(self._kept, len(self._sent))
+        if dropped and spooled:
+            self._spool_anew(again)
         # More than the window, perhaps: but a sequencer that was just reached is reading.
         line.send(b"".join(wire.frame(wire.RECORD, item.data) for item in again))
         return len(again), self._kept
+
+    def _spool_anew(self, again: list[Item]) -> None:
+        """Their numbers are others now. What is in the log already needs no spool."""
+        self._spool.clear()
+        self._kept = 0
+        if again:
+            # If the disk takes nothing, they are on their way to the log just now all the same.
+            with contextlib.suppress(LogUnavailable):
+                self._spool.add([item.data for item in again])
+                self._kept = len(self._sent)
 
     def end(self, why: AuditError) -> None:
         """Nothing more will be sent. What is in the spool stays there."""
@@ -159,8 +194,8 @@ class Flight:
         self._spool.close()
 
     def _number(self, item: Item) -> Item:
-        item.seq, self._next = self._next, self._next + 1
-        item.data = records.stamp(item.prepared, time=item.time, seq=item.seq)
+        item.number(self._next)
+        self._next += 1
         self._cost += item.cost
         self._sent.append(item)
         return item

@@ -18,16 +18,17 @@ from pathlib import Path
 
 from sovereign.audit import record as records
 from sovereign.audit import wire
+from sovereign.audit.chain import Chain
 from sovereign.audit.numbers import Numbers
 from sovereign.audit.peer import Entry, Peer
 from sovereign.audit.schema import ID
-from sovereign.audit.sequencer import Sequencer
 from sovereign.audit.spool import Left, left_behind
-from sovereign.audit.store.sqlite import SQLiteStore
 from sovereign.errors import AuditError, LogTampered, LogUnavailable, RecordRejected
 from sovereign.types import JSON
 
 __all__ = ["Hub"]
+
+LAG_SECONDS = 0.02
 
 
 class Hub:
@@ -35,22 +36,19 @@ class Hub:
 
     def __init__(
         self,
-        store: SQLiteStore,
-        sequencer: Sequencer,
+        chain: Chain,
         listener: socket.socket,
         *,
         folder: Path,
         source: str,
-        vkey: str,
         linger: float | None,
         heartbeat: float,
     ) -> None:
-        self._sequencer = sequencer
-        self._numbers = Numbers(store)
+        self._chain = chain
+        self._numbers = Numbers(chain)
         self._listener = listener
         self._folder = folder
         self._source = source
-        self._vkey = vkey
         self._linger = linger
         self._heartbeat = heartbeat
         self._peers: set[Peer] = set()
@@ -60,13 +58,14 @@ class Hub:
         self._selector.register(listener, selectors.EVENT_READ, self._accept)
         self._beat_at = time.monotonic() + heartbeat
         self._alone_since: float | None = time.monotonic()
+        self._lagging_since: float | None = None
         self._stopping = False
 
     def run(self, wake: socket.socket | None = None) -> None:
         """Until :meth:`stop`, or nobody has been connected for ``linger`` seconds."""
         if wake is not None:
             self._selector.register(wake, selectors.EVENT_READ, lambda _: wake.recv(64))
-        found = self._sequencer.position
+        found = self._chain.position
         self._say(
             "log.open",
             size=found.frontier.size,
@@ -78,7 +77,8 @@ class Hub:
         while not self._stopping:
             for key, mask in self._selector.select(self._wait()):
                 key.data(mask)
-            self._commit([p for p in self._peers if p.entries])
+            if self._due():
+                self._commit([p for p in self._peers if p.entries])
             now = time.monotonic()
             if now >= self._beat_at:
                 self._beat_at = now + self._heartbeat
@@ -91,6 +91,22 @@ class Hub:
         for peer in list(self._peers):
             self._drop(peer)
 
+    def _due(self) -> bool:
+        """Results wait a moment for an intent that they can share a transaction with: otherwise
+        each request of a lone caller would wait for the disk twice."""
+        now = time.monotonic()
+        due = self._chain.due_in()
+        if (
+            (due is not None and due <= 0)
+            or any(p.awaited for p in self._peers)
+            or not any(p.entries for p in self._peers)
+        ):
+            self._lagging_since = None
+            return True
+        if self._lagging_since is None:
+            self._lagging_since = now
+        return now - self._lagging_since >= LAG_SECONDS
+
     def stop(self, *_: object) -> None:
         """May be called from a signal handler."""
         self._stopping = True
@@ -102,7 +118,9 @@ class Hub:
     def _wait(self) -> float | None:
         now = time.monotonic()
         waits = [self._beat_at - now]
-        if (due := self._sequencer.due_in()) is not None:
+        if self._lagging_since is not None:
+            waits.append(self._lagging_since + LAG_SECONDS - now)
+        if (due := self._chain.due_in()) is not None:
             waits.append(due)
         if self._linger is not None and self._alone_since is not None:
             waits.append(self._alone_since + self._linger - now)
@@ -179,17 +197,17 @@ class Hub:
             self._numbers.move(source, oldest)
             number = oldest
         peer.source, peer.next = source, number
-        position = self._sequencer.position
+        position = self._chain.position
         peer.out += wire.json_frame(
             wire.WELCOME,
             next=number,
-            vkey=self._vkey,
+            vkey=self._chain.vkey,
             size=position.frontier.size,
             root=position.frontier.root().hex(),
             covered=position.covered,
         )
-        for seq, index in self._numbers.since(source, oldest) if oldest < number else ():
-            peer.out += wire.pack_ack(seq, index, 1)
+        for seq, log, index in self._numbers.since(source, oldest) if oldest < number else ():
+            peer.out += wire.pack_ack(seq, index, 1, log)
         self._send(peer)
 
     def _send(self, peer: Peer) -> None:
@@ -225,14 +243,14 @@ class Hub:
         """One transaction for everything that waits: all of it is acknowledged, or none."""
         batch: list[tuple[Peer, list[Entry]]] = [(p, p.entries) for p in peers if p.entries]
         for peer, _ in batch:
-            peer.entries = []
-        due = self._sequencer.due_in()
+            peer.entries, peer.awaited = [], False
+        due = self._chain.due_in()
         if not batch and not self._own and not sign and (due is None or due > 0):
             return
         own, self._own = self._own, []
         finished = [entry.data for _, entries in batch for entry in entries]
         try:
-            receipts = self._sequencer.commit(own, finished, sign=sign)
+            receipts = self._chain.commit(own, finished, sign=sign)
         except LogTampered:
             raise
         except AuditError as e:
@@ -244,12 +262,12 @@ class Hub:
         for peer, entries in batch:
             assert peer.source is not None
             self._numbers.move(peer.source, entries[-1].seq + 1)
-            peer.out += wire.pack_ack(entries[0].seq, index, len(entries))
+            peer.out += wire.pack_ack(entries[0].seq, index, len(entries), self._chain.number)
             index += len(entries)
             self._send(peer)
         # What fails here is tried again; the database has the checkpoint already.
         with contextlib.suppress(LogUnavailable):
-            self._sequencer.publish()
+            self._chain.publish()
 
     def _take_in_spools(self) -> None:
         """What processes that are gone had kept on disk, in the order of their own numbers."""
@@ -292,5 +310,5 @@ class Hub:
     def _commit_finished(self, finished: list[bytes]) -> None:
         """Our own records, then these."""
         own, self._own = self._own, []
-        self._sequencer.commit(own, finished)
+        self._chain.commit(own, finished)
         finished.clear()

@@ -70,8 +70,8 @@ class Line:
     def goodbye(self) -> None:
         self.send(wire.frame(wire.GOODBYE))
 
-    def receive(self, timeout: float) -> list[tuple[int, int, int]]:
-        """The acknowledgements (number, index, count) that came within ``timeout`` seconds.
+    def receive(self, timeout: float) -> list[tuple[int, int, int, int]]:
+        """The acknowledgements (number, index, count, log) that came within ``timeout`` seconds.
 
         OSError when the connection has ended, and what it ended with if it said so.
         """
@@ -87,7 +87,7 @@ class Line:
     def close(self) -> None:
         self._sock.close()
 
-    def _acks(self) -> list[tuple[int, int, int]]:
+    def _acks(self) -> list[tuple[int, int, int, int]]:
         acks = []
         try:
             for kind, payload in wire.frames(self._in):

@@ -19,11 +19,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from sovereign.audit import record as records
-from sovereign.audit.anchor import Anchor
+from sovereign.audit.chain import Chain
 from sovereign.audit.note import Signer
-from sovereign.audit.recover import recover
-from sovereign.audit.sequencer import Position, Sequencer
-from sovereign.audit.store.sqlite import FILE, SQLiteStore
+from sovereign.audit.place import Place
 from sovereign.errors import AuditError, ConfigError, LogUnavailable
 from sovereign.types import JSON, Clock, Receipt, Sink
 
@@ -69,12 +67,11 @@ class Log:
     ``source`` is this opening's name in its records.
     """
 
-    def __init__(self, store: SQLiteStore, sequencer: Sequencer, *, source: str, vkey: str) -> None:
+    def __init__(self, chain: Chain, *, source: str) -> None:
         """Use :meth:`open`."""
         self.source = source
-        self.vkey = vkey
-        self._store = store
-        self._sequencer = sequencer
+        self.vkey = chain.vkey
+        self._chain = chain
         self._pid = os.getpid()
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
@@ -87,7 +84,7 @@ class Log:
     @classmethod
     def open(
         cls,
-        path: Path,
+        place: Place | Path,
         *,
         key: bytes,
         origin: str,
@@ -95,7 +92,7 @@ class Log:
         clock: Clock = time.time,
         announce: bool = True,
     ) -> Log:
-        """Open or begin the log in folder ``path``.
+        """Open or begin the log at ``place``, or in that folder.
 
         ``key`` is the 32-byte Ed25519 seed and ``origin`` the log's name in checkpoints. ``source``
         is what this process is ("gateway"); a random part is added, so that each opening counts its
@@ -107,8 +104,9 @@ class Log:
         written.
         """
         instance = f"{source}-{secrets.token_hex(8)}"
-        store, sequencer, vkey = opened(path, key=key, origin=origin, source=instance, clock=clock)
-        log = cls(store, sequencer, source=instance, vkey=vkey)
+        at = Place(place) if isinstance(place, Path) else place
+        chain = opened(at, key=key, origin=origin, source=instance, clock=clock)
+        log = cls(chain, source=instance)
         if announce:
             try:
                 log._announce()
@@ -119,8 +117,8 @@ class Log:
 
     @property
     def size(self) -> int:
-        """Records in the log, as far as this process has seen."""
-        return self._sequencer.position.frontier.size
+        """Records in the newest log, as far as this process has seen."""
+        return self._chain.position.frontier.size
 
     def submit(self, record: Mapping[str, JSON]) -> Future[Receipt]:
         """Queue ``record``. The future gives its :class:`Receipt` once it is durable; it raises
@@ -169,7 +167,7 @@ class Log:
         self.close()
 
     def _announce(self) -> None:
-        found = self._sequencer.position
+        found = self._chain.position
         self.append(
             records.event(
                 "log.open",
@@ -204,7 +202,7 @@ class Log:
                 batch.append(_Waiting(prepared, Future()))
             self._failure = self._write(batch, sign=ending)
         try:
-            self._store.close()
+            self._chain.close()
         except LogUnavailable as e:
             self._failure = self._failure or e
 
@@ -213,7 +211,7 @@ class Log:
         checkpoint is due."""
         batch: list[_Waiting] = []
         try:
-            item = self._queue.get(timeout=self._sequencer.due_in())
+            item = self._queue.get(timeout=self._chain.due_in())
             while item is not None:
                 batch.append(item)
                 if len(batch) == BATCH:
@@ -227,7 +225,7 @@ class Log:
         """One transaction for all of ``batch``: all are acknowledged, or none. Returns what went
         wrong."""
         try:
-            receipts = self._sequencer.commit([w.prepared for w in batch], sign=sign)
+            receipts = self._chain.commit([w.prepared for w in batch], sign=sign)
         except AuditError as e:
             message, hint = e.message, e.hint
         except Exception as e:  # noqa: BLE001 - the thread that acknowledges must not die silently
@@ -236,7 +234,7 @@ class Log:
             for waiting, receipt in zip(batch, receipts, strict=True):
                 waiting.future.set_result(receipt)
             try:
-                self._sequencer.publish()
+                self._chain.publish()
             except LogUnavailable as e:
                 return e
             return None
@@ -246,29 +244,18 @@ class Log:
         return LogUnavailable(message, hint=hint)
 
 
-def opened(
-    path: Path, *, key: bytes, origin: str, source: str, clock: Clock
-) -> tuple[SQLiteStore, Sequencer, str]:
-    """The storage in folder ``path``, compared with what was last signed, what appends to it as
-    ``source``, and the verifier key. Raises as :meth:`Log.open` does."""
-    signer = Signer.from_seed(origin, key)
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as e:
-        raise LogUnavailable(f"audit log: cannot make {path}: {e.strerror}") from None
-    anchor = Anchor(path, signer.verifier)
-    anchor.check_key()
-    published = anchor.checkpoint()  # before the storage is read: it may only grow
-    store = SQLiteStore(path / FILE)
-    try:
-        frontier, covered = recover(store, published, signer.verifier)
-        anchor.pin_key()
-    except BaseException:
-        store.close()
-        raise
-    position = Position(frontier, covered)
-    sequencer = Sequencer(store, anchor, signer, position, source=source, clock=clock)
-    return store, sequencer, str(signer.verifier)
+def opened(place: Place, *, key: bytes, origin: str, source: str, clock: Clock) -> Chain:
+    """The chain of logs at ``place``, compared with what was last signed, to append as ``source``.
+    Raises as :meth:`Log.open` does."""
+    return Chain(
+        place.logs(),
+        place.folder,
+        key=key,
+        origin=origin,
+        source=source,
+        clock=clock,
+        rotation=place.rotation,
+    )
 
 
 def open_log(config: Config, source: str, *, announce: bool = True, start: bool = False) -> OpenLog:
@@ -280,16 +267,16 @@ def open_log(config: Config, source: str, *, announce: bool = True, start: bool 
     from sovereign.audit.client import Client  # they import this module
     from sovereign.audit.starting import Starter
 
-    folder, key = config.resolve(config.audit.path), read_key(config)
+    place, key = Place.of(config), read_key(config)
     wanted = Starter(
-        folder,
+        place,
         key_file=config.resolve(config.audit.key_file),
         origin=config.audit.origin,
         heartbeat=config.audit.heartbeat_s,
     )
     if start or wanted.answers():
         return Client.open(
-            folder,
+            place.folder,
             source=source,
             announce=announce,
             starter=wanted if start else None,
@@ -297,7 +284,7 @@ def open_log(config: Config, source: str, *, announce: bool = True, start: bool 
             patience=config.audit.patience_s,
             heartbeat=config.audit.heartbeat_s,
         )
-    return Log.open(folder, key=key, origin=config.audit.origin, source=source, announce=announce)
+    return Log.open(place, key=key, origin=config.audit.origin, source=source, announce=announce)
 
 
 def read_key(config: Config) -> bytes:

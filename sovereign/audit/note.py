@@ -141,7 +141,10 @@ def open_checkpoint(note: str, verifier: Verifier) -> Checkpoint:
     text, signatures = split_note(note)
     ours = [s for name, s in signatures if name == verifier.name and s[:4] == verifier.id]
     if len(ours) != 1:
-        raise LogTampered("the checkpoint is not signed by this log's key")
+        raise LogTampered(
+            "the checkpoint is not signed by this log's key",
+            hint="bring back the key of [audit].key_file; machines that share a log share its key",
+        )
     try:
         verifier.key.verify(ours[0][4:], text.encode())
     except InvalidSignature:

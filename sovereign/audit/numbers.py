@@ -17,7 +17,7 @@ __all__ = ["Numbers"]
 
 
 class _Storage(Protocol):
-    def of_source(self, source: str) -> Iterator[tuple[int, bytes]]: ...
+    def of_source(self, source: str) -> Iterator[tuple[int, int, bytes]]: ...
 
 
 class Numbers:
@@ -46,15 +46,15 @@ class Numbers:
         """Ask the storage next time."""
         self._next.pop(source, None)
 
-    def since(self, source: str, seq: int) -> list[tuple[int, int]]:
-        """(number, index) of what ``source`` has in the log from ``seq`` on, oldest first."""
-        found = list(itertools.takewhile(lambda pair: pair[0] >= seq, self._read(source)))
+    def since(self, source: str, seq: int) -> list[tuple[int, int, int]]:
+        """(number, log, index) of what ``source`` has in the log from ``seq`` on, oldest first."""
+        found = list(itertools.takewhile(lambda one: one[0] >= seq, self._read(source)))
         return found[::-1]
 
-    def _read(self, source: str) -> Iterator[tuple[int, int]]:
-        for index, data in self._storage.of_source(source):
+    def _read(self, source: str) -> Iterator[tuple[int, int, int]]:
+        for log, index, data in self._storage.of_source(source):
             try:
                 _, seq, _ = records.parse(data)
             except RecordRejected:
                 continue
-            yield seq, index
+            yield seq, log, index

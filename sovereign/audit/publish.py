@@ -6,21 +6,19 @@ are there; the checkpoint comes last, so whoever reads it finds all that it prom
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sovereign.audit.durable import locked, sync_names, write_whole
-from sovereign.audit.note import Checkpoint, open_checkpoint
-from sovereign.audit.stored import Stored
-from sovereign.audit.tiles import WIDTH, Tiles, folder, level_width, tile_path
+from sovereign.audit.history import logs
+from sovereign.audit.note import Checkpoint, Verifier, open_checkpoint
+from sovereign.audit.shelf import ELSEWHERE, Shelf
+from sovereign.audit.stored import Stored, open_stored
+from sovereign.audit.tiles import WIDTH, Tiles, level_width, tile_path
 from sovereign.audit.tree import EMPTY_ROOT, Frontier
 from sovereign.errors import LogTampered
 
-__all__ = ["Published", "publish"]
-
-ELSEWHERE = "publish to a new folder, and keep this one as it is: it is evidence"
+__all__ = ["Published", "publish", "publish_chain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,65 +30,77 @@ class Published:
     files: int
 
 
-def publish(stored: Stored, into: Path) -> Published:
-    """Bring the folder ``into`` to the log's newest checkpoint.
+def publish_chain(chain: Path, verifier: Verifier, into: Shelf) -> Published:
+    """Publish every log of the chain in folder ``chain``: the first to ``into``, log n to its
+    ``n``. Raises as :func:`publish` does."""
+    total = Published(0, 0, 0)
+    past = logs(chain, verifier)
+    for one in past:
+        if one.deleted and len(past) > 1:
+            continue  # what was published of it is not ours to delete
+        with open_stored(one.folder, one.verifier) as stored:
+            done = publish(stored, into if one.number == 1 else into.under(str(one.number)))
+        total = Published(
+            total.before + done.before, total.after + done.after, total.files + done.files
+        )
+    return total
+
+
+def publish(stored: Stored, into: Shelf) -> Published:
+    """Bring what is published at ``into`` to the log's newest checkpoint.
 
     Raises :class:`LogTampered` if what is there is not the beginning of the log, or a record is not
     what was signed: then nothing is written.
     """
-    with locked(into):
+    with into.alone():
         note, newest = stored.checkpoint()
         before = _there(into, stored)
-        fetch = folder(into)
         if before.size > newest.size:
             raise LogTampered(
-                f"{into} has {before.size} records, the log was signed up to {newest.size}",
+                f"{into.name} has {before.size} records, the log was signed up to {newest.size}",
                 index=newest.size,
                 hint="the log was rolled back; " + ELSEWHERE,
             )
-        old = Tiles(fetch, before.size)
+        old = Tiles(into.get, before.size)
         edge = old.frontier()
         if edge.root() != before.root:
-            raise LogTampered(f"the tiles in {into} are not what was signed", hint=ELSEWHERE)
+            raise LogTampered(f"the tiles in {into.name} are not what was signed", hint=ELSEWHERE)
         leaves = (leaf for _, _, leaf in stored.entries(before.size, newest.size))
         if edge.extend(leaves).root() != newest.root:
             raise LogTampered(
-                f"the log does not continue what {into} holds",
+                f"the log does not continue what {into.name} holds",
                 hint="`sovereign audit verify` says whether the log is wrong; if not, " + ELSEWHERE,
             )
         if before.size == newest.size:
-            known = fetch("checkpoint")
-            if known == note.encode():
+            if into.get("checkpoint") == note.encode():
                 return Published(before.size, newest.size, 0)
-            write_whole(into / "checkpoint", note.encode())  # new cosignatures
+            into.put("checkpoint", note.encode())  # new cosignatures
             return Published(before.size, newest.size, 1)
         writer = _Writer(into, old)
         files = sum(1 for _ in writer.write(stored, newest.size))
-        writer.sync()
-        write_whole(into / "checkpoint", note.encode())
+        into.put("checkpoint", note.encode())
         writer.drop_partials(before.size, newest.size)
         return Published(before.size, newest.size, files + 1)
 
 
-def _there(into: Path, stored: Stored) -> Checkpoint:
-    data = folder(into)("checkpoint")
+def _there(into: Shelf, stored: Stored) -> Checkpoint:
+    data = into.get("checkpoint")
     if data is None:
         return Checkpoint(stored.verifier.name, 0, EMPTY_ROOT)
     try:
         return open_checkpoint(data.decode("utf-8"), stored.verifier)
     except UnicodeDecodeError:
-        raise LogTampered(f"{into / 'checkpoint'} is not text") from None
+        raise LogTampered(f"{into.name}/checkpoint is not text") from None
 
 
 class _Writer:
     """Grows tiles from the right edge of those that are there."""
 
-    def __init__(self, into: Path, old: Tiles) -> None:
+    def __init__(self, into: Shelf, old: Tiles) -> None:
         self._into = into
         self._old = old
         self._rows: list[list[bytes]] = []
         self._done: list[int] = []
-        self._touched: set[Path] = set()
         level = 1
         self._add_level(0, [])  # level 0 begins again with its bundle
         while width := level_width(old.size, level):
@@ -117,11 +127,6 @@ class _Writer:
                 name = tile_path(level, self._done[level], len(row))
                 yield from self._put(name, b"".join(row))
 
-    def sync(self) -> None:
-        """All names are durable before the checkpoint that promises them is written."""
-        for folder_ in sorted(self._touched):
-            sync_names(folder_)
-
     def drop_partials(self, before: int, after: int) -> None:
         """ "MAY delete any partial tile once the corresponding full tile is available"."""
         for level in range(len(self._rows)):
@@ -129,11 +134,7 @@ class _Writer:
             if not partial or level_width(after, level) < (full + 1) * WIDTH:
                 continue
             for kind in (level, "entries") if level == 0 else (level,):
-                with contextlib.suppress(OSError):
-                    gone = self._into / tile_path(kind, full, partial)
-                    for file in gone.parent.iterdir():
-                        file.unlink()
-                    gone.parent.rmdir()
+                self._into.drop(tile_path(kind, full, partial).rpartition("/")[0])
 
     def _full(self, level: int) -> Iterator[None]:
         """Level ``level`` has a full tile: write it, and hash it into the level above."""
@@ -154,14 +155,8 @@ class _Writer:
 
     def _put(self, name: str, data: bytes) -> Iterator[None]:
         """Immutable: what a run that was killed left behind must be the same."""
-        file = self._into / name
-        if file.exists():
-            if file.read_bytes() != data:
-                raise LogTampered(f"{file} is there already, and says otherwise", hint=ELSEWHERE)
-            return
-        write_whole(file, data, name=False)
-        self._touched.update(p for p in file.parents if p == self._into or self._into in p.parents)
-        yield
+        if self._into.add(name, data):
+            yield
 
     def _add_level(self, done: int, row: list[bytes]) -> None:
         self._done.append(done)

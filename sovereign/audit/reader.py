@@ -8,39 +8,80 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sovereign.audit.schema import validate
+from sovereign.audit.store.folders import folder_of, numbers_in
+from sovereign.audit.store.sqlite import FILE
 from sovereign.audit.verify import NotALog, snapshot
 from sovereign.errors import AuditError, RecordRejected
 
-__all__ = ["Shown", "read"]
+__all__ = ["BEGINNING", "END", "Place", "Shown", "read"]
 
 ENVELOPE = ("v", "time", "source", "seq")
 
 
+Place = tuple[int, int]
+"""Log and index."""
+
+BEGINNING: Place = (0, -1)
+END: Place = (2**31, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A record at ``index``; None if what is there is no record of ours."""
+    """A record at ``index`` of log ``log``; None if what is there is no record of ours."""
 
     index: int
     record: dict[str, Any] | None
+    log: int = 1
+
+    @property
+    def place(self) -> Place:
+        return self.log, self.index
 
 
 def read(
-    folder: Path,
+    chain: Path,
     *,
     last: int,
     kind: str | None = None,
     request: str | None = None,
-    after: int = -1,
-    before: int | None = None,
+    after: Place = BEGINNING,
+    before: Place = END,
 ) -> list[Shown]:
-    """The ``last`` records between two indices (both excluded), oldest first, of one type or one
-    request (its id, or how the id ends). Raises :class:`AuditError` if there is no log that can be
-    read."""
+    """The ``last`` records between two places (both excluded), oldest first, of one type or one
+    request (its id, or how the id ends), in the logs of the chain that are there. Raises
+    :class:`AuditError` if there is none that can be read."""
+    shown: list[Shown] = []
+    for number in reversed(numbers_in(chain)):
+        if len(shown) >= last or not after[0] <= number <= before[0]:
+            continue
+        folder = folder_of(chain, number)
+        if (folder / FILE).exists() or number == 1 == numbers_in(chain)[-1]:
+            found = _read(
+                folder,
+                last=last - len(shown),
+                kind=kind,
+                request=request,
+                after=after[1] if number == after[0] else -1,
+                before=before[1] if number == before[0] else None,
+            )
+            shown[:0] = [replace(one, log=number) for one in found]
+    return shown
+
+
+def _read(
+    folder: Path,
+    *,
+    last: int,
+    kind: str | None,
+    request: str | None,
+    after: int,
+    before: int | None,
+) -> list[Shown]:
     # Records are canonical and hold no quotation marks inside values: a substring is a field.
     wanted = [f'"type":"{kind}"'.encode()] if kind else []
     wanted += [b'"request":"', f'{request}"'.encode()] if request else []

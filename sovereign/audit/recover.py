@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from sovereign.audit.note import Checkpoint, Verifier, open_checkpoint
-from sovereign.audit.store.sqlite import SQLiteStore, StoredCheckpoint
+from sovereign.audit.store import Row, Store, StoredCheckpoint
 from sovereign.audit.tree import Frontier, leaf_hash
 from sovereign.errors import LogTampered
 
@@ -22,9 +22,7 @@ HINT = "do not append to it; `sovereign audit verify` says what is wrong"
 SHORTER = "records were removed or an old copy was put back; `sovereign audit verify` says more"
 
 
-def recover(
-    store: SQLiteStore, published: Checkpoint | None, verifier: Verifier
-) -> tuple[Frontier, int]:
+def recover(store: Store, published: Checkpoint | None, verifier: Verifier) -> tuple[Frontier, int]:
     """The tree of what is stored, and how much of it the last checkpoint covers.
 
     ``published`` is the checkpoint file's. Raises :class:`LogTampered` when the storage is shorter
@@ -59,7 +57,7 @@ def recover(
     return frontier, covered
 
 
-def checked_leaves(rows: Iterable[tuple[int, bytes, bytes]], start: int) -> Iterator[bytes]:
+def checked_leaves(rows: Iterable[Row], start: int) -> Iterator[bytes]:
     """The leaf hashes of ``rows``, recomputed. Raises :class:`LogTampered` at the first wrong one,
     and at a row that is missing."""
     for expected, (index, data, stored) in enumerate(rows, start):

@@ -70,6 +70,7 @@ TOKEN_KEY = _pattern(r"[0-9a-f]{16}", "16 hex digits")
 EPOCH = _pattern(r"[0-9]{4}-[0-9]{2}", "a month")
 MOMENT = _pattern(r"[0-9:.TZ-]{10,24}", "a date and time in UTC")
 ENTITY = _pattern(r"[A-Z0-9_]{1,64}", "an entity's name")
+SIGNATURE = _pattern(r"[A-Za-z0-9+/=]{1,256}", "base64")
 COMMIT = _pattern(r"[0-9a-f]{40}", "40 hex digits")
 COUNT = _integer()
 STATUS = _integer(599)
@@ -219,6 +220,39 @@ SCHEMA: dict[str, dict[str, Field]] = {
     "log.open": {"size": COUNT, "root": SHA256, "covered": COUNT},
     # A source that ends without it was killed, or still runs.
     "log.close": {},
+    # The last record of a log: it goes on in log `next`.
+    "log.end": {"next": COUNT, "reason": _one_of("period", "size", "asked")},
+    # The first record of log `log`: the final checkpoint of the one before it, whole.
+    "log.begin": {
+        "log": COUNT,
+        "previous": ID,
+        "size": COUNT,
+        "root": SHA256,
+        "signature": SIGNATURE,
+    },
+    # While a hold stands, retention deletes no log that has records of that time in it. A hold
+    # that stands is written again at the beginning of each log.
+    "log.hold": {
+        "name": ID,
+        "action": _one_of("set", "release", "stands"),
+        "since": MOMENT.maybe,
+        "until": MOMENT.maybe,
+    },
+    # The records of log `log` were destroyed; its final checkpoint is kept.
+    "log.delete": {
+        "log": COUNT,
+        "size": COUNT,
+        "root": SHA256,
+        "until": MOMENT,
+        "retain_days": COUNT,
+    },
+    # The keys of a value's tokens were destroyed: nobody can find its records by it any more.
+    "log.erase": {
+        "erasure": ID,
+        "token_key": TOKEN_KEY,
+        "keys": COUNT,
+        "reason": WORD.maybe,
+    },
     # A source lives although it has nothing to say. `clients` is what a sequencer serves.
     "log.heartbeat": {"clients": COUNT.maybe},
     # This source was without its sequencer for so long; `resent` records had been under way, of
@@ -240,9 +274,21 @@ SCHEMA: dict[str, dict[str, Field]] = {
         "by_type": ID.maybe,
         "by_request": ID.maybe,
     },
+    # A report or an export was made: of which period, over a log of how many records. `sha256` is
+    # the (first) file's.
+    "log.report": {
+        "framework": ID,
+        "since": MOMENT,
+        "until": MOMENT,
+        "size": COUNT,
+        "outcome": _one_of("ok", "error"),
+        "sha256": SHA256.maybe,
+    },
+    "log.export": {"format": WORD, "since": MOMENT.maybe, "until": MOMENT.maybe},
     # Who asks for a value is recorded before the answer, under a token of its own.
+    # One whose value was erased has none.
     "log.search": {
-        "token": TOKEN,
+        "token": TOKEN.maybe,
         "token_key": TOKEN_KEY,
         "entity": ENTITY.maybe,
         "since": MOMENT.maybe,

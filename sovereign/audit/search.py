@@ -14,14 +14,17 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from sovereign.audit.stored import Stored
+from sovereign.audit.history import begun, logs
+from sovereign.audit.note import Verifier
+from sovereign.audit.stored import Stored, open_stored
 from sovereign.audit.tokens import TokenKey
 from sovereign.audit.tree import Frontier
 from sovereign.errors import AuditError, LogTampered
+from sovereign.types import Receipt
 
-__all__ = ["INDEX", "Answer", "Index", "open_index"]
+__all__ = ["INDEX", "Answer", "Index", "Whole", "open_index", "search_chain"]
 
 INDEX = "search.db"
 
@@ -56,6 +59,70 @@ class Answer:
     def complete(self) -> bool:
         """Whether nothing found means that there is nothing."""
         return not self.blind and not self.cut
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What every log of a chain answered, by its number. ``deleted`` are logs of that time whose
+    records are gone: nobody can say what was in them. ``erased``: the value's keys were destroyed,
+    so that nobody can say anything about it."""
+
+    answers: tuple[tuple[int, Answer], ...]
+    deleted: tuple[int, ...] = ()
+    erased: bool = False
+
+    @property
+    def found(self) -> list[tuple[Receipt, dict[str, Any]]]:
+        """Place and record, the oldest first."""
+        return [
+            (Receipt(index, b"", number), record)
+            for number, answer in self.answers
+            for index, record in answer.found
+        ]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing found means that there is nothing."""
+        return (
+            not self.erased
+            and not self.deleted
+            and all(answer.complete for _, answer in self.answers)
+        )
+
+    def total(self, of: Literal["decisions", "blind", "cut", "size"]) -> int:
+        """Over all logs."""
+        return sum(getattr(answer, of) for _, answer in self.answers)
+
+
+def search_chain(
+    chain: Path,
+    verifier: Verifier,
+    key: TokenKey,
+    value: str,
+    *,
+    team: str | None = None,
+    since: str = "",
+    until: str = "~",
+    keep: bool = True,
+) -> Whole:
+    """:meth:`Index.search` in each log of the chain in a folder; ``keep`` the indexes beside them.
+    Raises as that does."""
+    answers, deleted = [], []
+    past = logs(chain, verifier)
+    gone = [one.deleted and len(past) > 1 for one in past]
+    for place, one in enumerate(past):
+        if gone[place]:
+            after = begun(past[place + 1]) if place + 1 < len(past) else "~"
+            if begun(one) < until and since < after:
+                deleted.append(one.number)
+            continue
+        with (
+            open_index(one.folder if keep else None) as index,
+            open_stored(one.folder, one.verifier) as stored,
+        ):
+            found = index.search(stored, key, value, team=team, since=since, until=until)
+            answers.append((one.number, found))
+    return Whole(tuple(answers), tuple(deleted), key.erased(value))
 
 
 class Index:
@@ -114,8 +181,11 @@ class Index:
         ):
             if team not in (None, seen_team):
                 continue
-            token = bytes.fromhex(key.token(seen_team, seen_entity, epoch, value))
-            rows = self._db.execute("SELECT idx FROM token WHERE token = ?", (token,))
+            token = key.token(seen_team, seen_entity, epoch, value)
+            if token is None:  # its key was destroyed
+                continue
+            known = bytes.fromhex(token)
+            rows = self._db.execute("SELECT idx FROM token WHERE token = ?", (known,))
             indices.update(index for (index,) in rows)
         found = []
         for index in sorted(indices):

@@ -1,8 +1,7 @@
-"""Gives records their order: one durable transaction per call, and checkpoints over the result.
+"""Gives records of one log their order: a durable transaction per call, and checkpoints over it.
 
-No threads and no waiting here: :mod:`.log` calls it from its one writer, and :mod:`.daemon` from
-its loop. Other processes may append to the same storage; each transaction first reads what they
-added.
+No threads and no waiting here: :mod:`.chain` calls it. Other processes may append to the same
+storage; each transaction first reads what they added.
 """
 
 from __future__ import annotations
@@ -15,27 +14,35 @@ from sovereign.audit import record as records
 from sovereign.audit.anchor import Anchor
 from sovereign.audit.note import Checkpoint, Signer
 from sovereign.audit.recover import checked_leaves
-from sovereign.audit.store.sqlite import SQLiteStore, StoredCheckpoint
+from sovereign.audit.store import Store, StoredCheckpoint
 from sovereign.audit.tree import Frontier, leaf_hash
 from sovereign.errors import AuditError, LogTampered, LogUnavailable
 from sovereign.types import Clock, Receipt
 
-__all__ = ["Position", "Sequencer"]
+__all__ = ["END", "Ended", "Position", "Sequencer"]
 
 CHECKPOINT_RECORDS = 1024
 CHECKPOINT_SECONDS = 1.0
+END = b'"type":"log.end"'
+"""What the last record of a log that has ended, and no other, has in it."""
+
+
+class Ended(Exception):
+    """The log takes no more records: it has been rotated. Nothing was appended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where the log stands. Replaced as a whole, once a transaction is durable.
 
-    ``covered`` is the size of the last checkpoint, ``seq`` the number of this source's next record.
+    ``covered`` is the size of the last checkpoint, ``seq`` the number of this source's next record,
+    ``last`` the leaf hash of the newest record, where known.
     """
 
     frontier: Frontier
     covered: int
     seq: int = 0
+    last: bytes | None = None
 
 
 class Sequencer:
@@ -43,7 +50,7 @@ class Sequencer:
 
     def __init__(
         self,
-        store: SQLiteStore,
+        store: Store,
         anchor: Anchor,
         signer: Signer,
         position: Position,
@@ -67,7 +74,8 @@ class Sequencer:
         are durable on return, or none is there.
 
         A checkpoint goes into the same transaction if one is due, or if ``sign``. Raises
-        :class:`LogUnavailable`, or :class:`LogTampered` if the storage changed under us.
+        :class:`LogUnavailable`, :class:`LogTampered` if the storage changed under us, or
+        :class:`Ended`.
         """
         now = records.stamp_time(self._clock())
         signed: StoredCheckpoint | None = None
@@ -83,7 +91,8 @@ class Sequencer:
                     rows.append((index, data, leaf_hash(data)))
                 self._store.put(rows)
                 frontier = position.frontier.extend(leaf for _, _, leaf in rows)
-                position = replace(position, frontier=frontier, seq=seq + len(prepared))
+                newest = rows[-1][2] if rows else position.last
+                position = Position(frontier, position.covered, seq + len(prepared), newest)
                 if self._due(position, sign=sign):
                     signed = self._signed(frontier)
                     self._store.put_checkpoint(signed)
@@ -123,7 +132,13 @@ class Sequencer:
         position, size = self.position, self._store.size()
         if size < position.frontier.size:
             raise LogTampered("the audit log became shorter while in use", index=size)
-        if size == position.frontier.size:
+        at = position.frontier.size
+        # A database that was put back to a copy, and appended to by others since, is not shorter.
+        if position.last is not None:
+            there = next(self._store.records(at - 1, at), None)
+            if there is None or there[2] != position.last:
+                raise LogTampered(f"record {at - 1} was replaced while in use", index=at - 1)
+        if size == at:
             return position
         rows = list(self._store.records(position.frontier.size, size))
         frontier = position.frontier.extend(checked_leaves(rows, position.frontier.size))
@@ -131,7 +146,11 @@ class Sequencer:
         mine = b'"source":"%s"' % self._source.encode()
         seq = position.seq + sum(mine in data for _, data, _ in rows)
         last = self._store.last_checkpoint()
-        return Position(frontier, last.size if last else 0, seq)
+        moved = Position(frontier, last.size if last else 0, seq, rows[-1][2])
+        if END in rows[-1][1]:
+            self.position = moved
+            raise Ended
+        return moved
 
     def _due(self, position: Position, *, sign: bool) -> bool:
         uncovered = position.frontier.size - position.covered

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sovereign.audit.durable import sync_names
 from sovereign.audit.record import MAX_BYTES
-from sovereign.audit.store.sqlite import sync_folder
 from sovereign.errors import LogUnavailable
 
 __all__ = ["FOLDER", "MAX_RECORDS", "Left", "Spool", "left_behind"]
@@ -82,7 +82,7 @@ class Spool:
         descriptor = os.open(self._file, flags, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            sync_folder(folder)
+            sync_names(folder)
         except OSError:
             os.close(descriptor)
             raise

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sovereign.audit import wire
+from sovereign.audit.place import Place
 from sovereign.errors import ConfigError, LogUnavailable
 
 __all__ = ["Starter", "connect"]
@@ -48,11 +49,16 @@ def connect(folder: Path) -> socket.socket:
 class Starter:
     """What a sequencer has to be told."""
 
-    folder: Path
+    place: Place
     key_file: Path
     origin: str
     heartbeat: float = 60.0
     linger: float = LINGER_SECONDS
+
+    @property
+    def folder(self) -> Path:
+        """Where its socket is."""
+        return self.place.folder
 
     def answers(self) -> bool:
         """Whether a sequencer runs."""
@@ -66,7 +72,7 @@ class Starter:
         """Return once a sequencer listens. Raises what it says why it cannot."""
         _STARTED[:] = [child for child in _STARTED if child.poll() is None]
         command = [sys.executable, "-P", "-m", "sovereign.audit.daemon"]
-        command += ["--folder", str(self.folder.absolute())]
+        command += self.place.arguments()
         command += ["--key-file", str(self.key_file.absolute()), "--origin", self.origin]
         command += ["--heartbeat", str(self.heartbeat), "--linger", str(self.linger)]
         child = subprocess.Popen(

@@ -11,15 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sovereign.audit.anchor import COSIGNED
 from sovereign.audit.note import Checkpoint, Verifier, open_checkpoint
 from sovereign.audit.tree import Frontier, leaf_hash
 from sovereign.audit.verify import NotALog, snapshot
 from sovereign.errors import AuditError, LogTampered
 
-__all__ = ["COSIGNED", "Stored", "open_stored"]
-
-COSIGNED = "cosigned"
-"""The file with the newest checkpoint that a witness has cosigned."""
+__all__ = ["Stored", "open_stored"]
 
 HINT = "`sovereign audit verify` says what is wrong"
 

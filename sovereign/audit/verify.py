@@ -17,11 +17,16 @@ What is checked, in this order:
 4. Each checkpoint's root is that of the records under it. A frontier that was checked in step 2
    lets each stretch between checkpoints be judged alone, so that the wrong one is named.
 5. No checkpoint, here or in a file kept elsewhere (--checkpoint), covers more than there is.
+6. A log that was rotated goes on in logs/0002, logs/0003, …: each is checked so, and that its first
+   record holds the final checkpoint of the one before. Of a log whose records were deleted, the
+   file `final.tlog-proof` has to show that its first record is under its final checkpoint; and a
+   later log has to say that it was deleted.
 
 Steps 3 and 4 are done in blocks by several processes first, which find out whether anything is
 wrong. If something is, all is read once more, in order, to say what.
 
-Formats: RFC 6962 section 2.1 (tree), c2sp.org/signed-note, c2sp.org/tlog-checkpoint, RFC 8785.
+Formats: RFC 6962 section 2.1 (tree), c2sp.org/signed-note, c2sp.org/tlog-checkpoint,
+c2sp.org/tlog-proof, RFC 8785.
 """
 
 from __future__ import annotations
@@ -29,6 +34,7 @@ from __future__ import annotations
 import argparse
 import base64
 import contextlib
+import copy
 import hashlib
 import json
 import os
@@ -39,7 +45,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +55,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 __all__ = ["NotALog", "Problem", "Report", "main", "processors", "snapshot", "verify"]
 
 DATABASE, CHECKPOINT, PUBLIC_KEY = "log.db", "checkpoint", "log.pub"
+LOGS, FINAL = "logs", "final.tlog-proof"
 APPLICATION_ID = 0x534C4F47  # "SLOG" in the database's header
 
 
@@ -69,8 +76,12 @@ class Problem:
     record: int | None = None
     last: int | None = None
     checkpoint: int | None = None
+    log: int = 1
 
     def __str__(self) -> str:
+        return self._said() if self.log == 1 else f"log {self.log}: {self._said()}"
+
+    def _said(self) -> str:
         if self.record is not None and self.last not in (None, self.record):
             return f"records {self.record} to {self.last}: {self.message}"
         if self.record is not None:
@@ -81,8 +92,21 @@ class Problem:
 
 
 @dataclass
+class Part:
+    """One log of the chain. ``state`` is "whole" or "deleted"; ``size`` and ``root`` are what its
+    newest checkpoint, or if its records are here what they come to."""
+
+    log: int
+    origin: str
+    size: int
+    root: str
+    state: str
+
+
+@dataclass
 class Report:
-    """What was found. ``covered`` records are under a signature; later ones will be by the next."""
+    """What was found, over all logs of the chain; ``root`` is the newest one's. ``covered`` records
+    are under a signature; later ones will be by the next."""
 
     key: str = ""
     key_from: str = ""
@@ -93,6 +117,7 @@ class Report:
     sources: int = 0
     sources_open: int = 0
     declared_lost: int = 0
+    logs: list[Part] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -105,6 +130,9 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """The report for people."""
+        for log in self.logs if len(self.logs) > 1 else ():
+            gone = ", deleted" if log.state == "deleted" else ""
+            yield f"log {log.log}: {log.size} records{gone}, root {log.root}"
         yield f"{self.size} records from {self.sources} sources, root {self.root}"
         yield f"{self.covered} are covered by {self.checkpoints} checkpoints"
         if self.size > self.covered:
@@ -161,7 +189,16 @@ class Key:
         if not name or len(material) != 33 or material[0] != 1 or digest.hex() != key_id:
             raise ValueError("not an Ed25519 verifier key")
         self.vkey, self.name, self.id = vkey.strip(), name, digest
+        self._material = material
         self._public = Ed25519PublicKey.from_public_bytes(material[1:])
+
+    def of(self, number: int) -> Key:
+        """The key of log ``number`` of the chain: the same, under that log's name."""
+        if number == 1:
+            return self
+        name = f"{self.name}/{number}"
+        digest = hashlib.sha256(name.encode() + b"\n" + self._material).hexdigest()[:8]
+        return Key(f"{name}+{digest}+{base64.b64encode(self._material).decode()}")
 
     def open(self, note: bytes) -> tuple[int, bytes]:
         """Size and root of a signed checkpoint; ValueError says what is wrong with it."""
@@ -271,10 +308,19 @@ class Sources:
         self.lost = 0
         self.declared = 0
         self.open: set[str] = set()
+        self.late = False  # what came before is not here: a source may begin anywhere
         self._next: dict[str, tuple[int, int]] = {}
 
     def __len__(self) -> int:
         return len(self._next)
+
+    def copy(self) -> Sources:
+        again = copy.copy(self)
+        again.open, again._next = set(self.open), dict(self._next)
+        return again
+
+    def _expected(self, source: str, first: int) -> tuple[int, int]:
+        return self._next.get(source, (first if self.late else 0, self.lost if self.late else 0))
 
     def see(self, data: bytes) -> str | None:
         """What is wrong with this record's JSON or number, or None."""
@@ -287,7 +333,7 @@ class Sources:
         # For words and integers, which is all that a record holds, this is RFC 8785.
         if again.encode() != data or type(source) is not str or type(seq) is not int:
             return "it is not canonical JSON"
-        expected, lost = self._next.get(source, (0, 0))
+        expected, lost = self._expected(source, seq)
         self._next[source] = (max(expected, seq + 1), self.lost)
         if kind == "log.open":
             self.open.add(source)
@@ -304,20 +350,20 @@ class Sources:
         of, expected, found = gap.get("of"), gap.get("expected"), gap.get("found")
         if type(of) is not str or type(expected) is not int or type(found) is not int:
             return False
-        at, lost = self._next.get(of, (0, 0))
+        at, lost = self._expected(of, expected)
         if not at <= expected <= at + self.lost - lost or found <= expected:
             return False
         self._next[of] = (found, self.lost)
         self.declared += found - expected
         return True
 
-    def join(self, part: Part) -> bool:
+    def join(self, part: Stretched) -> bool:
         """Step 3 for a part of the log whose records were each checked. False if the numbers in it
         do not go on where those before it ended."""
         for source, (first, after) in part.runs.items():
-            if self._next.get(source, (0, 0))[0] != first:
+            if self._expected(source, first)[0] != first:
                 return False
-            self._next[source] = (after, 0)
+            self._next[source] = (after, self.lost)
         for source, opened in part.openings:
             (self.open.add if opened else self.open.discard)(source)
         return part.gap is None or self.jump(part.gap)
@@ -333,7 +379,7 @@ FEW = 4 * BLOCK
 
 
 @dataclass
-class Part:
+class Stretched:
     """Records of a block up to a declared gap, or the block's end: each source's first number and
     the one after its last, who opened and closed the log, and the gap."""
 
@@ -417,7 +463,7 @@ def check_block(
 ) -> dict[str, Any] | None:
     """Steps 3 and 4 for records ``start`` to ``stop - 1`` of one block: its parts, and the roots of
     its perfect subtrees at its end and at each of ``sizes``. None if anything is wrong."""
-    part = Part()
+    part = Stretched()
     parts, marks, peaks, expected = [part], {}, [], start
     sha256, read, wanted = hashlib.sha256, canonical.read, set(sizes)
     rows = db.execute(
@@ -439,7 +485,7 @@ def check_block(
             run[1] = seq + 1
         if special and kind == "log.gap":
             part.gap = json.loads(data)
-            part = Part()
+            part = Stretched()
             parts.append(part)
         elif special:
             part.openings.append((source, kind == "log.open"))
@@ -511,46 +557,45 @@ def _is_whole(
     targets: dict[int, list[Target]],
     jobs: int,
     report: Report,
+    before: Sources,
     progress: Progress | None,
-) -> bool:
-    """Steps 3 to 5. True, and the report filled in, only if nothing at all is wrong."""
+) -> Sources | None:
+    """Steps 3 to 5. The sources, and the report filled in, only if nothing at all is wrong."""
     try:
         (first, total) = db.execute(
             "SELECT coalesce(min(idx), 0), coalesce(max(idx) + 1, 0) FROM record"
         ).fetchone()
     except sqlite3.DatabaseError:
-        return False
+        return None
     if report.problems or first or not total or not targets or max(targets) > total:
-        return False
-    sizes, sources, peaks = sorted(targets), Sources(), list[bytes]()
+        return None
+    sizes, sources, peaks = sorted(targets), before.copy(), list[bytes]()
     helpers = Helpers(folder, total, sizes, jobs) if jobs > 1 and total > FEW else None
     try:
         for number, block in enumerate(helpers or check_blocks(folder, total, sizes, 0, 1)):
             if block is None:
-                return False
-            if not all(sources.join(Part(**part)) for part in block["parts"]):
-                return False
+                return None
+            if not all(sources.join(Stretched(**part)) for part in block["parts"]):
+                return None
             whole = (number + 1) * BLOCK <= total
             for size, packed in block["marks"].items():
                 ended = whole and int(size) == (number + 1) * BLOCK
                 at = grow(peaks, number, _hashes(packed)) if ended else peaks + _hashes(packed)
                 if any(target.root != root_of(at) for target in targets[int(size)]):
-                    return False
+                    return None
             last = _hashes(block["peaks"])
             peaks = grow(peaks, number, last) if whole else peaks + last
             if progress is not None:
                 progress(min((number + 1) * BLOCK, total), total)
     except NotALog:
-        return False
+        return None
     finally:
         if helpers is not None:
             helpers.end()
     if 0 in targets and any(target.root != root_of([]) for target in targets[0]):
-        return False
+        return None
     report.size, report.covered, report.root = total, sizes[-1], root_of(peaks).hex()
-    report.sources, report.sources_open = len(sources), len(sources.open)
-    report.declared_lost = sources.declared
-    return True
+    return sources
 
 
 def _hashes(packed: str) -> list[bytes]:
@@ -575,18 +620,89 @@ def verify(
     report = Report(key_from=key_from if key else str(folder / PUBLIC_KEY))
     # Step 1.
     try:
-        verifier = Key(key or (folder / PUBLIC_KEY).read_text("utf-8"))
+        first = Key(key or (folder / PUBLIC_KEY).read_text("utf-8"))
     except FileNotFoundError:
         raise NotALog(f"{folder} holds no {PUBLIC_KEY}, and no key was given") from None
     except ValueError as e:
         raise NotALog(f"{report.key_from} holds no verifier key: {e}") from None
-    report.key = verifier.vkey
+    report.key = first.vkey
+    chain = chain_in(folder)
+    notes = _sorted_notes(checkpoints, [first.of(number) for number, _ in chain], report)
+    sources, before = Sources(), _Final(0, b"", "")
+    deleted = []
+    for number, at in chain:
+        verifier = first.of(number)
+        if number == 1 and (said := _begins_as(at)) and not first.name.endswith(f"/{said}"):
+            verifier = first.of(said)  # a copy of one later log, and the key of the first
+        part = Report(key_from=key_from)
+        gone = not (at / DATABASE).exists() and (len(chain) > 1 or (at / FINAL).exists())
+        if gone:
+            deleted.append(number)
+            sources.late = True
+            before = _check_deleted(at, number, verifier, first, before, part)
+        else:
+            given = notes.get(verifier.name, [])
+            sources = _check_log(at, verifier, given, part, sources, progress, jobs, key_from)
+            before = _check_link(at, number, verifier, first, before, part)
+        if number != chain[-1][0] and not part.problems and part.covered < part.size:
+            part.problems.append(Problem("it has ended, and its end is not signed"))
+        part.problems.sort(key=lambda p: (p.record is None, p.record or 0))
+        report.problems += [replace(p, log=number) for p in part.problems]
+        report.checkpoints += part.checkpoints
+        report.size, report.covered = report.size + part.size, report.covered + part.covered
+        report.root = part.root
+        if gone:
+            log = Part(number, verifier.name, before.size, before.root.hex(), "deleted")
+        else:
+            log = Part(number, verifier.name, part.size, part.root, "whole")
+        report.logs.append(log)
+    report.problems += _undeclared(deleted, chain)
+    report.sources, report.sources_open = len(sources), len(sources.open)
+    report.declared_lost = sources.declared
+    return report
+
+
+def chain_in(folder: Path) -> list[tuple[int, Path]]:
+    """Number and folder of each log of the chain in ``folder``."""
+    later = folder / LOGS
+    names = [p.name for p in later.iterdir()] if later.is_dir() else []
+    numbers = sorted(int(name) for name in names if re.fullmatch(r"\d{4,}", name))
+    return [(1, folder), *((n, later / f"{n:04}") for n in numbers if n > 1)]
+
+
+def _sorted_notes(
+    checkpoints: Sequence[Path], keys: Sequence[Key], report: Report
+) -> dict[str, list[tuple[Path, bytes]]]:
+    """The checkpoints that were given, by the log that they name."""
+    names = {key.name for key in keys}
+    found: dict[str, list[tuple[Path, bytes]]] = {}
+    for path in checkpoints:
+        note = path.read_bytes()
+        name = note.split(b"\n", 1)[0].decode("utf-8", "replace")
+        if name not in names and name.startswith(keys[0].name + "/"):
+            report.problems.append(Problem(f"{path} was signed for {name}, which is not here"))
+            continue
+        found.setdefault(name if name in names else keys[-1].name, []).append((path, note))
+    return found
+
+
+def _check_log(
+    folder: Path,
+    verifier: Key,
+    given: Sequence[tuple[Path, bytes]],
+    report: Report,
+    sources: Sources,
+    progress: Progress | None,
+    jobs: int,
+    key_from: str,
+) -> Sources:
+    """Steps 1 to 5 for one log."""
     beside = folder / PUBLIC_KEY
     if beside.exists() and beside.read_bytes().strip() != verifier.vkey.encode():
         report.problems.append(Problem(f"{beside} holds another key than {key_from}"))
     # The file is read before the snapshot is taken: the log may grow meanwhile, not shrink.
     beside = folder / CHECKPOINT
-    notes = [(path, path.read_bytes()) for path in checkpoints]
+    notes = list(given)
     if beside.exists():
         notes.insert(0, (beside, beside.read_bytes()))
     with snapshot(folder) as db:
@@ -596,10 +712,118 @@ def verify(
             size = _add_target(path, note, verifier, targets, report)
             if path == beside and size > newest and not report.problems:
                 report.problems.append(Problem("the database has lost it", checkpoint=size))
-        if not _is_whole(folder, db, targets, jobs, report, progress):
-            _check_records(Rows(db, report, progress), targets, report)
-    report.problems.sort(key=lambda p: (p.record is None, p.record or 0))
-    return report
+        if not len(sources) and _begins_as(folder):
+            sources.late = True
+        whole = _is_whole(folder, db, targets, jobs, report, sources, progress)
+        return whole or _check_records(Rows(db, report, progress), targets, report, sources)
+
+
+# --- Step 6: the chain ----------------------------------------------------------------------------
+
+
+@dataclass
+class _Final:
+    """The final checkpoint of a log; ``name`` is its origin, empty where it is not known."""
+
+    size: int
+    root: bytes
+    name: str
+
+
+def _begins_as(folder: Path) -> int:
+    """The number of a log that goes on from another, as its first record says; otherwise 0."""
+    if not (folder / DATABASE).exists():
+        return 0
+    with snapshot(folder) as db, contextlib.suppress(sqlite3.DatabaseError, TypeError, ValueError):
+        (data,) = db.execute("SELECT bytes FROM record WHERE idx = 0").fetchone()
+        begin = json.loads(data)
+        return int(begin["log"]) if begin.get("type") == "log.begin" else 0
+    return 0
+
+
+def _check_link(
+    folder: Path, number: int, verifier: Key, first: Key, before: _Final, report: Report
+) -> _Final:
+    """That the first record holds the final checkpoint of the log before. This log's own."""
+    with snapshot(folder) as db:
+        try:
+            row = db.execute("SELECT bytes FROM record WHERE idx = 0").fetchone()
+            last = db.execute("SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1").fetchone()
+        except sqlite3.DatabaseError:
+            return _Final(0, b"", "")
+    if number > 1:
+        report.problems += _link(row[0] if row else b"", number, first, before)
+    try:
+        size, root = verifier.open(last[0])
+    except (TypeError, ValueError, AttributeError):
+        return _Final(0, b"", "")
+    return _Final(size, root, verifier.name)
+
+
+def _link(data: bytes, number: int, first: Key, before: _Final) -> Iterator[Problem]:
+    previous = first.of(number - 1)
+    try:
+        begin = json.loads(data)
+        text = f"{begin['previous']}\n{begin['size']}\n"
+        text += f"{base64.b64encode(bytes.fromhex(begin['root'])).decode()}\n"
+        note = f"{text}\n— {begin['previous']} {begin['signature']}\n"
+        size, root = previous.open(note.encode())
+        if begin["type"] != "log.begin" or begin["log"] != number:
+            raise ValueError
+    except (ValueError, KeyError, TypeError):
+        said = f"it does not hold a final checkpoint that log {number - 1} signed"
+        yield Problem(said, record=0)
+        return
+    if not before.name:
+        return  # what is wrong there has been said
+    if before.name != previous.name:
+        yield Problem(f"log {number - 1} is missing, and so is its {FINAL}")
+    elif (size, root) != (before.size, before.root):
+        yield Problem(f"log {number - 1} is not the one that this one goes on from", record=0)
+
+
+def _check_deleted(
+    folder: Path, number: int, verifier: Key, first: Key, before: _Final, report: Report
+) -> _Final:
+    """What is left of a log whose records were deleted: its first record under its final
+    checkpoint (c2sp.org/tlog-proof, index 0)."""
+    try:
+        head, _, note = (folder / FINAL).read_text("utf-8").partition("\n\n")
+        header, extra, index, *path = head.split("\n")
+        if header != "c2sp.org/tlog-proof@v1" or index != "index 0":
+            raise ValueError("it is no proof of the first record")
+        data = unbase64(extra.removeprefix("extra "))
+        size, root = verifier.open(note.encode())
+        computed = leaf_hash(data)
+        for sibling in path:  # the first leaf is always on the left
+            computed = hashlib.sha256(b"\x01" + computed + unbase64(sibling)).digest()
+        if computed != root or len(path) != max(0, size - 1).bit_length():
+            raise ValueError("it does not lead to the signed root")
+    except FileNotFoundError:
+        report.problems.append(Problem(f"its records are gone, and so is its {FINAL}"))
+        return _Final(0, b"", "")
+    except (OSError, ValueError) as e:
+        report.problems.append(Problem(f"its {FINAL} cannot be believed: {e}"))
+        return _Final(0, b"", "")
+    if number > 1:
+        report.problems += _link(data, number, first, before)
+    return _Final(size, root, verifier.name)
+
+
+def _undeclared(deleted: Sequence[int], chain: Sequence[tuple[int, Path]]) -> Iterator[Problem]:
+    """Deleted logs of which nobody says that they were. One that was deleted before another deleted
+    log began may have been declared there."""
+    said = set()
+    for _, folder in chain if deleted else ():
+        if (folder / DATABASE).exists():
+            with snapshot(folder) as db:
+                for (data,) in db.execute(
+                    'SELECT bytes FROM record WHERE instr(bytes, \'"type":"log.delete"\') > 0'
+                ):
+                    said.add(json.loads(data).get("log"))
+    for number in deleted:
+        if number not in said and not any(later > number for later in deleted):
+            yield Problem("its records are gone, and no log.delete record says so", log=number)
 
 
 def _stored_targets(
@@ -644,9 +868,10 @@ def _add_target(
     return size
 
 
-def _check_records(rows: Rows, targets: dict[int, list[Target]], report: Report) -> None:
+def _check_records(
+    rows: Rows, targets: dict[int, list[Target]], report: Report, sources: Sources
+) -> Sources:
     """Steps 3 to 5, from one signed size to the next."""
-    sources = Sources()
     peaks: list[bytes] | None = []  # None: not known here, so no root can be judged
     start = 0
     for size in [*sorted(targets), None]:
@@ -668,10 +893,9 @@ def _check_records(rows: Rows, targets: dict[int, list[Target]], report: Report)
             report.problems.append(Problem(said, record=rows.size, last=last - 1))
     if rows.size and not targets:
         report.problems.append(Problem("no checkpoint signs any record"))
-    report.size, report.sources, report.sources_open = rows.size, len(sources), len(sources.open)
-    report.declared_lost = sources.declared
-    report.covered = min(last, rows.size)
+    report.size, report.covered = rows.size, min(last, rows.size)
     report.root = root_of(peaks).hex() if peaks is not None else ""
+    return sources
 
 
 def _judge(
@@ -795,7 +1019,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return 0
     parser = argparse.ArgumentParser(description="Recompute an audit log.")
-    parser.add_argument("folder", type=Path, help="the folder that holds log.db")
+    parser.add_argument("folder", type=Path, help="the folder that holds log.db (and logs/)")
     parser.add_argument("--key", help="the verifier key, as `sovereign audit key` printed it")
     parser.add_argument(
         "--checkpoint",

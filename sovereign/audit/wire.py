@@ -46,7 +46,7 @@ SOCKET = "log.sock"
 
 HELLO, WELCOME, RECORD, ACK, ERROR, GOODBYE = b"H", b"W", b"R", b"A", b"E", b"G"
 _HEAD: Final = struct.Struct(">Ic")
-_ACK: Final = struct.Struct(">QQI")
+_ACK: Final = struct.Struct(">QQII")
 MAX_PAYLOAD: Final = MAX_BYTES
 
 
@@ -56,7 +56,7 @@ def protocol() -> str:
         kind: {name: f.says + ("?" if f.optional else "") for name, f in of.items()}
         for kind, of in SCHEMA.items()
     }
-    said = json.dumps([1, VERSION, fields], sort_keys=True)
+    said = json.dumps([2, VERSION, fields], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()
 
 
@@ -87,14 +87,14 @@ def frames(buffer: bytearray) -> Iterator[tuple[bytes, bytes]]:
         del buffer[:at]
 
 
-def pack_ack(seq: int, index: int, count: int) -> bytes:
-    """``count`` records from number ``seq`` on stand at ``index`` and after."""
-    return frame(ACK, _ACK.pack(seq, index, count))
+def pack_ack(seq: int, index: int, count: int, log: int = 1) -> bytes:
+    """``count`` records from number ``seq`` on stand at ``index`` and after in log ``log``."""
+    return frame(ACK, _ACK.pack(seq, index, count, log))
 
 
-def unpack_ack(payload: bytes) -> tuple[int, int, int]:
-    seq, index, count = _ACK.unpack(payload)
-    return seq, index, count
+def unpack_ack(payload: bytes) -> tuple[int, int, int, int]:
+    seq, index, count, log = _ACK.unpack(payload)
+    return seq, index, count, log
 
 
 _ERRORS: Final[dict[str, type[AuditError]]] = {

@@ -18,9 +18,11 @@ from pathlib import Path
 
 from sovereign.audit.cosign import Cosigner
 from sovereign.audit.durable import locked, write_whole
+from sovereign.audit.history import signed_by
 from sovereign.audit.note import Checkpoint, Verifier, open_checkpoint, split_note
 from sovereign.audit.proof import Extension
-from sovereign.audit.tiles import Tiles, folder
+from sovereign.audit.shelf import Shelf
+from sovereign.audit.tiles import Tiles
 from sovereign.audit.tree import EMPTY_ROOT, consistency_path, verify_consistency
 from sovereign.errors import ConfigError, LogTampered
 from sovereign.types import Clock
@@ -70,7 +72,17 @@ class Witness:
             return Checkpoint(origin, 0, EMPTY_ROOT)
         except (OSError, UnicodeDecodeError):
             raise LogTampered(f"{file} cannot be read: nothing is cosigned") from None
-        return open_checkpoint(note, self._logs[origin])
+        log = self._known(note)
+        if log is None or log.name != origin:
+            raise LogTampered(f"{file} is about another log: nothing is cosigned")
+        return open_checkpoint(note, log)
+
+    def _known(self, note: str) -> Verifier | None:
+        """The key for what ``note`` names: a log that we watch, or a later one of its chain."""
+        for log in self._logs.values():
+            if (key := signed_by(note, log)).name == note.partition("\n")[0]:
+                return key
+        return None
 
     def add_checkpoint(self, body: bytes) -> Answer:
         """Answer one request, in the order of the specification's checks. The new checkpoint is
@@ -80,7 +92,7 @@ class Witness:
             text, _ = split_note(asked.note)
         except (LogTampered, UnicodeDecodeError):
             return Answer(HTTPStatus.BAD_REQUEST, "not an add-checkpoint request\n")
-        log = self._logs.get(text.partition("\n")[0])
+        log = self._known(text)
         if log is None:
             return Answer(HTTPStatus.NOT_FOUND, "this witness does not know that log\n")
         try:
@@ -138,20 +150,20 @@ def open_witness(
     return Witness(state, cosigner, logs, clock=clock), cosigner
 
 
-def extension_from_tiles(path: Path, verifier: Verifier, last: Checkpoint) -> Extension:
-    """What a log would have posted, from the files that it published in ``path``.
+def extension_from_tiles(shelf: Shelf, verifier: Verifier, last: Checkpoint) -> Extension:
+    """What a log would have posted, from what it published on ``shelf``.
 
     Raises :class:`LogTampered` if what is published is older than ``last``.
     """
-    fetch = folder(path)
+    fetch = shelf.get
     try:
         note = (fetch("checkpoint") or b"").decode("utf-8")
     except UnicodeDecodeError:
-        raise LogTampered(f"{path / 'checkpoint'} is not text") from None
+        raise LogTampered(f"{shelf.name}/checkpoint is not text") from None
     new = open_checkpoint(note, verifier)
     if new.size < last.size:
         raise LogTampered(
-            f"{path} has {new.size} records; {last.size} were cosigned: it was rolled back",
+            f"{shelf.name} has {new.size} records; {last.size} were cosigned: it was rolled back",
             index=new.size,
         )
     inner = 0 < last.size < new.size

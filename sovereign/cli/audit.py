@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sovereign.cli.evidence import EVIDENCE
+from sovereign.cli.export import export_command
+from sovereign.cli.keeping import KEEPING
+from sovereign.cli.publish import PUBLISHING
 from sovereign.cli.receipt import receipt_command
+from sovereign.cli.report import report_command
 from sovereign.cli.search import search_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
 
-    from sovereign.audit.reader import Shown
+    from sovereign.audit.reader import Place, Shown
     from sovereign.audit.verify import Progress, Report
 
 __all__ = ["audit_command"]
@@ -43,7 +47,8 @@ def audit_command() -> None:
     """Verify, show and follow the audit log."""
 
 
-for _command in (*EVIDENCE, receipt_command, search_command):
+_OTHERS = (receipt_command, search_command, report_command, export_command)
+for _command in (*EVIDENCE, *PUBLISHING, *KEEPING, *_OTHERS):
     audit_command.add_command(_command)
 
 
@@ -76,13 +81,11 @@ def verify_command(
     from sovereign.audit import verify
     from sovereign.errors import AuditError, LogTampered
 
-    folder, key_from = path, "--key"
-    if folder is None:
-        folder, known = _configured(config)
-        if key is None and known is not None:
-            key, key_from = known, "[audit].key_file"
+    key_from = "--key"
+    if path is None and key is None and (known := _known_key(config)) is not None:
+        key, key_from = known, "[audit].key_file"
     try:
-        with _progress() as progress:
+        with _whole(config, path) as folder, _progress() as progress:
             report = verify.verify(
                 folder,
                 key=key,
@@ -133,25 +136,27 @@ def show_command(
     """Show the last records. That somebody looked is itself recorded, where the log is writable."""
     import time
 
-    from sovereign.audit.reader import read
+    from sovereign.audit.reader import BEGINNING, END, read
     from sovereign.audit.schema import ID, SCHEMA
 
     if kind is not None and kind not in SCHEMA:
         raise click.UsageError(f"no such type; there are: {', '.join(SCHEMA)}")
     if request is not None and not ID.fits(request):
         raise click.UsageError(f"--request must be {ID.says}")
-    folder, before = path, None
+    folder, before = path, END
     if folder is None:
-        folder, _ = _configured(config)
-        before = _record_reading(config, folder, kind, request)
+        before = _record_reading(config, kind, request) or END
+        folder = _configured(config)[0]
     shown = read(folder, last=last, kind=kind, request=request, before=before)
     _print(shown, as_json=as_json)
-    seen = shown[-1].index if shown else -1
+    seen = shown[-1].place if shown else BEGINNING
+    seen = max(seen, before) if before != END else seen
     while follow:
         time.sleep(POLL_SECONDS)
-        new = read(folder, last=10_000, kind=kind, request=request, after=max(seen, before or -1))
+        folder = path or _configured(config)[0]
+        new = read(folder, last=10_000, kind=kind, request=request, after=seen)
         _print(new, as_json=as_json, header=False)
-        seen = new[-1].index if new else seen
+        seen = new[-1].place if new else seen
 
 
 @audit_command.command("key")
@@ -187,50 +192,74 @@ def serve_command(config: Path, linger: float | None) -> None:
     """
     from sovereign.audit.daemon import serve
     from sovereign.audit.log import read_key
+    from sovereign.audit.place import Place
     from sovereign.config import load_config
 
     loaded = load_config(config)
-    folder = loaded.resolve(loaded.audit.path)
+    place = Place.of(loaded)
     serve(
-        folder,
+        place,
         key=read_key(loaded),
         origin=loaded.audit.origin,
         linger=linger,
         heartbeat=loaded.audit.heartbeat_s,
-        ready=lambda: click.echo(f"serving {folder}"),
+        ready=lambda: click.echo(f"serving {place.folder}"),
     )
 
 
 def _configured(config: Path) -> tuple[Path, str | None]:
-    """The log's folder, and the verifier key if whoever asks may read the signing key."""
+    """A folder to read the log from, and the verifier key if whoever asks may read the signing
+    key."""
+    from sovereign.audit.mirror import local
+    from sovereign.audit.place import Place
+    from sovereign.config import load_config
+
+    return local(Place.of(load_config(config))), _known_key(config)
+
+
+def _known_key(config: Path) -> str | None:
     from sovereign.audit.log import read_key
     from sovereign.audit.note import Signer
     from sovereign.config import load_config
     from sovereign.errors import ConfigError
 
     loaded = load_config(config)
-    folder = loaded.resolve(loaded.audit.path)
     try:
-        return folder, str(Signer.from_seed(loaded.audit.origin, read_key(loaded)).verifier)
+        return str(Signer.from_seed(loaded.audit.origin, read_key(loaded)).verifier)
     except ConfigError:
-        return folder, None  # an auditor has log.pub, or --key
+        return None  # an auditor has log.pub, or --key
 
 
-def _record_reading(
-    config: Path, folder: Path, kind: str | None, request: str | None
-) -> int | None:
-    """Append a log.read record, if this user can; the index where it stands."""
+def _whole(config: Path, path: Path | None) -> AbstractContextManager[Path]:
+    """The log's folder as it is now; of a database, a copy that is made for this."""
+    import contextlib
+
+    from sovereign.audit.mirror import fresh
+    from sovereign.audit.place import Place
+    from sovereign.config import load_config
+
+    return contextlib.nullcontext(path) if path else fresh(Place.of(load_config(config)))
+
+
+def _record_reading(config: Path, kind: str | None, request: str | None) -> Place | None:
+    """Append a log.read record, if this user can; the place where it stands."""
     from sovereign.audit.log import open_log
     from sovereign.audit.record import event
+    from sovereign.audit.store.folders import newest_folder
+    from sovereign.audit.store.sqlite import FILE
     from sovereign.config import load_config
     from sovereign.errors import AuditError, ConfigError
 
-    if not (folder / "log.db").exists():
-        return None
+    loaded = load_config(config)
+    if loaded.audit.store is None:
+        folder = loaded.resolve(loaded.audit.path)
+        if not (newest_folder(folder) / FILE).exists():
+            return None
     try:
-        with open_log(load_config(config), "audit-show", announce=False) as log:
+        with open_log(loaded, "audit-show", announce=False) as log:
             reading = event("log.read", command="show", by_type=kind, by_request=request)
-            return log.append(reading).index
+            receipt = log.append(reading)
+            return receipt.log, receipt.index
     except (AuditError, ConfigError) as e:
         click.echo(f"note: this reading is not recorded: {e}", err=True)
         return None
@@ -273,7 +302,7 @@ def _print(shown: Iterable[Shown], *, as_json: bool, header: bool = True) -> Non
 
     if as_json:
         for one in shown:
-            click.echo(json.dumps({"index": one.index, "record": one.record}))
+            click.echo(json.dumps(_of(one)))
         return
     from rich import box
     from rich.console import Console
@@ -295,10 +324,18 @@ def _print(shown: Iterable[Shown], *, as_json: bool, header: bool = True) -> Non
     console.print(table)
 
 
+def _of(shown: Shown) -> dict[str, Any]:
+    later = {} if shown.log == 1 else {"log": shown.log}
+    return later | {"index": shown.index, "record": shown.record}
+
+
 def _row(shown: Shown) -> list[str]:
+    from sovereign.types import Receipt
+
     record = shown.record
+    place = str(Receipt(shown.index, b"", shown.log))
     if record is None:
-        return [str(shown.index), "", "?", "", "", "", "not a record: sovereign audit verify", ""]
+        return [place, "", "?", "", "", "", "not a record: sovereign audit verify", ""]
     entities = [
         f"{entity} ×{count} {verb}"
         for entity, counts in record.get("entities", {}).items()
@@ -307,7 +344,7 @@ def _row(shown: Shown) -> list[str]:
     subject = [record.get("model") or record.get("name") or record.get("base")]
     subject.append(record.get("destination"))
     return [
-        str(shown.index),
+        place,
         str(record["time"])[5:19].replace("T", " "),
         str(record["type"]).removeprefix("request."),
         _short(record.get("request", "")),

@@ -20,6 +20,7 @@ EXTRAS = {
     "gateway": ["starlette", "uvicorn", "aiohttp"],
     "tune": ["torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets"],
     "serve": ["torch", "transformers", "peft", "starlette", "uvicorn"],
+    "report": ["weasyprint", "pyarrow"],
 }
 
 PROBE = """
@@ -48,6 +49,10 @@ PROBES = {
     "gateway": ("gateway", "import sovereign.gateway.app\n"),
     "audit": ("core", "import sovereign.audit.log, sovereign.audit.verify\n"),
     "tune": ("tune", "import sovereign.tune.train\n"),
+    "report": (
+        "report",
+        "from sovereign.audit.report.pdf import pdf\npdf('<!doctype html><title>x</title><p>x')\n",
+    ),
     "serve": ("serve", "import sovereign.serve.supervise, sovereign.serve.engines.transformers\n"),
 }
 

@@ -1,4 +1,4 @@
-"""`sovereign audit prove`, `publish`, `witness` and what checks them: evidence for outsiders."""
+"""`sovereign audit prove`, `consistency`, `witness` and what checks them: for outsiders."""
 
 from __future__ import annotations
 
@@ -43,26 +43,34 @@ _out = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), he
 
 
 @click.command("prove")
-@click.argument("number", type=click.IntRange(0))
+@click.argument("number")
 @_config
 @_path
 @_key
 @_out
 def prove_command(
-    number: int, config: Path, path: Path | None, key: str | None, out: Path | None
+    number: str, config: Path, path: Path | None, key: str | None, out: Path | None
 ) -> None:
     """Write a proof that record NUMBER is in the log, checkable without the log.
 
-    It holds the record, its inclusion proof and a signed checkpoint (c2sp.org/tlog-proof).
+    After a rotation, a record is named with its log: 2/4711; without one, the newest is meant.
+    The proof holds the record, its inclusion proof and a signed checkpoint (c2sp.org/tlog-proof).
     """
     from sovereign.audit.durable import write_whole
+    from sovereign.audit.history import find, parse_place
     from sovereign.audit.proof import prove
     from sovereign.audit.stored import open_stored
 
     folder, verifier = _log(config, path, key)
-    with open_stored(folder, verifier) as stored:
-        proof = prove(stored, number)
-    out = out or Path(f"{number}.tlog-proof")
+    try:
+        log, index = parse_place(number)
+    except ValueError as e:
+        raise click.UsageError(str(e)) from None
+    past = find(folder, verifier, log)
+    verifier = past.verifier
+    with open_stored(past.folder, verifier) as stored:
+        proof = prove(stored, index)
+    out = out or Path(f"{number.replace('/', '-')}.tlog-proof")
     write_whole(out, str(proof).encode())
     click.echo(f"wrote {out}")
     click.echo(f"check it with: sovereign audit check-proof {out} --key {verifier}")
@@ -77,11 +85,12 @@ def check_proof_command(file: Path, key: str, witnesses: tuple[str, ...], as_jso
     """Check a proof that `prove` wrote, and print the record. Needs no log and no configuration."""
     import json
 
+    from sovereign.audit.history import signed_by
     from sovereign.audit.note import Verifier
     from sovereign.audit.proof import Proof
 
-    keys = _witness_keys(witnesses)
-    checked = Proof.parse(_text(file)).check(Verifier.parse(key), keys)
+    keys, proof = _witness_keys(witnesses), Proof.parse(_text(file))
+    checked = proof.check(signed_by(proof.note, Verifier.parse(key)), keys)
     _require(keys, checked.cosigned)
     record = checked.record.decode("utf-8", "replace")
     if as_json:
@@ -118,13 +127,19 @@ def consistency_command(
     a witness takes it as it is (c2sp.org/tlog-witness, add-checkpoint).
     """
     from sovereign.audit.durable import write_whole
+    from sovereign.audit.history import logs, signed_by
     from sovereign.audit.note import open_checkpoint
     from sovereign.audit.proof import prove_extension
     from sovereign.audit.stored import open_stored
+    from sovereign.errors import AuditError
 
-    folder, verifier = _log(config, path, key)
+    folder, first = _log(config, path, key)
+    verifier = signed_by(_text(old), first)
     before = open_checkpoint(_text(old), verifier)
-    with open_stored(folder, verifier) as stored:
+    past = next((p for p in logs(folder, first) if p.verifier == verifier), None)
+    if past is None:
+        raise AuditError(f"{before.origin} is not here")
+    with open_stored(past.folder, verifier) as stored:
         extension = prove_extension(stored, before)
     if out is not None:
         write_whole(out, str(extension).encode())
@@ -138,62 +153,13 @@ def consistency_command(
 @_needed_key
 def check_consistency_command(file: Path, old: Path, key: str) -> None:
     """Check a proof that `consistency` wrote. Needs no log and no configuration."""
+    from sovereign.audit.history import signed_by
     from sovereign.audit.note import Verifier, open_checkpoint
     from sovereign.audit.proof import Extension
 
-    verifier = Verifier.parse(key)
+    verifier = signed_by(_text(old), Verifier.parse(key))
     before = open_checkpoint(_text(old), verifier)
     _say_extends(before, Extension.parse(_text(file)).check(before, verifier))
-
-
-@click.command("publish")
-@click.argument("into", type=click.Path(file_okay=False, path_type=Path))
-@_config
-@_path
-@_key
-def publish_command(into: Path, config: Path, path: Path | None, key: str | None) -> None:
-    """Write the log as static files into a folder: tiles, records, checkpoint.
-
-    Only what is new is written. Any web server or object store can serve them, and whoever has
-    them and the key can verify everything (c2sp.org/tlog-tiles).
-    """
-    from sovereign.audit.publish import publish
-    from sovereign.audit.stored import open_stored
-
-    folder, verifier = _log(config, path, key)
-    with open_stored(folder, verifier) as stored:
-        done = publish(stored, into)
-    new = done.after - done.before
-    click.echo(f"{into}: {done.after} records, {new} of them new; {done.files} files written")
-
-
-@click.command("check-tiles")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@_needed_key
-@_old
-@_witnesses
-def check_tiles_command(
-    folder: Path, key: str, checkpoints: tuple[Path, ...], witnesses: tuple[str, ...]
-) -> None:
-    """Recompute a published log, tile by tile and record by record; say which is wrong."""
-    from sovereign.audit.cosign import cosignatures
-    from sovereign.audit.note import Verifier, open_checkpoint
-    from sovereign.audit.tiles import check
-    from sovereign.audit.tiles import folder as files
-    from sovereign.errors import LogTampered
-
-    verifier, keys = Verifier.parse(key), _witness_keys(witnesses)
-    old = [open_checkpoint(_text(file), verifier) for file in checkpoints]
-    found = check(files(folder), verifier, old)
-    for problem in found.problems[1:]:
-        click.echo(f"also: {problem}", err=True)
-    if found.checkpoint is None or not found.ok:
-        raise LogTampered(found.problems[0], hint="keep this copy as it is: it is evidence")
-    cosigned = cosignatures(found.note, keys)
-    _require(keys, cosigned)
-    click.echo(f"{found.records} records, root {found.checkpoint.root.hex()}")
-    _say_cosigned(cosigned)
-    click.echo("ok: every tile and record is what was signed")
 
 
 @click.command("witness")
@@ -219,6 +185,7 @@ def witness_command(
     Run it where the log's owner cannot write. Without --listen or --once it prints its key.
     """
     from sovereign.audit.note import Verifier
+    from sovereign.audit.shelf import FolderShelf
     from sovereign.audit.witness import extension_from_tiles, open_witness, server
     from sovereign.errors import LogTampered
 
@@ -233,7 +200,7 @@ def witness_command(
         raise click.UsageError(f"--name: {e}") from None
     if once is not None:
         (verifier,) = verifiers[:1]
-        extension = extension_from_tiles(once, verifier, witness.latest(verifier.name))
+        extension = extension_from_tiles(FolderShelf(once), verifier, witness.latest(verifier.name))
         answer = witness.add_checkpoint(str(extension).encode())
         if answer.status != 200:
             raise LogTampered(f"not cosigned ({answer.status}): {answer.body.strip()}")
@@ -262,11 +229,12 @@ def witness_ask_command(
     """Have a witness cosign the newest checkpoint; proofs and published tiles then carry it."""
     from sovereign.audit.ask import ask
     from sovereign.audit.cosign import WitnessKey
+    from sovereign.audit.history import find
     from sovereign.audit.stored import open_stored
 
-    folder, verifier = _log(config, path, key)
-    with open_stored(folder, verifier) as stored:
-        size, cosigned = ask(stored, folder, url, WitnessKey.parse(witness))
+    past = find(*_log(config, path, key), None)
+    with open_stored(past.folder, past.verifier) as stored:
+        size, cosigned = ask(stored, past.folder, url, WitnessKey.parse(witness))
     click.echo(f"{size} records")
     _say_cosigned([cosigned])
 
@@ -333,8 +301,6 @@ EVIDENCE = (
     check_proof_command,
     consistency_command,
     check_consistency_command,
-    publish_command,
-    check_tiles_command,
     witness_command,
     witness_ask_command,
 )

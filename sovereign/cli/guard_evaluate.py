@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -60,15 +60,20 @@ def evaluate_command(
         )
         _write(html, text, private=bool(report.missed))
     if as_json:
-        measured = {
+        measured: dict[str, Any] = {
             "policy": guard.policy.name,
             "digest": guard.policy.digest(),
             "build": guard.build,
             "destination": destination.name,
         }
+        if guard.scanner.second_share is not None:
+            measured["second_opinion"] = round(guard.scanner.second_share, 4)
         click.echo(json.dumps(measured | report.as_json(), ensure_ascii=False, indent=2))
     else:
         _print(report, guard.policy.name, destination.name)
+        if guard.scanner.second_share is not None:
+            share = 100 * guard.scanner.second_share
+            click.echo(f"the second opinion read {share:.1f} % of the characters")
 
 
 def _counted(documents: Iterator[Document], path: Path) -> Iterator[Document]:

@@ -44,22 +44,29 @@ def receipt_command(
     Every answer of the gateway has one in x-sovereign-receipt. This finds its record, proves that
     the record is under a signed checkpoint, and compares the two.
     """
+    from sovereign.audit.history import logs, signed_by
     from sovereign.audit.note import Verifier
     from sovereign.audit.proof import Proof, prove
     from sovereign.audit.receipt import RequestReceipt
     from sovereign.audit.stored import open_stored
     from sovereign.cli.evidence import _log
-    from sovereign.errors import ConfigError
+    from sovereign.errors import AuditError, ConfigError
 
     said = RequestReceipt.parse(_text(receipt))
     if proof is not None:
         if key is None:
             raise ConfigError("--proof needs --key", hint="`sovereign audit key` prints it")
-        checked = Proof.parse(_text(str(proof))).check(Verifier.parse(key))
+        given = Proof.parse(_text(str(proof)))
+        checked = given.check(signed_by(given.note, Verifier.parse(key)))
     else:
         folder, verifier = _log(config, path, key)
-        with open_stored(folder, verifier) as stored:
-            checked = prove(stored, said.index).check(verifier)
+        past = next((p for p in logs(folder, verifier) if p.verifier.name == said.origin), None)
+        if past is None or past.deleted:
+            raise AuditError(
+                f"the log {said.origin} is not here", hint="give its proof with --proof"
+            )
+        with open_stored(past.folder, past.verifier) as stored:
+            checked = prove(stored, said.index).check(past.verifier)
     said.check(checked.record, checked.index, checked.checkpoint.origin)
     record: dict[str, Any] = json.loads(checked.record)
     if as_json:

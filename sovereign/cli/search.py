@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from sovereign.audit.search import Answer
+    from sovereign.audit.search import Whole
 
 __all__ = ["search_command"]
 
@@ -51,10 +51,13 @@ def search_command(
     It needs the token key. That somebody asked is recorded before the answer. Exit status 1 if
     nothing was found and "no" cannot be said.
     """
+    from sovereign.audit.mirror import local
     from sovereign.audit.note import Signer
+    from sovereign.audit.place import Place
     from sovereign.audit.schema import ENTITY
-    from sovereign.audit.search import open_index
-    from sovereign.audit.stored import open_stored
+    from sovereign.audit.search import search_chain
+    from sovereign.audit.store.folders import newest_folder
+    from sovereign.audit.store.sqlite import FILE
     from sovereign.audit.tokens import read_token_key
     from sovereign.config import load_config
     from sovereign.errors import AuditError, ConfigError
@@ -74,7 +77,7 @@ def search_command(
 
     folder = path or loaded.resolve(loaded.audit.path)
     if path is None:
-        if not (folder / "log.db").exists():
+        if loaded.audit.store is None and not (newest_folder(folder) / FILE).exists():
             raise AuditError(f"audit log: {folder} holds no log")
         from sovereign.audit.record import event
 
@@ -90,11 +93,16 @@ def search_command(
                 )
             )
     verifier = Signer.from_seed(loaded.audit.origin, read_key(loaded)).verifier
-    with (
-        open_index(folder if path is None else None) as index,
-        open_stored(folder, verifier) as stored,
-    ):
-        answer = index.search(stored, key, wanted, team=team, since=start or "", until=stop or "~")
+    answer = search_chain(
+        path or local(Place.of(loaded)),
+        verifier,
+        key,
+        wanted,
+        team=team,
+        since=start or "",
+        until=stop or "~",
+        keep=path is None,
+    )
     _say(answer, as_json=as_json)
     if not answer.found and not answer.complete:
         raise AuditError(
@@ -103,46 +111,57 @@ def search_command(
         )
 
 
-def _say(answer: Answer, *, as_json: bool) -> None:
+def _say(answer: Whole, *, as_json: bool) -> None:
     import json
 
     if as_json:
         said = {
             "answer": "yes" if answer.found else "no" if answer.complete else "unknown",
-            "records": [{"index": i, "record": r} for i, r in answer.found],
-            "decisions": answer.decisions,
-            "without_tokens": answer.blind,
-            "cut": answer.cut,
-            "verified": {"size": answer.size, "root": answer.root.hex()},
+            "records": [{"log": p.log, "index": p.index, "record": r} for p, r in answer.found],
+            "decisions": answer.total("decisions"),
+            "without_tokens": answer.total("blind"),
+            "cut": answer.total("cut"),
+            "deleted_logs": list(answer.deleted),
+            "verified": [
+                {"log": number, "size": a.size, "root": a.root.hex()}
+                for number, a in answer.answers
+            ],
         }
         click.echo(json.dumps(said, indent=2))
         return
-    for index, record in answer.found[-SHOWN:]:
+    decisions = answer.total("decisions")
+    for place, record in answer.found[-SHOWN:]:
         verb = record.get("verdict", "")
         where = record.get("destination", "")
         click.echo(
-            f"{index}  {record['time']}  {record['type']}  {record['team']}  "
+            f"{place}  {record['time']}  {record['type']}  {record['team']}  "
             f"{record.get('model', '')} → {where} ({record.get('side', '')})  {verb}  "
             f"{record['request']}"
         )
     if len(answer.found) > SHOWN:
         click.echo(f"(the last {SHOWN} of {len(answer.found)}; --json gives all)")
     if answer.found:
-        click.echo(f"yes: {len(answer.found)} of {answer.decisions} decisions were about it")
+        click.echo(f"yes: {len(answer.found)} of {decisions} decisions were about it")
         click.echo(f"prove one with: sovereign audit prove {answer.found[-1][0]}")
         if not answer.complete:
             click.echo(f"there may be more: {_gaps(answer)}")
     elif answer.complete:
-        click.echo(f"no: none of {answer.decisions} decisions was about it")
-    click.echo(f"read whole: {answer.size} records, root {answer.root.hex()}")
+        click.echo(f"no: none of {decisions} decisions was about it")
+    for number, read in answer.answers:
+        which = f"log {number}: " if len(answer.answers) > 1 else ""
+        click.echo(f"read whole: {which}{read.size} records, root {read.root.hex()}")
 
 
-def _gaps(answer: Answer) -> str:
+def _gaps(answer: Whole) -> str:
     gaps = []
-    if answer.blind:
-        gaps.append(f"{answer.blind} decisions have no tokens of this key")
-    if answer.cut:
-        gaps.append(f"{answer.cut} had more values than a record holds")
+    if blind := answer.total("blind"):
+        gaps.append(f"{blind} decisions have no tokens of this key")
+    if cut := answer.total("cut"):
+        gaps.append(f"{cut} had more values than a record holds")
+    if answer.erased:
+        gaps.append("the keys of this value were destroyed (see log.erase records)")
+    if answer.deleted:
+        gaps.append(f"the records of log {', '.join(map(str, answer.deleted))} were deleted")
     return ", ".join(gaps)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sovereign.audit.tokens import read_token_key
+from sovereign.audit.tokens import TokenKeyFile
 from sovereign.config import Config
 from sovereign.gateway import guardrail
 from sovereign.gateway.asked import Receive, Scope, Send
@@ -21,6 +21,7 @@ from sovereign.gateway.clear import Clearance
 from sovereign.gateway.guardrail import Guardrail
 from sovereign.gateway.kept import Kept
 from sovereign.gateway.keys import KeyRing
+from sovereign.gateway.ledger import Ledger
 from sovereign.gateway.limits import Limits
 from sovereign.gateway.metrics import Metrics, render
 from sovereign.gateway.pool import Pool
@@ -94,12 +95,13 @@ class App:
         worker = siblings.worker if siblings is not None else 0
         told = config.telemetry
         self._tracer = Tracer(told, worker=worker) if told is not None else None
-        token_key = read_token_key(config)
+        token_key = TokenKeyFile(config.resolve(config.audit.token_key_file))
 
+        self._ledger = Ledger(config.resolve(config.gateway.ledger))
         self._kept = Kept(config.resolve(config.gateway.kept_file), guard.derived_key("kept"))
 
         def clearance(used: Guard) -> Clearance:
-            return Clearance(used, upstreams, config.gateway, self._kept, token_key)
+            return Clearance(used, upstreams, config.gateway, self._kept, token_key, self._ledger)
 
         self.standing = Standing(
             guard,
@@ -127,6 +129,7 @@ class App:
             workers=self._workers,
             pool=self._pool,
             metrics=self.metrics,
+            ledger=self._ledger,
             tracer=self._tracer,
             origin=config.audit.origin,
             propagate_to=frozenset(told.propagate_to if told is not None else ()),
@@ -224,6 +227,7 @@ class App:
         self._workers.close()
         self._limits.close()
         self._kept.close()
+        self._ledger.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _tick(self) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
+from sovereign.audit.chain import name_of
 from sovereign.audit.receipt import HEADER, RequestReceipt
 from sovereign.audit.tokens import Tokens
 from sovereign.errors import GatewayError, RateLimited, SovereignError, TooLarge
@@ -63,6 +64,8 @@ class Asked:
     answering: bool = False
     status: int = 0
     bytes_in: int = 0
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+    """The query string, once it was read."""
     code: str | None = None
     named: str = ""
     used: limits.Tokens = field(default_factory=limits.Tokens)
@@ -109,7 +112,7 @@ class Asked:
         if self.destination is not None:
             headers.append((b"x-sovereign-destination", self.destination.name.encode()))
         if self.receipt is not None:
-            headers.append((b"x-sovereign-record", str(self.receipt.index).encode()))
+            headers.append((b"x-sovereign-record", str(self.receipt).encode()))
             headers.append((HEADER.encode(), str(self.request_receipt()).encode()))
         return headers
 
@@ -117,7 +120,7 @@ class Asked:
         """What the answer says about its own record. Only once there is one."""
         assert self.receipt is not None
         return RequestReceipt(
-            origin=self.origin,
+            origin=name_of(self.origin, self.receipt.log),
             index=self.receipt.index,
             leaf=self.receipt.leaf,
             request=self.id,

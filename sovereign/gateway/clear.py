@@ -10,16 +10,23 @@ import re
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from urllib.parse import urlencode
 
-from sovereign.audit.tokens import TokenKey
+from sovereign.audit.tokens import TokenKeyFile
 from sovereign.config import GatewayConfig
 from sovereign.errors import Refused, UnknownModel, Unreadable, Unsupported
 from sovereign.fields import Role
+from sovereign.gateway import places
 from sovereign.gateway.asked import Asked
+from sovereign.gateway.betas import betas
 from sovereign.gateway.kept import Kept, turns
+from sovereign.gateway.ledger import Ledger
+from sovereign.gateway.places import Places
 from sovereign.gateway.translate import TRANSLATIONS, Translation
 from sovereign.gateway.upstreams import Route, Upstream, Upstreams
 from sovereign.guard import Guard, Inspection, Restorer
+from sovereign.guard.endpoints import Call, Endpoint, match
+from sovereign.guard.form import Form, Upload
 from sovereign.guard.shapes import SHAPES, Shape
 from sovereign.types import JSON, Action, Verdict
 
@@ -45,7 +52,13 @@ _ROLES: dict[str, Role] = {
 }
 """What is asked for at an endpoint that is not a chat."""
 
-_OWN_HEADERS = frozenset({"X-Request-Id", "Authorization", "X-Api-Key"})
+_REROUTED = frozenset(
+    {"openai.chat", "openai.completions", "openai.embeddings", "openai.responses"}
+    | {"anthropic.messages"}
+)
+"""Endpoints that a model inside can answer in the place of a hosted one."""
+
+_OWN_HEADERS = frozenset({"X-Request-Id", "Authorization", "X-Api-Key", "Api-Key"})
 """Made before the body was read, from chance or the environment: they can carry nothing out, and
 their random letters could look like a short value that was held back."""
 
@@ -65,6 +78,8 @@ class Cleared:
     rerouted: bool
     verdict: Verdict
     restorer: Restorer
+    endpoint: Endpoint
+    makes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Cleared({self.upstream!r}, {len(self.raw)} bytes)"
@@ -79,9 +94,11 @@ class Clearance:
         upstreams: Upstreams,
         inside: GatewayConfig,
         kept: Kept,
-        token_key: TokenKey | None = None,
+        token_key: TokenKeyFile | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         """``inside`` names the models that answer what the policy keeps inside."""
+        self._places = Places(upstreams, ledger or Ledger())
         self._guard = guard
         self._token_key = token_key
         self._upstreams = upstreams
@@ -89,33 +106,44 @@ class Clearance:
         self._kept = kept
         self._names: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def clear(self, asked: Asked, shape: Shape, raw: bytes) -> Cleared:
+    def clear(self, asked: Asked, call: Call, raw: bytes) -> Cleared:
         """Read, route, inspect, decide, transform, and check what is left, in this order.
 
         Notes in ``asked`` what becomes known, so that a refusal can say it. Raises a
         :class:`sovereign.errors.GuardError` or :class:`sovereign.errors.GatewayError`.
         """
         assert asked.key is not None
-        body = self._guard.read(
-            raw,
-            content_encoding=asked.header("content-encoding"),
-            content_type=asked.header("content-type"),
-        )
-        model, stream = _envelope(body)
-        route = self._upstreams.route(model)
+        endpoint = call.endpoint
+        body = self._read(asked, endpoint, raw)
+        stream = _stream(endpoint, body)
+        route = self._route(asked, call, body)
         asked.model, asked.destination = route.recorded, route.upstream.destination
         asked.named = route.model
-        asked.key.require(model)
-        self._clear_name(route, asked.key.team)
+        if not route.upstream.takes(endpoint):
+            raise places.not_taken(endpoint, route.upstream)
+        if route.model:
+            asked.key.require(route.model)
+            self._clear_name(route, asked.key.team)
+        if endpoint.name == "openai.files.create":
+            _check_purpose(body, route.upstream)
+        if endpoint.shape is None:
+            return self._bodiless(asked, call, route)
 
+        shape = SHAPES[endpoint.shape]
         form, sent_as = _fit(asked.path, shape, route.upstream, body)
         inspection = self._inspect(form, sent_as, route, asked)
         verdict = self._kept_inside(inspection, asked.key.team, turns(form))
         asked.verdict = verdict
-        if self._token_key is not None:  # the only use of the values; none of them is kept
-            asked.tokens = self._token_key.tokens(asked.key.team, inspection.values, time.time())
+        key = None if self._token_key is None else self._token_key.current()
+        if key is not None:  # the only use of the values; none of them is kept
+            asked.tokens = key.tokens(asked.key.team, inspection.values, time.time())
         rerouted = verdict.action is Action.LOCAL and verdict.destination.side == "hosted"
         if rerouted:
+            if endpoint.name not in _REROUTED:
+                raise Refused(
+                    "the policy keeps this inside, and no model inside answers this endpoint",
+                    hint=f"found: {', '.join(verdict.entities)}",
+                )
             route = self._fallback(shape)
             asked.destination, asked.named = route.upstream.destination, route.model
             form, sent_as = _fit(asked.path, shape, route.upstream, {**body, "model": route.model})
@@ -127,31 +155,112 @@ class Clearance:
                 hint=f"found: {_kinds(inspection.verdict)}; `sovereign check` shows the policy",
             )
 
+        path = CHAT_PATH if sent_as is not shape else call.path
+        cleared = self._sendable(asked, call, route, inspection, path, stream=stream)
+        kept = body.get("store", endpoint.name != "openai.chat") is not False
+        return replace(
+            cleared,
+            shape=sent_as,
+            translation=None if sent_as is shape else TRANSLATIONS[shape.name],
+            rerouted=rerouted,
+            verdict=verdict,
+            makes=endpoint.makes if kept else (),
+        )
+
+    def _sendable(
+        self,
+        asked: Asked,
+        call: Call,
+        route: Route,
+        inspection: Inspection,
+        path: str,
+        *,
+        stream: bool,
+        empty: bool = False,
+    ) -> Cleared:
+        """The exact bytes, after the last look at them."""
+        assert asked.key is not None
         asked.key.require_destination(route.upstream.destination.name)
-        out = inspection.encode()
-        path = CHAT_PATH if sent_as is not shape else asked.path
-        url = route.upstream.url(path)
-        headers = route.upstream.headers(asked.id, stream=stream, version=asked.version)
+        out = b"" if empty else inspection.encode()
+        url = route.upstream.url(path, model=route.model, query=urlencode(asked.pairs))
+        headers = route.upstream.headers(
+            asked.id, stream=stream, version=asked.version, content_type=inspection.content_type
+        )
+        headers.update(betas(call.endpoint, asked.header("anthropic-beta"), route.upstream.wire))
+        if call.endpoint.reply != "json":
+            headers["Accept"] = "*/*"
         checked = {k: v for k, v in headers.items() if k not in _OWN_HEADERS}
         inspection.check_residual(raw=out, url=url, headers=checked)
         return Cleared(
             upstream=route.upstream,
-            shape=sent_as,
+            shape=SHAPES[call.endpoint.shape or "openai.chat"],
             url=url,
             headers=headers,
             raw=out,
             sha256=hashlib.sha256(out).hexdigest(),
             stream=stream,
-            translation=None if sent_as is shape else TRANSLATIONS[shape.name],
-            rerouted=rerouted,
-            verdict=verdict,
+            translation=None,
+            rerouted=False,
+            verdict=inspection.verdict,
             restorer=inspection.restorer,
+            endpoint=call.endpoint,
+            makes=call.endpoint.makes,
         )
+
+    def _read(self, asked: Asked, endpoint: Endpoint, raw: bytes) -> JSON:
+        """The body, of the type that its endpoint has."""
+        if endpoint.body == "none":
+            if raw not in (b"", b"{}", b"null"):
+                raise Unreadable("this endpoint has no body")
+            return {}
+        body = self._guard.read(
+            raw,
+            content_encoding=asked.header("content-encoding"),
+            content_type=asked.header("content-type"),
+        )
+        if isinstance(body, Form) != (endpoint.body == "form"):
+            wanted = "multipart/form-data" if endpoint.body == "form" else "application/json"
+            raise Unreadable(f"this endpoint takes {wanted}")
+        if not isinstance(body, dict):
+            raise Unreadable("the body is not a JSON object")
+        return body
+
+    def _route(self, asked: Asked, call: Call, body: JSON) -> Route:
+        assert asked.key is not None
+        endpoint = call.endpoint
+        inside = places.models_inside(endpoint, body)
+        if endpoint.routed == "state":
+            if isinstance(body.get("model"), str):
+                asked.key.require(body["model"])
+            route = self._places.route(asked, call, body, places.cursors(asked.pairs))
+        else:
+            route = self._upstreams.route(inside[0][1] if inside else _model(body))
+        for used, model in inside:
+            asked.key.require(model)
+            other = self._upstreams.route(model)
+            if other.upstream is not route.upstream or not other.upstream.takes(used):
+                raise Unsupported("a batch holds requests for more than one destination")
+            self._clear_name(other, asked.key.team)
+        return route
+
+    def _bodiless(self, asked: Asked, call: Call, route: Route) -> Cleared:
+        """What only asks for something, by an id that is the caller's own."""
+        assert asked.key is not None
+        to = route.upstream.destination
+        if call.endpoint.wire != route.upstream.wire:
+            raise Unsupported(f"destination {to.name!r} does not speak this wire")
+        inspection = self._guard.inspect({}, to=to, tenant=asked.key.team)
+        asked.verdict = inspection.verdict
+        return self._sendable(asked, call, route, inspection, call.path, stream=False, empty=True)
 
     def _inspect(self, form: JSON, shape: Shape, route: Route, asked: Asked) -> Inspection:
         assert asked.key is not None
         return self._guard.inspect(
-            form, to=route.upstream.destination, shape=shape.name, tenant=asked.key.team
+            form,
+            to=route.upstream.destination,
+            shape=shape.name,
+            tenant=asked.key.team,
+            held=self._places.held(asked.key, route.upstream),
         )
 
     def _kept_inside(self, inspection: Inspection, team: str, said: list[JSON]) -> Verdict:
@@ -212,16 +321,32 @@ def _first_local(inspection: Inspection) -> int:
     return min((step for step in steps if isinstance(step, int)), default=0)
 
 
-def _envelope(body: JSON) -> tuple[str, bool]:
-    """The two fields that the gateway itself acts on."""
-    if not isinstance(body, dict):
-        raise Unreadable("the body is not a JSON object")
-    model, stream = body.get("model"), body.get("stream")
+def _model(body: JSON) -> str:
+    model = body.get("model")
     if not isinstance(model, str):
         raise UnknownModel("the request names no model", hint='"model" is a text in the body')
-    if stream is not None and not isinstance(stream, bool):
+    return model
+
+
+def _stream(endpoint: Endpoint, body: JSON) -> bool:
+    stream = body.get("stream")
+    if stream is None or (isinstance(body, Form) and stream == "false"):
+        return False
+    if not isinstance(stream, bool):
         raise Unreadable('"stream" is neither true nor false')
-    return model, bool(stream)
+    if stream and not endpoint.streams:
+        raise Unsupported("this endpoint's answer is not streamed here", hint='"stream": false')
+    return stream
+
+
+def _check_purpose(body: JSON, upstream: Upstream) -> None:
+    """An upload for tuning goes only where tuning may be asked for."""
+    tuning = match("POST", "/v1/fine_tuning/jobs")
+    assert tuning is not None
+    if body.get("purpose") == "fine-tune" and not upstream.takes(tuning.endpoint):
+        raise places.not_taken(tuning.endpoint, upstream)
+    if not isinstance(body.get("file"), Upload):
+        raise Unreadable("the form holds no file")
 
 
 def _fit(path: str, shape: Shape, upstream: Upstream, body: JSON) -> tuple[JSON, Shape]:

@@ -103,6 +103,8 @@ class Pool:
         raw: bytes,
         headers: Mapping[str, str],
         attempts: Attempts | None = None,
+        *,
+        method: str = "POST",
     ) -> AsyncIterator[Answer]:
         """Send ``raw`` and give the answer; leaving the block early drops the connection.
 
@@ -114,7 +116,7 @@ class Pool:
         session = self._session(upstream)
         try:
             sent = await self._answered(
-                session, upstream, url, raw, headers, attempts or Attempts()
+                session, upstream, method, url, raw, headers, attempts or Attempts()
             )
             async with sent as response:
                 yield Answer(
@@ -155,6 +157,7 @@ class Pool:
         self,
         session: aiohttp.ClientSession,
         upstream: Upstream,
+        method: str,
         url: str,
         raw: bytes,
         headers: Mapping[str, str],
@@ -171,8 +174,8 @@ class Pool:
             began = time.perf_counter()
             try:
                 async with asyncio.timeout(upstream.first_byte_s) as first_byte:
-                    response = await session.post(
-                        url, data=raw, headers=headers, allow_redirects=False
+                    response = await session.request(
+                        method, url, data=raw or None, headers=headers, allow_redirects=False
                     )
             except aiohttp.ClientConnectorError as e:
                 wait = FIRST_WAIT_S * 2 ** (attempts.count - 1)

@@ -16,6 +16,8 @@ from sovereign.errors import UpstreamFailed
 from sovereign.gateway import sse
 from sovereign.gateway.asked import Asked, ClientGone, Send, respond
 from sovereign.gateway.clear import Cleared
+from sovereign.gateway.given import Gives, passed
+from sovereign.gateway.ledger import Ledger
 from sovereign.gateway.pool import Answer, Pool
 from sovereign.gateway.wires import dumps, error_body, error_event, upstream_error
 from sovereign.types import JSON
@@ -35,33 +37,48 @@ _LAST = frozenset({"message_stop", "response.completed", "response.failed", "res
 Ended = Callable[[Asked, str, int], None]
 
 
-async def send_back(asked: Asked, cleared: Cleared, pool: Pool, send: Send, ended: Ended) -> None:
+async def send_back(
+    asked: Asked, cleared: Cleared, pool: Pool, send: Send, ended: Ended, ledger: Ledger
+) -> None:
     """Send what was cleared, and the answer back. ``ended`` gets the outcome and the caller's
-    status once, just before the last bytes go out.
+    status once, just before the last bytes go out; ``ledger`` what the answer gives to the caller's
+    team, before the caller can know it.
 
     Raises :class:`UpstreamFailed` as long as nothing was sent to the caller; after that, the
     failure is an event of the stream.
     """
+    gives = Gives(asked, cleared, ledger)
     async with pool.post(
-        cleared.upstream, cleared.url, cleared.raw, cleared.headers, asked.attempts
+        cleared.upstream,
+        cleared.url,
+        cleared.raw,
+        cleared.headers,
+        asked.attempts,
+        method=cleared.endpoint.method,
     ) as answer:
         if not 200 <= answer.status < 300:
             await _error(asked, cleared, answer, send, ended)
         elif cleared.stream:
             _expect(answer, "text/event-stream", cleared)
-            await _Streamed(asked, cleared, send, ended).run(answer)
+            await _Streamed(asked, cleared, send, ended, gives).run(answer)
+        elif cleared.endpoint.reply == "bytes" or (
+            cleared.endpoint.reply == "text" and answer.content_type != "application/json"
+        ):
+            await passed(asked, cleared, answer, send, ended)
         else:
             _expect(answer, "application/json", cleared)
-            await _whole(asked, cleared, answer, send, ended)
+            await _whole(asked, cleared, answer, send, ended, gives)
 
 
-async def _whole(asked: Asked, cleared: Cleared, answer: Answer, send: Send, ended: Ended) -> None:
+async def _whole(
+    asked: Asked, cleared: Cleared, answer: Answer, send: Send, ended: Ended, gives: Gives
+) -> None:
     raw = await _read(asked, cleared, answer, MAX_REPLY)
 
     def restored() -> JSON:
         said = _parse(raw, cleared)
         asked.used.note(said)
-        body = cleared.restorer.tree(said, cleared.shape.name)
+        body = cleared.restorer.tree(gives.whole(said), cleared.shape.name)
         return cleared.translation.reply(body, asked.id) if cleared.translation else body
 
     body = restored() if len(raw) < ON_LOOP else await asyncio.to_thread(restored)
@@ -104,8 +121,11 @@ class _Streamed:
     """One streamed answer. The caller's status line waits for the first event, so that a
     destination that fails before it is a plain error."""
 
-    def __init__(self, asked: Asked, cleared: Cleared, send: Send, ended: Ended) -> None:
+    def __init__(
+        self, asked: Asked, cleared: Cleared, send: Send, ended: Ended, gives: Gives
+    ) -> None:
         self._asked = asked
+        self._gives = gives
         self._cleared = cleared
         self._send = send
         self._ended = ended
@@ -153,6 +173,7 @@ class _Streamed:
         self._asked.used.note(data)
         if isinstance(data, dict) and (event.name == "error" or data.get("error")):
             raise _SaidError(upstream_error(self._asked.wire, 500, data, self._restored))
+        self._gives.event(data)
         out = self._encoded(self._events.feed(event.name, data))
         if isinstance(data, dict) and data.get("type") in _LAST:
             self._complete = True

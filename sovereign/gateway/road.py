@@ -13,6 +13,7 @@ import logging
 import secrets
 import time
 from collections.abc import Iterator
+from urllib.parse import parse_qsl
 
 from sovereign.errors import (
     AuditError,
@@ -37,6 +38,7 @@ from sovereign.gateway.asked import (
 )
 from sovereign.gateway.clear import Cleared
 from sovereign.gateway.keys import KeyRing
+from sovereign.gateway.ledger import Ledger
 from sovereign.gateway.limits import Admission, Limits
 from sovereign.gateway.metrics import Metrics
 from sovereign.gateway.pool import Pool
@@ -47,7 +49,8 @@ from sovereign.gateway.traces import CLIENT, INTERNAL, Tracer
 from sovereign.gateway.upstreams import ANTHROPIC_VERSIONS, Upstreams
 from sovereign.gateway.wires import credential, models_body
 from sovereign.gateway.workers import Workers
-from sovereign.guard.shapes import Shape, endpoint
+from sovereign.guard import endpoints
+from sovereign.guard.endpoints import Call
 
 __all__ = ["Road"]
 
@@ -68,6 +71,7 @@ class Road:
         workers: Workers,
         pool: Pool,
         metrics: Metrics,
+        ledger: Ledger,
         tracer: Tracer | None,
         origin: str,
         propagate_to: frozenset[str],
@@ -88,6 +92,7 @@ class Road:
         self._workers = workers
         self._pool = pool
         self._metrics = metrics
+        self._ledger = ledger
         self._max_body_bytes = max_body_bytes
         self._max_concurrent = max_concurrent
         # Unique over all gateways and restarts, without asking the kernel for chance each time.
@@ -117,7 +122,7 @@ class Road:
         if (asked.method, asked.path) == ("GET", "/v1/models"):
             await self._list_models(asked, send)
             return
-        shape = self._endpoint(asked)
+        call = self._endpoint(asked)
         with self._slot(), self._admitted(asked) as admission:
             raw = await read_body(asked, receive, self._max_body_bytes)
             async with Hangup(receive) as hangup:
@@ -125,7 +130,7 @@ class Road:
                 in_use = self._standing.now
                 asked.guard_build = in_use.guard.build
                 began = time.time()
-                cleared = await self._workers.run(in_use.clearance.clear, asked, shape, raw)
+                cleared = await self._workers.run(in_use.clearance.clear, asked, call, raw)
                 self._metrics.observe("sovereign_guard_seconds", asked.seconds())
                 if asked.trace is not None:
                     asked.trace.span("guard", began, time.time(), INTERNAL)
@@ -147,7 +152,9 @@ class Road:
                 if name in self._propagate_to:
                     cleared.headers["Traceparent"] = asked.trace.parent_of()
             try:
-                await send_back(asked, cleared, self._pool, send, self._recorder.result)
+                await send_back(
+                    asked, cleared, self._pool, send, self._recorder.result, self._ledger
+                )
             finally:
                 if asked.trace is not None:
                     tries = asked.attempts.count
@@ -231,23 +238,30 @@ class Road:
             asked.trace.end(asked.endpoint, time.time(), failed=failed, **known)
             self._tracer.take(asked.trace)
 
-    def _endpoint(self, asked: Asked) -> Shape:
-        shape = endpoint(asked.method, asked.path)
-        if shape is None:
+    def _endpoint(self, asked: Asked) -> Call:
+        call = endpoints.match(asked.method, asked.path, asked.wire)
+        if call is None:
             raise UnknownEndpoint(
                 "nobody inspects this method and path here, so nothing is passed on",
-                hint="docs/gateway.md lists the endpoints",
+                hint="docs/endpoints.md lists the endpoints",
             )
-        asked.endpoint = shape.name
+        asked.endpoint = call.endpoint.name
+        if call.endpoint.does == "refused":
+            raise UnknownEndpoint(
+                "this endpoint is refused here, so nothing is passed on", hint=call.endpoint.why
+            )
         if asked.query:
-            raise Unreadable("a query string is not passed on", hint="leave it out")
+            asked.pairs = _pairs(asked.query)
+            wrong = endpoints.query(call.endpoint, asked.pairs)
+            if wrong is not None:
+                raise Unreadable(f"the query string holds {wrong}", hint="leave it out")
         asked.version = asked.header("anthropic-version")
         if asked.version not in (None, *ANTHROPIC_VERSIONS):
             raise Unreadable(
                 "the anthropic-version is not one that is known here",
                 hint=f"known: {', '.join(ANTHROPIC_VERSIONS)}",
             )
-        return shape
+        return call
 
     @contextlib.contextmanager
     def _slot(self) -> Iterator[None]:
@@ -279,3 +293,12 @@ class Road:
                 error = e if e.status == 503 else LogUnavailable("the refusal was not recorded")
         if not isinstance(error, ClientGone) and not asked.answering:
             await respond(asked, send, error)
+
+
+def _pairs(query: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            query.decode("ascii"), keep_blank_values=True, strict_parsing=True, max_num_fields=16
+        )
+    except ValueError:
+        raise Unreadable("the query string is not sound", hint="leave it out") from None

@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from sovereign.gateway.standin_kept import Kept
 from sovereign.gateway.standin_replies import WIRES, embeddings
 
 __all__ = ["app", "main"]
@@ -32,6 +33,7 @@ __all__ = ["app", "main"]
 
 def app(record: Path, *, pause_s: float = 0.02) -> Starlette:
     """The stand-in as an application. ``record`` gets one JSON line per request."""
+    kept = Kept()
     fd = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     async def answer(request: Request) -> Response:
@@ -87,8 +89,9 @@ def app(record: Path, *, pause_s: float = 0.02) -> Starlette:
         return StreamingResponse(stream(), media_type="text/event-stream")
 
     async def unknown(request: Request, exc: Exception) -> Response:
-        _write_down(fd, request, await request.body())
-        return JSONResponse({"error": {"message": "no such path"}}, status_code=404)
+        raw = await request.body()
+        _write_down(fd, request, raw)
+        return kept.answer(request, raw)
 
     paths = ("chat/completions", "completions", "embeddings", "responses", "messages")
     posts = [Route(f"/v1/{p}", answer, methods=["POST"]) for p in paths]

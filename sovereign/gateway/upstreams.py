@@ -12,16 +12,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from urllib.parse import quote
 
 from sovereign import __version__
 from sovereign.config import Config
 from sovereign.errors import UnknownModel, UpstreamFailed
 from sovereign.gateway.tls import client_context
 from sovereign.gateway.wires import Wire
+from sovereign.guard.endpoints import Endpoint
 from sovereign.types import Destination
 
 __all__ = ["ANTHROPIC_VERSIONS", "Route", "Upstream", "Upstreams"]
 
+_DEPLOYED = ("/chat/completions", "/completions", "/embeddings", "/images/", "/audio/")
+"""Paths that Azure has below a deployment."""
 _WILD = re.compile(r"[*?\[\]]+")
 ENGINE_S = 600.0
 ANTHROPIC_VERSIONS = ("2023-06-01", "2026-10-21")
@@ -41,6 +45,9 @@ class Upstream:
     key: str | None = None
     key_env: str | None = None
     socket: Path | None = None
+    azure: str | None = None
+    allow: tuple[str, ...] = ()
+    refuse: tuple[str, ...] = ()
     connect_s: float = 10.0
     first_byte_s: float = ENGINE_S
     idle_s: float = ENGINE_S
@@ -57,17 +64,45 @@ class Upstream:
         """Whether its key is named by the configuration, and is not in the environment."""
         return self.key_env is not None and self.key is None
 
-    def url(self, path: str) -> str:
+    def url(self, path: str, *, model: str = "", query: str = "") -> str:
         """Where ``path``, one of the gateway's own such as ``/v1/messages``, is at this upstream.
 
         ``base_url`` is what an SDK of that wire would be given: with ``/v1`` for OpenAI's, without
-        for Anthropic's.
+        for Anthropic's; for Azure the resource, without a path. There ``model`` is the deployment.
         """
+        rest = path.removeprefix("/v1")
         if self.wire == "anthropic":
-            return self.base_url.removesuffix("/v1") + path
-        return self.base_url + path.removeprefix("/v1")
+            url = self.base_url.removesuffix("/v1") + path
+        elif self.azure == "v1":
+            url = f"{self.base_url}/openai/v1{rest}"
+        elif self.azure is not None:
+            deployed = model and rest.startswith(_DEPLOYED)
+            at = f"/deployments/{quote(model, safe='')}" if deployed else ""
+            version = f"api-version={self.azure}"
+            query = f"{version}&{query}" if query else version
+            url = f"{self.base_url}/openai{at}{rest}"
+        else:
+            url = self.base_url + rest
+        return f"{url}?{query}" if query else url
 
-    def headers(self, request: str, *, stream: bool, version: str | None) -> dict[str, str]:
+    def takes(self, endpoint: Endpoint) -> bool:
+        """Whether this destination may be asked there at all."""
+        if any(fnmatchcase(endpoint.name, p) for p in self.refuse):
+            return False
+        return (
+            endpoint.does == "inspected"
+            or self.destination.side == "local"
+            or any(fnmatchcase(endpoint.name, p) for p in self.allow)
+        )
+
+    def headers(
+        self,
+        request: str,
+        *,
+        stream: bool,
+        version: str | None,
+        content_type: str = "application/json",
+    ) -> dict[str, str]:
         """Every header that leaves, but for Host and Content-Length. ``version`` is one of
         :data:`ANTHROPIC_VERSIONS`, or none. Raises :class:`UpstreamFailed` without its key."""
         if self.lacks_key:
@@ -76,7 +111,7 @@ class Upstream:
                 hint=f"export {self.key_env}=… where the gateway runs, and start it again",
             )
         headers = {
-            "Content-Type": "application/json",
+            "Content-Type": content_type,
             "Accept": "text/event-stream" if stream else "application/json",
             "Accept-Encoding": "identity",
             "User-Agent": f"sovereign/{__version__}",
@@ -87,6 +122,8 @@ class Upstream:
         if self.key is not None:
             if self.wire == "anthropic":
                 headers["X-Api-Key"] = self.key
+            elif self.azure is not None:
+                headers["Api-Key"] = self.key
             else:
                 headers["Authorization"] = f"Bearer {self.key}"
         return headers
@@ -135,8 +172,11 @@ class Upstreams:
         remote = tuple(
             Upstream(
                 destination=Destination(name, u.side),
-                wire=u.wire,
+                wire="anthropic" if u.wire == "anthropic" else "openai",
                 base_url=u.base_url,
+                azure=(u.api_version or "v1") if u.wire == "azure" else None,
+                allow=u.allow,
+                refuse=u.refuse,
                 models=u.models,
                 timeout_s=u.timeout_s,
                 key=os.environ.get(u.api_key_env) or None if u.api_key_env else None,

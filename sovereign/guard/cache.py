@@ -6,12 +6,13 @@ Holds hashes and offsets, never a text; bounded; gone with the process.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections import OrderedDict
 
 from sovereign.types import Finding
 
-__all__ = ["Cache"]
+__all__ = ["Cache", "Once"]
 
 ENTRIES = 20_000
 FINDINGS = 200_000
@@ -58,3 +59,37 @@ class Cache:
     def _name(self, text: str) -> bytes:
         data = text.encode("utf-8", "surrogatepass")
         return hashlib.blake2b(data, key=self._key, digest_size=16).digest()
+
+
+class Once:
+    """Texts of which something is known that is yes or no. Holds keyed hashes, the key being this
+    process's own; bounded. Thread-safe: what two threads do at once is done twice, or forgotten."""
+
+    def __init__(self, entries: int = ENTRIES) -> None:
+        self._key = os.urandom(32)
+        self._entries = entries
+        self._new: set[bytes] = set()
+        self._old: set[bytes] = set()
+
+    def __repr__(self) -> str:
+        return f"Once({len(self._new)} texts)"
+
+    def name(self, text: str) -> bytes:
+        """The keyed hash of ``text``."""
+        data = text.encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(data, key=self._key, digest_size=16).digest()
+
+    def knows(self, name: bytes) -> bool:
+        """Whether it was added, and is not long ago."""
+        if name in self._new:
+            return True
+        if name in self._old:
+            self.add(name)
+            return True
+        return False
+
+    def add(self, name: bytes) -> None:
+        """Two generations: the older one is dropped whole, which needs no order and no lock."""
+        if len(self._new) >= self._entries:
+            self._old, self._new = self._new, set()
+        self._new.add(name)

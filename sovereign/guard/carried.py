@@ -27,7 +27,12 @@ class Carried:
     """``body`` has the documents' letters taken out. With ``documents`` they are read; without,
     they are put back as they came: for a model inside, whom nothing is kept from."""
 
-    def __init__(self, body: JSON, seen: Seen, documents: Documents | None) -> None:
+    def __init__(
+        self, body: JSON, seen: Seen, documents: Documents | None, *, inside: bool = False
+    ) -> None:
+        """``inside``: what needs no change goes on as it came, read or not."""
+        self._inside = inside
+        self._changed: set[int] = set()
         self._parcels = seen.parcels
         self._read = documents
         self._payloads: dict[Path, list[str]] = {}
@@ -71,6 +76,7 @@ class Carried:
         unread: list[str] = []
         for index, spans in held.items():
             document = self.documents[index]
+            self._changed.add(index)
             if document.edit == "text":
                 leaves = document.leaves(self._parcels[index].path)
                 texts = [done.replaced.get(leaf.path, leaf.text) for leaf in leaves]
@@ -83,16 +89,12 @@ class Carried:
                 unread.append("a document with something in it that is to be held back")
         return unread
 
-    def put_back(self, body: JSON, *, inside: bool) -> JSON:
-        """``body`` with each document as it may leave; ``inside``, one that cannot be read as it
-        came."""
+    def put_back(self, body: JSON) -> JSON:
+        """``body`` with each document as it may leave."""
         replaced: dict[Path, str] = {}
         uploads: dict[Path, bytes] = {}
         written: dict[Path, list[str]] = defaultdict(list)
-        unread = [inside and bool(document.unread) for document in self.documents]
-        for at, (parcel, clean) in enumerate(zip(self._parcels, self._clean(), strict=True)):
-            if unread and unread[at]:
-                clean = parcel.data
+        for parcel, clean in zip(self._parcels, self._clean(), strict=True):
             if parcel.payload:
                 written[parcel.path].append(self._letters(parcel, clean))
             else:
@@ -116,7 +118,12 @@ class Carried:
     def _clean(self) -> list[bytes]:
         if self._read is None:
             return [parcel.data for parcel in self._parcels]
-        return [document.clean for document in self.documents]
+        return [
+            parcel.data if self._inside and index not in self._changed else document.clean
+            for index, (parcel, document) in enumerate(
+                zip(self._parcels, self.documents, strict=True)
+            )
+        ]
 
     def _letters(self, parcel: Parcel, clean: bytes) -> str:
         if self._read is None:

@@ -8,27 +8,13 @@ import binascii
 import html
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+
+from sovereign.guard.disguise import disguised
+from sovereign.guard.segment import Segment, whole
+from sovereign.guard.spelled import spelled_out
 
 __all__ = ["Segment", "segments", "unbase64", "unhex"]
-
-_words = str.split  # a list of words is easier to read as one string
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """``text`` stands for the outer text's ``[start, end)``; each of its characters has a place."""
-
-    start: int
-    end: int
-    kind: str
-    text: str
-    starts: Sequence[int]
-    ends: Sequence[int]
-
-    def __repr__(self) -> str:
-        return f"Segment({self.kind}, {self.start}, {self.end})"
 
 
 def segments(text: str) -> list[Segment]:
@@ -47,9 +33,9 @@ def segments(text: str) -> list[Segment]:
             found += filter(None, map(make, pattern.finditer(text, start, end + 7)))
     if longest >= 60:
         found += filter(None, map(_base64, _LINES.finditer(text)))
-    if _SEVEN in bytes(map(_NUMBER_BYTES.__contains__, raw.lower().translate(_LETTERS).split())):
-        found += filter(None, map(_spelled, _SPELLED.finditer(text)))
+    found += spelled_out(text, raw)
     found += filter(None, map(_spaced, _SPACED.finditer(text)))
+    found += disguised(text)
     if len(found) < 2:
         return found
     found.sort(key=lambda s: (s.start, -s.end))
@@ -72,12 +58,6 @@ def _runs(raw: bytes) -> Iterator[tuple[int, int]]:
             start = letters.index(word, at)
             at = start + size
             yield start, at
-
-
-def _whole(match: re.Match[str], kind: str, text: str) -> Segment:
-    """A segment whose every character is carried by the whole stretch."""
-    start, end = match.span()
-    return Segment(start, end, kind, text, [start] * len(text), [end] * len(text))
 
 
 _PRINTABLE = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f�\ue000-\uf8ff]*", re.ASCII)
@@ -126,8 +106,7 @@ def _ordinary(text: str) -> bool:
 
 
 def _percent(match: re.Match[str]) -> Segment | None:
-    """Percent-encoding, and quoted-printable, which marks its bytes with another sign."""
-    data = bytes.fromhex(match.group().replace("%", "").replace("=", ""))
+    data = bytes.fromhex(match.group().replace("%", ""))
     try:
         text = data.decode("utf-8")
         widths = [len(c.encode()) for c in text]
@@ -142,7 +121,7 @@ def _percent(match: re.Match[str]) -> Segment | None:
 
 def _entity(match: re.Match[str]) -> Segment | None:
     text = html.unescape(match.group())
-    return _whole(match, "entity", text) if text != match.group() else None
+    return whole(match, "entity", text) if text != match.group() else None
 
 
 _SHORT = {"n": "\n", "r": "\n", "t": "\t", '"': '"', "/": "/", "\\": "\\"}
@@ -151,20 +130,22 @@ _SHORT = {"n": "\n", "r": "\n", "t": "\t", '"': '"', "/": "/", "\\": "\\"}
 def _escape(match: re.Match[str]) -> Segment | None:
     escape = match.group()
     digits = escape[2:].strip("{}")
+    if escape[1].isdigit():
+        return whole(match, "escape", chr(int(escape[1:], 8)))
     if escape[1] not in "uUx":
-        return _whole(match, "escape", _SHORT[escape[1]])
+        return whole(match, "escape", _SHORT[escape[1]])
     if "\\" in escape[1:]:
         high, low = int(escape[2:6], 16), int(escape[8:], 16)
-        return _whole(match, "escape", chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)))
+        return whole(match, "escape", chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)))
     code = int(digits, 16)
     if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
         return None
-    return _whole(match, "escape", chr(code))
+    return whole(match, "escape", chr(code))
 
 
 def _hex(match: re.Match[str]) -> Segment | None:
     text = unhex(match.group())
-    return _whole(match, "hex", text) if text else None
+    return whole(match, "hex", text) if text else None
 
 
 def _base64(match: re.Match[str]) -> Segment | None:
@@ -174,7 +155,7 @@ def _base64(match: re.Match[str]) -> Segment | None:
     for skip in range(4 if len(run) >= 20 else 1):  # a run may begin with what is not part of it
         text = unbase64(run[skip:])
         if text:
-            return _whole(match, "base64", text)
+            return whole(match, "base64", text)
     return None
 
 
@@ -184,7 +165,7 @@ def _base32(match: re.Match[str]) -> Segment | None:
         text = _as_text(base64.b32decode(run + "=" * (-len(run) % 8)))
     except (binascii.Error, ValueError):
         return None
-    return _whole(match, "base32", text) if text and text.isascii() else None
+    return whole(match, "base32", text) if text and text.isascii() else None
 
 
 def _form(match: re.Match[str]) -> Segment:
@@ -195,11 +176,11 @@ def _form(match: re.Match[str]) -> Segment:
 
 
 def _at(match: re.Match[str]) -> Segment:
-    return _whole(match, "email", "@")
+    return whole(match, "email", "@")
 
 
 def _dot(match: re.Match[str]) -> Segment:
-    return _whole(match, "email", ".")
+    return whole(match, "email", ".")
 
 
 def _concat(match: re.Match[str]) -> Segment:
@@ -210,47 +191,6 @@ def _concat(match: re.Match[str]) -> Segment:
 def _markup(match: re.Match[str]) -> Segment:
     """``512<b>-</b>47`` and ``**512-4**7``: marks that a reader does not see."""
     return Segment(match.start(), match.end(), "markup", "", [], [])
-
-
-_NUMBERS = {
-    word: str(value)
-    for value, word in enumerate(
-        _words(
-            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-            "fifteen sixteen seventeen eighteen nineteen"
-        )
-    )
-} | {"oh": "0", "null": "0"}
-_TENS = {
-    word: value
-    for value, word in enumerate(
-        _words("twenty thirty forty fifty sixty seventy eighty ninety"), start=2
-    )
-}
-_NUMBER_WORD = "(?:" + "|".join(sorted([*_NUMBERS, *_TENS], key=len, reverse=True)) + ")"
-
-
-def _spelled(match: re.Match[str]) -> Segment | None:
-    words = re.findall(r"[a-z]+|,", match.group().lower())
-    digits, i = "", 0
-    while i < len(words):
-        word = words[i]
-        following = _NUMBERS.get(words[i + 1], "") if i + 1 < len(words) else ""
-        if word in _TENS:
-            unit = len(following) == 1 and following != "0"
-            digits += f"{_TENS[word]}{following if unit else '0'}"
-            i += unit
-        elif word == ",":
-            digits += "-"
-        else:
-            digits += _NUMBERS[word]
-        i += 1
-    bare = digits.replace("-", "")
-    if len(bare) == 9:
-        digits = f"{bare[:3]}-{bare[3:5]}-{bare[5:]}"
-    elif len(bare) >= 10:
-        digits = bare
-    return _whole(match, "spelled", digits)
 
 
 def _spaced(match: re.Match[str]) -> Segment | None:
@@ -297,19 +237,18 @@ _SIGNED = (
         _form,
     ),
     (("%",), re.compile(r"(?:%[0-9A-Fa-f]{2})+"), _percent),
-    (("=",), re.compile(r"(?:=[0-9A-F]{2}){3,}|(?<=\w)=40(?=[\w-]+\.)"), _percent),
     (("<",), re.compile(rf"(?<=[\w@.-])(?:{_INLINE})+(?=[\w@.-])"), _markup),
     (("**", "__", "``", "~~"), re.compile(r"(?<=[\d@.-])(?:\*\*|__|``|~~)(?=[\d@.-])"), _markup),
     (
         ("&",),
-        re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"),
+        re.compile(r"&(?:#\d{1,7};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};)"),
         _entity,
     ),
     (
         ("\\",),
         re.compile(
             r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}"
-            r"|\\u\{[0-9a-fA-F]{1,6}\}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}|\\[nrt\"/\\]"
+            r"|\\u\{[0-9a-fA-F]{1,6}\}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}|\\[0-3][0-7]{2}|\\[nrt\"/\\]"
         ),
         _escape,
     ),
@@ -340,12 +279,9 @@ _CODED: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Segment | None]],
 _LINES = re.compile(r"(?:[A-Za-z0-9+/]{60,76}\r?\n)+[A-Za-z0-9+/]{2,76}={0,2}")
 _PAIRS_HINT = re.compile(r"[ :,-][0-9A-Fa-f]{2}[ :,-][0-9A-Fa-f]{2}[ :,-][0-9A-Fa-f]{2}[ :,-]")
 _PAIRS = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{2}[ :,-]){5,}[0-9A-Fa-f]{2}(?![0-9A-Za-z])")
-_SPELLED = re.compile(rf"(?<![\w-]){_NUMBER_WORD}(?:[\s,-]+{_NUMBER_WORD}){{6,24}}(?![\w-])", _I)
 _SPACED = re.compile(  # the look behind comes after the digit: so a search skips to digits
     r"\d(?<![\w.]\d)\d{0,5}(?:([._/ ·\\\n\t])\d{1,6})(?:\1\d{1,6}){1,19}(?![\w])"
 )
-_SEVEN = b"\1" * 7
-_NUMBER_BYTES = frozenset(word.encode() for word in [*_NUMBERS, *_TENS])
 
 
 def _only(kept: bytes) -> bytes:
@@ -353,5 +289,4 @@ def _only(kept: bytes) -> bytes:
     return bytes(b if b in kept else 32 for b in range(256))
 
 
-_LETTERS = _only(b"abcdefghijklmnopqrstuvwxyz")
 _BASE64_LETTERS = _only(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-")

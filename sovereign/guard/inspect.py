@@ -21,6 +21,7 @@ from sovereign.guard.documents import Documents
 from sovereign.guard.documents.configured import documents_from
 from sovereign.guard.restore import Restorer
 from sovereign.guard.scan import Deadline, Scanner
+from sovereign.guard.settled import Own, Rules, Settled
 from sovereign.guard.surrogates import Style, Surrogates
 from sovereign.guard.tokens import Tokenizers
 from sovereign.guard.transform import Transformed, transform, value_of
@@ -107,6 +108,7 @@ class Guard:
         self.build = build_digest(recognizers)
         self._key = key
         self._in_force: _InForce | None = None
+        self._settled = Settled()
         self.scanner = Scanner(recognizers, cache_key=hashlib.sha256(key).digest())
         self.documents = documents or Documents()
         self._hosts = opaque.Hosts(url_hosts)
@@ -200,10 +202,20 @@ class Guard:
             free, reads = free + carried.leaves, reads + carried.readings
             unread += carried.unread
         deadline = Deadline(self.limits.deadline_s)
-        hits = self.scanner.scan(free, reads, deadline)
-        chosen = resolve.resolve(free, reads, hits, _acts(policy, to), policy.counts)
+        names = self._settled.names(free, reads, self._named(tenant, digest, to))
+        settled = {i: f for i, n in names.items() if (f := self._settled.get(n)) is not None}
+        hits = self.scanner.scan(free, reads, deadline, known=settled, joined_to=first)
+
+        def learn(index: int, found: tuple[Finding, ...]) -> None:
+            if index in names:
+                self._settled.put(names[index], Own(found))
+
+        chosen = resolve.resolve(
+            free, reads, hits, _acts(policy, to), policy.counts, settled, learn
+        )
         floor = policy.escalated([hit.finding for hit in chosen], to)
         if floor:  # what is held back only now is held back wherever it recurs, too
+            hits = self.scanner.scan(free, reads, deadline, joined_to=first)
             chosen = resolve.resolve(free, reads, hits, _acts(policy, to, floor), policy.counts)
         unread += opaque.blobs(free, chosen)
         given = [hit.finding for hit in chosen]
@@ -213,9 +225,12 @@ class Guard:
         done: Transformed = transform(body, free, chosen, verdict.actions, surrogates)
         out = done.body
         if carried is not None and (to.side == "local" or not unread):
-            if verdict.action < Action.LOCAL and not unread:
-                unread += carried.change(done, chosen, verdict.actions, first)
-            out = carried.put_back(out, inside=to.side == "local")
+            if verdict.action < Action.LOCAL:
+                stuck = carried.change(done, chosen, verdict.actions, first)
+                if stuck and to.side == "local":
+                    raise Unreadable(f"the request holds {stuck[0]}, and it cannot be taken out")
+                unread += stuck
+            out = carried.put_back(out)
         verdict = opaque.judge(verdict, unread, policy, to)
         return Inspection(
             verdict=verdict,
@@ -257,7 +272,7 @@ class Guard:
         if not seen.parcels:
             return body, None
         wanted = to.side == "hosted" or _acts_at(policy, to)
-        carried = Carried(body, seen, self.documents if wanted else None)
+        carried = Carried(body, seen, self.documents if wanted else None, inside=to.side == "local")
         return carried.body, carried
 
     def canary(self) -> None:
@@ -282,6 +297,9 @@ class Guard:
         from sovereign.guard.client import async_client
 
         return async_client(self, to, **options)
+
+    def _named(self, tenant: str, digest: str, to: Destination) -> Rules:
+        return Rules(digest, tenant if tenant in self.policy.team else "", to.name, to.side)
 
     def _rules(self, tenant: str) -> tuple[Policy, str]:
         """What decides for ``tenant``, and the digest of the whole policy; both made once."""

@@ -15,6 +15,8 @@ The rule. A value is looked for
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -61,7 +63,7 @@ class _Needle:
 class Needles:
     """Values to look for. ``repr`` shows how many."""
 
-    __slots__ = ("_asked", "_by_word", "_inner", "_known", "_long_numbers", "_numbers")
+    __slots__ = ("_asked", "_by_word", "_ids", "_inner", "_known", "_long_numbers", "_numbers")
 
     def __init__(self) -> None:
         self._by_word: dict[str, list[_Needle]] = {}
@@ -69,7 +71,8 @@ class Needles:
         self._numbers: dict[str, str] = {}
         self._long_numbers: list[tuple[str, str]] = []
         self._known: set[str] = set()
-        self._asked: set[str] = set()
+        self._asked: dict[str, str] = {}
+        self._ids: dict[bytes, str] | None = None
 
     def __repr__(self) -> str:
         return f"Needles({len(self._known)})"
@@ -81,7 +84,8 @@ class Needles:
         """Look for ``value`` too, if it is long enough to prove anything."""
         if value in self._asked:
             return
-        self._asked.add(value)
+        self._asked[value] = entity
+        self._ids = None
         plain = value
         if not (value.isascii() and value.isalpha()):
             plain = _EDGES.sub("", normalise(Mapped(value)).text)
@@ -110,6 +114,22 @@ class Needles:
             self._inner.append(needle)
         else:
             self._by_word.setdefault(first.group(), []).append(needle)
+
+    @property
+    def ids(self) -> frozenset[bytes]:
+        """One id for each value with its entity; they tell nothing of it."""
+        if self._ids is None:
+            self._ids = {_id(value, entity): value for value, entity in self._asked.items()}
+        return frozenset(self._ids)
+
+    def only(self, ids: frozenset[bytes]) -> Needles:
+        """Those with these ids."""
+        fewer = Needles()
+        for one in ids & self.ids:
+            assert self._ids is not None
+            value = self._ids[one]
+            fewer.add(value, self._asked[value])
+        return fewer
 
     def find(self, text: str) -> Iterator[tuple[int, int, str]]:
         """Where the values stand in ``text`` (normalised, not folded): start, end, entity."""
@@ -169,6 +189,14 @@ class Needles:
                         match.start() + group.end(),
                         self._numbers[whole],
                     )
+
+
+_KEY = os.urandom(32)
+
+
+def _id(value: str, entity: str) -> bytes:
+    said = f"{entity}\0{value}".encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(said, key=_KEY, digest_size=16).digest()
 
 
 def name_parts(name: str) -> list[str]:

@@ -35,6 +35,11 @@ _LOOKALIKES = {
 _LOOKALIKE = re.compile(f"[{''.join(_LOOKALIKES)}]")
 _LATIN = re.compile("[A-Za-z0-9]")
 _RUN = re.compile(r"\w+")
+_MARKS = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff"
+_STRUCK = re.compile(f"[\x20-\x7e][{_MARKS}]")
+"""A plain character under a mark that composes with it to nothing: struck out, circled, boxed."""
+
+_OVERLAID = re.compile(f"(?<=[\x20-\x7e])[{_MARKS}]+")
 _CLUSTER = re.compile(
     f".[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u3099\u309a{INVISIBLE}]*", re.DOTALL
 )
@@ -59,6 +64,7 @@ def normalise(mapped: Mapped) -> Mapped:
         and unicodedata.is_normalized("NFKC", text)
         and _SPECIAL.search(text) is None
         and not any(c.isdecimal() and c > "9" for c in text)
+        and _STRUCK.search(text) is None
         and _unmixed(text) == text
     ):
         return mapped
@@ -88,6 +94,7 @@ def _plain(cluster: str) -> str:
         elif _INVISIBLE.match(char) is None:
             seen.append(char)
     text = unicodedata.normalize("NFKC", "".join(seen)).translate(_PLAIN)
+    text = _OVERLAID.sub("", text)
     if text.isascii():
         return text
     return "".join(

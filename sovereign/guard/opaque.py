@@ -44,7 +44,7 @@ _PART_TYPES = {
     "compaction": "an encrypted blob",
 }
 _SEALED = {"encrypted_content": "an encrypted blob"}
-_KEPT = {
+KEPT = {
     "file_id": "a file",
     "input_file_id": "a file",
     "training_file": "a file",
@@ -110,6 +110,7 @@ class Seen:
     unread: list[str] = field(default_factory=list)
     kept: set[Path] = field(default_factory=set)
     remote: bool = False
+    foreign: bool = False
     token_ids: bool = False
 
     def __repr__(self) -> str:
@@ -118,7 +119,7 @@ class Seen:
     @property
     def special(self) -> bool:
         """Whether the body is more than text."""
-        return bool(self.parcels or self.kept or self.remote or self.token_ids)
+        return bool(self.parcels or self.kept or self.remote or self.foreign or self.token_ids)
 
 
 def found(
@@ -195,8 +196,8 @@ class _Walk:
         elif key == "data" or key == "file_data":
             if isinstance(item, str) and not DATA_URI.match(item):
                 self._letters(where, item, value)
-        elif key in _KEPT:
-            self._reference(key, item, path, _KEPT[key])
+        elif key in KEPT:
+            self._reference(key, item, path, KEPT[key])
         elif isinstance(item, str) and _REMOTE.match(item) and _is_fetched(key, value, path):
             self._remote(item, where)
 
@@ -231,6 +232,7 @@ class _Walk:
             if self._held is not None and self._held(one):
                 self._seen.kept.add((*where, at) if several else where)
             else:
+                self._seen.foreign = self._held is not None
                 self._seen.unread.append(f"{what} that is kept elsewhere")
 
     def _remote(self, url: str, where: Path) -> None:
@@ -256,7 +258,7 @@ class _Walk:
 
 
 _INTERESTING = frozenset(
-    {*_SEALED, *_KEPT, "data", "file_data", "url", "image_url", "file_url", "server_url"}
+    {*_SEALED, *KEPT, "data", "file_data", "url", "image_url", "file_url", "server_url"}
     | {"audio_url", "video_url", "input_url", "webhook_url", "callback_url", "base_url"}
 )
 
@@ -353,4 +355,9 @@ def keep_inside(seen: Seen) -> None:
         raise Unreadable(
             "the request makes the model fetch from a host that is not listed",
             hint="url_hosts under [documents] in sovereign.toml lists them",
+        )
+    if seen.foreign:
+        raise Unreadable(
+            "the request names something that this team did not leave at the model inside",
+            hint="send the whole conversation, and files in the request itself",
         )

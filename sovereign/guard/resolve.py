@@ -6,10 +6,12 @@ import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
 
 from sovereign.guard.body import Leaf
 from sovereign.guard.needles import Needles, name_parts
 from sovereign.guard.scan import Hit
+from sovereign.guard.settled import Own
 from sovereign.guard.transform import held_back, value_of
 from sovereign.guard.views import Reading
 from sovereign.types import Action, Finding
@@ -17,6 +19,9 @@ from sovereign.types import Action, Finding
 __all__ = ["disjoint", "resolve"]
 
 _SOMETHING = re.compile(r"[^\W_]")
+
+MANY = 256
+"""Ids of values that are kept with a leaf, beside those of the last request."""
 
 RECURRENCE = 0.4
 """The score of a value that stands again: whoever sees it for itself sees it better."""
@@ -28,10 +33,26 @@ def resolve(
     hits: Sequence[Hit],
     acts: Callable[[str], Action],
     counts: Callable[[Finding], bool],
+    known: Mapping[int, Own] | None = None,
+    learn: Callable[[int, tuple[Finding, ...]], None] | None = None,
 ) -> list[Hit]:
     """The hits to decide on: disjoint, in order, strong enough to count, and repeated wherever a
-    held-back value, or a part of a person's name, stands again."""
+    held-back value, or a part of a person's name, stands again.
+
+    ``known`` are leaves whose own findings are disjoint already, and which ``hits`` leaves out;
+    ``learn`` gets what the others' come to.
+    """
     chosen = disjoint(leaves, [h for h in hits if counts(h.finding)], acts)
+    if learn is not None:
+        _teach(leaves, hits, chosen, known or {}, learn)
+    if known:
+        theirs = [
+            Hit(index, Finding(leaves[index].path, f.start, f.end, f.entity, f.score, *_how(f)))
+            for index, own in known.items()
+            for f in own.findings
+        ]
+        # Both are in order, so this is one merge; within a leaf nothing moves.
+        chosen = sorted([*chosen, *theirs], key=_leaf)
     needles = Needles()
     for hit in chosen:
         found = hit.finding
@@ -44,13 +65,48 @@ def resolve(
     if not needles:
         return chosen
     seen = _places(chosen)
-    again = [
-        hit
-        for index, leaf in enumerate(leaves)
-        for reading in readings[index]
-        for hit in _again(needles, index, leaf, reading, seen.get(index, {}))
-    ]
+    again: list[Hit] = []
+    ids = needles.ids if known else frozenset()
+    fewer: dict[frozenset[bytes], Needles] = {}
+    for index, leaf in enumerate(leaves):
+        looked_for, own = needles, known.get(index) if known else None
+        if own is not None:
+            new = ids - own.clear_of
+            if not new:
+                continue
+            looked_for = fewer.get(new) or fewer.setdefault(new, needles.only(new))
+        recurring = [
+            hit
+            for reading in readings[index]
+            for hit in _again(looked_for, index, leaf, reading, seen.get(index, {}))
+        ]
+        if own is not None and not recurring:
+            own.clear_of = ids | (own.clear_of if len(own.clear_of) < MANY else ids)
+        again += recurring
     return disjoint(leaves, [*chosen, *again], acts) if again else chosen
+
+
+_leaf = attrgetter("leaf")
+_how = attrgetter("recognizer", "view")
+
+
+def _teach(
+    leaves: Sequence[Leaf],
+    hits: Sequence[Hit],
+    chosen: Sequence[Hit],
+    known: Mapping[int, Own],
+    learn: Callable[[int, tuple[Finding, ...]], None],
+) -> None:
+    """Say what each leaf's own findings came to, where no other leaf had a part in it."""
+    across = {hit.leaf for hit in hits if hit.finding.view == "joined"}
+    found: dict[int, list[Finding]] = {}
+    for hit in chosen:
+        f = hit.finding
+        bare = Finding((), f.start, f.end, f.entity, f.score, f.recognizer, f.view)
+        found.setdefault(hit.leaf, []).append(bare)
+    for index in range(len(leaves)):
+        if index not in known and index not in across:
+            learn(index, tuple(found.get(index, ())))
 
 
 def _places(chosen: Sequence[Hit]) -> dict[int, dict[str, list[tuple[int, int]]]]:
@@ -99,7 +155,10 @@ def disjoint(
         kept: list[Hit] = []
         for hit in sorted(by_leaf[index], key=lambda h: _rank(h, acts(h.finding.entity))):
             for start, end in _free(hit.finding.start, hit.finding.end, taken):
-                if _SOMETHING.search(text, start, end) is not None:
+                # What was decoded may stand in characters that nobody sees.
+                f = hit.finding
+                hidden = f.view != "text" and (start, end) == (f.start, f.end)
+                if hidden or _SOMETHING.search(text, start, end) is not None:
                     kept.append(_cut(hit, start, end))
                     taken[start:end] = b"\1" * (end - start)
         out += sorted(kept, key=lambda h: h.finding.start)

@@ -6,8 +6,9 @@ Offsets of what it returns are those of the original leaf, whatever view it was 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sovereign.errors import GuardError, RecognizerFailed
 from sovereign.guard import joined
@@ -17,6 +18,8 @@ from sovereign.guard.views import Reading
 from sovereign.types import Finding, Recognizer
 
 __all__ = ["Deadline", "Hit", "Scanner"]
+
+T = TypeVar("T")
 
 CHUNK, OVERLAP = 32_768, 4_096
 """Code points. Longer readings are cut so that time stays linear; the overlap is longer than
@@ -68,6 +71,12 @@ class Scanner:
         """Texts that were seen before, and that were not."""
         return self._cache.hits, self._cache.misses
 
+    @property
+    def second_share(self) -> float | None:
+        """The share of characters so far that a second opinion read; ``None`` if there is none."""
+        shares = (getattr(r, "share", None) for r in self._recognizers)
+        return next((share for share in shares if isinstance(share, float)), None)
+
     def scan(
         self,
         leaves: Sequence[Leaf],
@@ -75,15 +84,33 @@ class Scanner:
         deadline: Deadline,
         *,
         fresh: bool = False,
+        known: MutableMapping[int, T] | None = None,
+        joined_to: int | None = None,
     ) -> list[Hit]:
         """Everything found, overlaps and weak scores included. ``readings`` runs parallel to
-        ``leaves``. ``fresh`` asks no cache."""
+        ``leaves``. ``fresh`` asks no cache.
+
+        Leaves in ``known`` are not looked at by themselves. One that holds a part of what stands in
+        several leaves is taken out of it: what is known of it is not all. Leaves from ``joined_to``
+        on are texts of documents: each ends where it ends.
+        """
+        settled: MutableMapping[int, T] = {} if known is None else known
         hits: list[Hit] = []
+        across = self._across(leaves[:joined_to], deadline, fresh=fresh)
+        for hit in across:
+            settled.pop(hit.leaf, None)
         for index, leaf in enumerate(leaves):
+            if index in settled:
+                continue
             for reading in readings[index]:
                 for found in self.recognize(reading.text, deadline, fresh=fresh):
                     if self._credible(found, leaf, reading.text):
                         hits += self._placed(index, leaf, reading, found)
+        return hits + across
+
+    def _across(self, leaves: Sequence[Leaf], deadline: Deadline, *, fresh: bool) -> list[Hit]:
+        """What stands in several leaves."""
+        hits: list[Hit] = []
         for piece in joined.pieces(leaves):
             for found in self.recognize(piece.text, deadline, fresh=fresh):
                 places = piece.origin(found.start, found.end)

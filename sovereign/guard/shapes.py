@@ -7,14 +7,14 @@ is not listed is inspected, so a field that does not exist yet is covered the da
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Literal
 
 from sovereign.guard.body import KEY, Leaf
 from sovereign.types import Path
 
-__all__ = ["ANY", "CONSTANTS", "SHAPES", "Shape", "Wire", "endpoint"]
+__all__ = ["ANY", "CONSTANTS", "SHAPES", "Shape", "Wire"]
 
 _words = str.split  # a list of words is easier to read as one string
 
@@ -54,6 +54,14 @@ class Shape:
     token_ids: frozenset[str] = frozenset()
     fragments: tuple[str, ...] = ()
     deltas: tuple[str, ...] = ()
+    _by_last: dict[str | int, list[tuple[tuple[str, ...], frozenset[str]]]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        for pattern, values in self.exempt.items():
+            steps = _split(pattern)
+            self._by_last.setdefault(steps[-1], []).append((steps, values))
 
     def structural(self, leaf: Leaf) -> bool:
         """Whether ``leaf`` is a constant of the wire, so that it can tell nothing of anybody."""
@@ -61,11 +69,16 @@ class Shape:
             return leaf.text in KEYS
         if leaf.kind != "text":
             return False
-        return any(
-            values is ANY or leaf.text in values
-            for pattern, values in self.exempt.items()
-            if matches(pattern, leaf.path)
-        )
+        if not leaf.path:
+            return False
+        # By the last step first: a long body has thousands of leaves, and few are structure.
+        last = leaf.path[-1]
+        known = self._by_last
+        for key in ("*" if isinstance(last, int) else last, "**"):
+            for steps, values in known.get(key, ()):
+                if (values is ANY or leaf.text in values) and _fits(steps, leaf.path):
+                    return True
+        return False
 
     def is_fragment(self, path: Path) -> bool:
         """Whether the reply leaf at ``path`` is JSON inside a string."""
@@ -157,6 +170,91 @@ _ANTHROPIC = {
     "tool_choice.type": _TOOLS,
 }
 
+
+def _under(prefix: str, exempt: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    """The same constants, one level deeper."""
+    return {f"{prefix}.{pattern}": values for pattern, values in exempt.items()}
+
+
+def _under_items(exempt: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    """The constants of a response's input, as items of a conversation."""
+    start = "input."
+    return {
+        "items." + p.removeprefix(start): v for p, v in exempt.items() if p.startswith(start)
+    } | dict(exempt)
+
+
+_PURPOSES = frozenset({"assistants", "batch", "fine-tune", "vision", "user_data", "evals"})
+_METHODS = frozenset({"supervised", "dpo", "reinforcement"})
+_HOSTED_TOOLS = _TOOLS | {"file_search", "code_interpreter"}
+_MEDIA = frozenset(
+    _words(
+        "text/plain text/csv text/html text/markdown application/json application/jsonl "
+        "application/pdf application/zip application/octet-stream image/png image/jpeg image/webp "
+        "image/gif audio/wav audio/mpeg audio/mp3 audio/x-wav message/rfc822"
+    )
+)
+_FILES: Mapping[str, frozenset[str]] = {"purpose": _PURPOSES, "file.content_type": _MEDIA}
+_IMAGES: Mapping[str, frozenset[str]] = {
+    "model": ANY,
+    "size": frozenset(
+        _words("auto 256x256 512x512 1024x1024 1536x1024 1024x1536 1792x1024 1024x1792")
+    ),
+    "quality": frozenset(_words("auto standard hd low medium high")),
+    "response_format": frozenset(_words("url b64_json")),
+    "style": frozenset(_words("vivid natural")),
+    "background": frozenset(_words("auto transparent opaque")),
+    "output_format": frozenset(_words("png jpeg webp")),
+    "moderation": frozenset(_words("auto low")),
+    "input_fidelity": frozenset(_words("low high")),
+    "n": frozenset("12345678910"),
+    "image.content_type": _MEDIA,
+    "image[].*.content_type": _MEDIA,
+    "mask.content_type": _MEDIA,
+}
+_AUDIO: Mapping[str, frozenset[str]] = {
+    "model": ANY,
+    "voice": frozenset(
+        _words("alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse")
+    ),
+    "response_format": frozenset(
+        _words("json text srt verbose_json vtt diarized_json mp3 opus aac flac wav pcm")
+    ),
+    "timestamp_granularities[].*": frozenset({"word", "segment"}),
+    "file.content_type": _MEDIA,
+}
+_BATCHES: Mapping[str, frozenset[str]] = {
+    "endpoint": frozenset(
+        f"/v1/{p}" for p in _words("chat/completions completions embeddings responses moderations")
+    ),
+    "completion_window": frozenset({"24h"}),
+}
+_STORES: Mapping[str, frozenset[str]] = {
+    "expires_after.anchor": frozenset({"last_active_at"}),
+    "chunking_strategy.type": frozenset({"auto", "static"}),
+    "filters.type": frozenset(_words("eq ne gt gte lt lte in nin and or")),
+}
+_ASSISTANTS: Mapping[str, frozenset[str]] = {
+    "model": ANY,
+    "assistant.model": ANY,
+    "role": _ROLES,
+    "messages.*.role": _ROLES,
+    "additional_messages.*.role": _ROLES,
+    "thread.messages.*.role": _ROLES,
+    "content.*.type": _PARTS,
+    "messages.*.content.*.type": _PARTS,
+    "thread.messages.*.content.*.type": _PARTS,
+    "tools.*.type": _HOSTED_TOOLS,
+    "tools.*.function.parameters.type": _JSON_TYPES,
+    "tools.*.function.parameters.**.type": _JSON_TYPES,
+    "attachments.*.tools.*.type": _HOSTED_TOOLS,
+    "messages.*.attachments.*.tools.*.type": _HOSTED_TOOLS,
+    "response_format": frozenset({"auto"}),
+    "response_format.type": _FORMATS,
+    "tool_choice": _TOOLS,
+    "truncation_strategy.type": frozenset({"auto", "last_messages"}),
+}
+
 KEYS: Final = frozenset(
     _words(
         "messages role content type text refusal "
@@ -174,7 +272,13 @@ KEYS: Final = frozenset(
         "dimensions encoding_format system thinking budget_tokens signature cache_control ttl "
         "input_schema tool_use_id is_error user_id source data citations image_url url detail file "
         "file_id filename file_data file_url input_audio audio top_k anyOf oneOf allOf title "
-        "minimum maximum pattern $schema $defs $ref"
+        "minimum maximum pattern $schema $defs $ref "
+        "purpose image mask size quality style background output_format voice speed language "
+        "input_file_id endpoint completion_window requests params custom_id method body "
+        "vector_store_ids file_ids attributes chunking_strategy max_num_results query filters key "
+        "value assistant_id thread additional_messages additional_instructions tool_resources "
+        "tool_outputs attachments file_search code_interpreter content_type training_file items "
+        "conversation media_type batch expires_after anchor days"
     )
 )
 """Field names of the wires: a closed vocabulary, so as keys they need no inspection."""
@@ -238,23 +342,16 @@ SHAPES: Final[dict[str, Shape]] = {
             deltas=("delta.text", "delta.partial_json", "delta.thinking"),
         ),
         Shape("anthropic.count_tokens", "anthropic", _ANTHROPIC),
+        Shape("anthropic.batches", "anthropic", _under("requests.*.params", _ANTHROPIC)),
+        Shape("anthropic.files", "anthropic", _FILES),
+        Shape("openai.moderations", "openai.chat", {"model": ANY, "input.*.type": _PARTS}),
+        Shape("openai.images", "openai.chat", _IMAGES),
+        Shape("openai.audio", "openai.chat", _AUDIO),
+        Shape("openai.files", "openai.chat", _FILES),
+        Shape("openai.batches", "openai.chat", _BATCHES),
+        Shape("openai.vector_stores", "openai.chat", _STORES),
+        Shape("openai.conversations", "openai.responses", _under_items(_OPENAI_RESPONSES)),
+        Shape("openai.assistants", "openai.chat", _ASSISTANTS),
+        Shape("openai.fine_tuning", "openai.chat", {"model": ANY, "method.type": _METHODS}),
     )
 }
-
-_ENDPOINTS: Final = {
-    ("POST", "/v1/chat/completions"): "openai.chat",
-    ("POST", "/v1/completions"): "openai.completions",
-    ("POST", "/v1/embeddings"): "openai.embeddings",
-    ("POST", "/v1/responses"): "openai.responses",
-    ("POST", "/v1/messages"): "anthropic.messages",
-    ("POST", "/v1/messages/count_tokens"): "anthropic.count_tokens",
-}
-
-
-def endpoint(method: str, path: str) -> Shape | None:
-    """The shape of ``POST /v1/messages`` and its like; ``None`` is unknown, and refused.
-
-    ``path`` must match to the letter: no query, no trailing slash, no percent-encoding.
-    """
-    name = _ENDPOINTS.get((method.upper(), path))
-    return SHAPES[name] if name is not None else None

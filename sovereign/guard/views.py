@@ -7,10 +7,11 @@ some of its surroundings, so that a label before an encoded value still counts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sovereign.guard import decode, nested
 from sovereign.guard.body import Leaf
+from sovereign.guard.cache import Once
 from sovereign.guard.normalise import normalise
 
 __all__ = ["DEPTH", "Mapped", "Reading", "of_leaf", "of_mapped", "readings"]
@@ -72,6 +73,8 @@ class Reading:
     segments: tuple[tuple[int, int, str], ...] = ()
     levels: int = 0
     bare: bool = False
+    name: bytes | None = field(default=None, compare=False)
+    """A keyed hash of the leaf's text, if this reading is all of it, as it is written."""
 
     def __repr__(self) -> str:
         return f"Reading({self.view}, {len(self.mapped.text)} characters)"
@@ -101,7 +104,23 @@ class Reading:
 
 def of_leaf(leaf: Leaf) -> tuple[Reading, ...]:
     """Every reading of ``leaf``, with the key it stands under as label."""
-    return tuple(readings(leaf.text, label="" if leaf.kind == "key" else _label(leaf)))
+    text, label = leaf.text, "" if leaf.kind == "key" else _label(leaf)
+    name = _PLAIN.name(text)
+    if _PLAIN.knows(name):
+        return (Reading(Mapped(text), "text", _lead(label, text), name=name),)
+    found = tuple(readings(text, label=label))
+    if len(found) == 1 and found[0].view == "text" and found[0].mapped.starts is None:
+        _PLAIN.add(name)
+    return found
+
+
+_PLAIN = Once()
+"""Texts with one reading, as they are written. Looking for what might be encoded in a text takes
+longer than all the rest does for one that was seen before."""
+
+
+def _lead(label: str, text: str) -> str:
+    return f"{label}: " if label and label not in _PROSE and len(text) <= 200 else ""
 
 
 def _label(leaf: Leaf) -> str:
@@ -135,7 +154,7 @@ def _read(
     plain = normalise(mapped)
     if plain is not mapped:
         view = "nfkc" if view == "text" else f"{view}+nfkc"
-    lead = f"{label}: " if label and label not in _PROSE and len(plain.text) <= 200 else ""
+    lead = _lead(label, plain.text)
     yield Reading(plain, view, lead, (), levels, bare)
     current = plain
     for _ in range(depth - 1):

@@ -18,6 +18,7 @@ from pathlib import Path
 from sovereign.audit import record
 from sovereign.audit.client import Client
 from sovereign.audit.log import Log
+from sovereign.audit.place import Place
 from sovereign.audit.starting import Starter
 from sovereign.errors import LogUnavailable
 
@@ -32,7 +33,7 @@ def say(line: str) -> None:
 def begin(folder: Path, source: str, key: str) -> Log | Client:
     if not key:
         return Log.open(folder, key=KEY, origin=ORIGIN, source=source)
-    starter = Starter(folder, key_file=Path(key), origin=ORIGIN, linger=0.5)
+    starter = Starter(Place(folder), key_file=Path(key), origin=ORIGIN, linger=0.5)
     return Client.open(folder, source=source, starter=starter)
 
 

@@ -251,11 +251,14 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], 
 def gateway_at(
     tmp_path_factory: pytest.TempPathFactory, stand_in: Callable[[], StandIn]
 ) -> Iterator[Callable[..., Gateway]]:
-    """Makes gateways with keys; ``tiny`` chooses the guard. They are started by ``start()``."""
+    """Makes gateways with keys; ``tiny`` chooses the guard, ``audit`` is more of [audit]. They are
+    started by ``start()``."""
     made: list[Gateway] = []
     hosted, local = stand_in(), stand_in()
 
-    def make(*, tiny: bool, max_concurrent: int = 64) -> Gateway:
+    def make(
+        *, tiny: bool, max_concurrent: int = 64, audit: str = "", seed: bytes = b""
+    ) -> Gateway:
         folder = tmp_path_factory.mktemp("gateway")
         config = folder / "sovereign.toml"
         (folder / "policy.toml").write_text(POLICY)
@@ -268,10 +271,11 @@ def gateway_at(
                 guard='key_file = "surrogate.key"',
             )
             + '[audit]\npath = "audit"\nkey_file = "audit.key"\ntoken_key_file = "token.key"\n'
+            + audit
             + '[keys]\nfile = "keys.json"\n'
         )
         for name in ("audit.key", "surrogate.key", "token.key"):
-            (folder / name).write_bytes(os.urandom(32))
+            (folder / name).write_bytes(seed or os.urandom(32))
             (folder / name).chmod(0o600)
         command = [sys.executable, str(HERE / "tiny_gateway.py"), str(config)]
         if not tiny:

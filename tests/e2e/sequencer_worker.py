@@ -17,6 +17,7 @@ from typing import Any
 
 from sovereign.audit import record
 from sovereign.audit.client import Client
+from sovereign.audit.place import Place
 from sovereign.audit.starting import Starter
 from sovereign.types import Action, Destination, Verdict
 
@@ -43,7 +44,7 @@ def made(name: str, *, intent: bool) -> dict[str, Any]:
 
 
 def main(folder: Path, key: Path, source: str, threads: int) -> None:
-    starter = Starter(folder, key_file=key, origin=ORIGIN, linger=1.0)
+    starter = Starter(Place(folder), key_file=key, origin=ORIGIN, linger=1.0)
     stop = threading.Event()
     with Client.open(folder, source=source, starter=starter, patience=30) as log:
         os.write(1, b"open\n")

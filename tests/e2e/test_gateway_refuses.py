@@ -41,7 +41,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     ),
     "a wrong content type": ({"headers": {"Content-Type": "text/plain"}}, 400, "unreadable"),
     "a form": ({"headers": {"Content-Type": "multipart/form-data; boundary=x"}}, 400, "unreadable"),
-    "an unknown endpoint": ({"path": "/v1/files"}, 404, "unknown_endpoint"),
+    "an unknown endpoint": ({"path": "/v1/newest"}, 404, "unknown_endpoint"),
     "an unknown method": ({"method": "PUT"}, 404, "unknown_endpoint"),
     "a trailing slash": ({"path": CHAT + "/"}, 404, "unknown_endpoint"),
     "a web socket": (

@@ -12,14 +12,15 @@ import os
 import sqlite3
 import weakref
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sovereign.audit.durable import sync_names
+from sovereign.audit.store import HOLD, Row, StoredCheckpoint
 from sovereign.audit.store.turn import Turn
 from sovereign.errors import LogTampered, LogUnavailable
 
-__all__ = ["FILE", "SQLiteStore", "StoredCheckpoint"]
+__all__ = ["FILE", "SQLiteStore"]
 
 FILE = "log.db"
 """The database's name in the log's folder."""
@@ -35,15 +36,9 @@ _TABLES = """
 CREATE TABLE record (idx INTEGER PRIMARY KEY, bytes BLOB NOT NULL, leaf BLOB NOT NULL);
 CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, note TEXT NOT NULL, frontier BLOB NOT NULL);
 """
-
-
-@dataclass(frozen=True, slots=True)
-class StoredCheckpoint:
-    """A signed note over the first ``size`` records, and the tree's frontier there."""
-
-    size: int
-    note: str
-    frontier: bytes
+# A hold is looked up when the log ends, and nobody should wait for a scan then.
+_HOLDS = f"instr(bytes, '{HOLD}') > 0"
+_TABLES += f"CREATE INDEX hold ON record (idx) WHERE {_HOLDS};"
 
 
 class SQLiteStore:
@@ -105,7 +100,7 @@ class SQLiteStore:
             (size,) = self._db.execute("SELECT coalesce(max(idx) + 1, 0) FROM record").fetchone()
         return int(size)
 
-    def records(self, start: int, stop: int) -> Iterator[tuple[int, bytes, bytes]]:
+    def records(self, start: int, stop: int) -> Iterator[Row]:
         """(index, bytes, stored leaf hash) of what is there from ``start`` to before ``stop``."""
         while start < stop:
             with _errors("read"):  # page by page: no cursor stays open while the caller thinks
@@ -128,7 +123,14 @@ class SQLiteStore:
                 (f'"source":"{source}"'.encode(),),
             )
 
-    def put(self, rows: Iterable[tuple[int, bytes, bytes]]) -> None:
+    def holds(self) -> Iterator[tuple[int, bytes]]:
+        """(index, bytes) of what :data:`HOLD` marks, the oldest first."""
+        with _errors("read"):
+            yield from self._db.execute(
+                f"SELECT idx, bytes FROM record WHERE {_HOLDS} ORDER BY idx"  # noqa: S608 - fixed
+            ).fetchall()
+
+    def put(self, rows: Iterable[Row]) -> None:
         """Append (index, bytes, leaf hash) rows, inside a :meth:`batch`."""
         with _errors("write"):
             self._db.executemany("INSERT INTO record (idx, bytes, leaf) VALUES (?, ?, ?)", rows)
@@ -160,7 +162,7 @@ class SQLiteStore:
             return
         except OSError as e:
             raise LogUnavailable(f"audit log: cannot create {self._file}: {e.strerror}") from None
-        sync_folder(self._file.parent)
+        sync_names(self._file.parent)
 
     def _prepare(self) -> None:
         with _errors("open"):
@@ -199,15 +201,6 @@ class SQLiteStore:
                 f"audit log: {self._file} was removed or replaced while in use",
                 hint="put the file back, or restart and find out who did it",
             )
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names in ``folder`` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

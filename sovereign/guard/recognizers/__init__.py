@@ -28,7 +28,13 @@ def from_config(
 ) -> list[Recognizer]:
     """The recognisers of ``[guard]``, and those that only ``policy`` needs. Relative paths start in
     ``folder``. Raises :class:`ConfigError` or :class:`MissingExtra`."""
-    found = build(settings.ner, settings.plugins, presidio=settings.presidio, folder=folder)
+    found = build(
+        settings.ner,
+        settings.plugins,
+        presidio=settings.presidio,
+        second=settings.second_opinion,
+        folder=folder,
+    )
     if settings.presidio_registry is not None:
         from sovereign.guard.recognizers.engine import registry
 
@@ -54,13 +60,14 @@ def build(
     names: tuple[str, ...] = (),
     *,
     presidio: bool = False,
+    second: str | None = None,
     folder: Path = Path(),
 ) -> list[Recognizer]:
     """Rules, labels, secrets, the recogniser of names that ``ner`` says, plugins; and all of
     Presidio's own patterns if ``presidio``. Nothing of Presidio is imported unless it is named."""
     found: list[Recognizer] = [RulesRecognizer(), LabelsRecognizer(), SecretsRecognizer()]
     # First, since an engine needs all of what presidio imports, and its first import decides.
-    names_by = _ner(ner, folder)
+    names_by = _ner(ner, folder) if second is None else _cascade(ner, second, folder)
     if presidio:
         from sovereign.guard.recognizers.presidio import predefined
 
@@ -83,14 +90,31 @@ def _ner(ner: str, folder: Path) -> list[Recognizer]:
         from sovereign.guard.recognizers.engine import EngineRecognizer
 
         return [EngineRecognizer(folder / package)]
+    if kind == "onnx" and package:
+        from sovereign.guard.recognizers.onnx_ner import OnnxRecognizer
+
+        return [OnnxRecognizer(folder / package)]
     if ner == "tagger":
         from sovereign.guard.recognizers.tagger import Tagger
 
         return [Tagger()]
     raise ConfigError(
         f"guard.ner: {ner!r} is no recogniser of names",
-        hint='"tagger", "spacy:PACKAGE", "engine:FILE" (Presidio\'s NLP engine), or "none"',
+        hint='"tagger", "spacy:PACKAGE", "onnx:FOLDER", "engine:FILE" (Presidio\'s), or "none"',
     )
+
+
+def _cascade(ner: str, second: str, folder: Path) -> list[Recognizer]:
+    if ner != "tagger" or second in ("tagger", "none"):
+        raise ConfigError(
+            "guard.second_opinion is asked where the tagger is unsure",
+            hint='ner = "tagger", and another recogniser as the second opinion',
+        )
+    (slower,) = _ner(second, folder)
+    from sovereign.guard.recognizers.cascade import Cascade
+    from sovereign.guard.recognizers.tagger import Tagger
+
+    return [Cascade(Tagger(), slower)]
 
 
 def _plugin(name: str) -> Recognizer:

@@ -18,7 +18,9 @@ import pytest
 
 from sovereign.audit import record, wire
 from sovereign.audit.client import Client
+from sovereign.audit.hub import LAG_SECONDS
 from sovereign.audit.log import Log
+from sovereign.audit.place import Place
 from sovereign.audit.starting import Starter, connect
 from sovereign.audit.verify import verify
 from sovereign.errors import ConfigError, LogTampered, LogUnavailable, RecordRejected
@@ -32,7 +34,7 @@ def starter(tmp_path: Path) -> Iterator[Starter]:
     key = tmp_path / "key"
     key.write_bytes(KEY)
     key.chmod(0o600)
-    made = Starter(tmp_path / "log", key_file=key, origin=ORIGIN, linger=20.0)
+    made = Starter(Place(tmp_path / "log"), key_file=key, origin=ORIGIN, linger=20.0)
     yield made
     try:
         os.kill(pid_of(made), signal.SIGCONT)
@@ -336,3 +338,17 @@ def test_a_log_that_is_written_directly_and_by_its_sequencer_is_one_log(starter:
             log.append(some(2 * i + 1))
     assert [r["request"] for r in stored(starter) if "request" in r] == [f"r{i}" for i in range(40)]
     assert verify(starter.folder).ok
+
+
+def test_a_result_waits_for_an_intent_and_an_intent_for_nobody(starter: Starter) -> None:
+    """They share a transaction, so a lone caller's next request does not wait for the disk twice.
+    A result alone is durable a moment later."""
+    with begin(starter) as client:
+        client.append(intent(0))
+        began = time.monotonic()
+        client.append(some())
+        assert time.monotonic() - began >= 0.9 * LAG_SECONDS
+        result = client.submit(some(1))
+        at = client.append(intent(1)).index
+        assert result.done()
+        assert result.result().index == at - 1

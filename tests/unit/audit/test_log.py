@@ -101,8 +101,8 @@ def test_what_waits_is_committed_together(tmp_path: Path) -> None:
     """Group commit: 2,000 records that are queued at once take a few transactions, not 2,000."""
     with begin(tmp_path) as log:
         commits: list[int] = []
-        real = log._sequencer.commit
-        log._sequencer.commit = lambda p, **k: commits.append(len(p)) or real(p, **k)  # type: ignore[method-assign,func-returns-value]
+        real = log._chain.commit
+        log._chain.commit = lambda p, **k: commits.append(len(p)) or real(p, **k)  # type: ignore[method-assign,func-returns-value]
         futures = [log.submit(some(i)) for i in range(2_000)]
         assert [f.result().index for f in futures] == list(range(1, 2_001))
     assert len(commits) < 200
@@ -179,8 +179,8 @@ def test_a_full_database_refuses_and_works_again_once_there_is_room(tmp_path: Pa
     """Nothing is acknowledged that is not durable, and a failed batch leaves no gap."""
     with begin(tmp_path) as log:
         log.append(some())
-        pages = log._store._db.execute("PRAGMA page_count").fetchone()[0]
-        log._store._db.execute(f"PRAGMA max_page_count = {pages}")
+        pages = log._chain._store._db.execute("PRAGMA page_count").fetchone()[0]
+        log._chain._store._db.execute(f"PRAGMA max_page_count = {pages}")
         acknowledged = 2
         with pytest.raises(LogUnavailable, match="full") as caught:
             for i in range(1_000):
@@ -191,7 +191,7 @@ def test_a_full_database_refuses_and_works_again_once_there_is_room(tmp_path: Pa
             for i in range(1_000):
                 log.append(some(i))
                 acknowledged += 1
-        log._store._db.execute("PRAGMA max_page_count = 1000000")
+        log._chain._store._db.execute("PRAGMA max_page_count = 1000000")
         assert log.append(some()).index == acknowledged
     report = verify(tmp_path)
     assert report.ok

@@ -10,6 +10,7 @@ import logs
 import pytest
 
 from sovereign.audit.publish import publish
+from sovereign.audit.shelf import FolderShelf
 from sovereign.audit.stored import open_stored
 from sovereign.audit.tiles import check, folder
 from sovereign.errors import LogTampered
@@ -19,7 +20,7 @@ KEY = logs.verifier()
 
 def put(log: Path, into: Path) -> tuple[int, int, int]:
     with open_stored(log, KEY) as stored:
-        done = publish(stored, into)
+        done = publish(stored, FolderShelf(into))
     return done.before, done.after, done.files
 
 

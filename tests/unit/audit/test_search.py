@@ -18,7 +18,7 @@ from sovereign.errors import LogTampered
 from sovereign.types import Action, Destination, Verdict
 
 KEY = logs.verifier()
-TOKENS = TokenKey(bytes(range(32)))
+TOKENS = TokenKey.of(bytes(range(32)))
 SSN = "123-45-6789"
 JANUARY, MARCH = 1_768_000_000.0, 1_773_000_000.0
 HOSTED = Destination("openai", "hosted")
@@ -96,7 +96,7 @@ def test_no_is_not_said_over_decisions_without_tokens(tmp_path: Path) -> None:
     decide(tmp_path, ("US_SSN", SSN), key=None)
     answer = search(tmp_path)
     assert (answer.found, answer.complete, answer.blind) == ((), False, 1)
-    decide(tmp_path, ("US_SSN", SSN), key=TokenKey(bytes(32)))
+    decide(tmp_path, ("US_SSN", SSN), key=TokenKey.of(bytes(32)))
     assert search(tmp_path).blind == 2
     decide(tmp_path, *[("US_SSN", str(n)) for n in range(1000, 1200)])
     answer = search(tmp_path)

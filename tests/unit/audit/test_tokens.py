@@ -6,11 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from sovereign.audit.tokens import MOST, TokenKey, canonical, epoch_of, read_token_key
+from sovereign.audit.tokens import (
+    MOST,
+    TokenKey,
+    TokenKeyFile,
+    canonical,
+    destroy,
+    epoch_of,
+    read_token_key,
+)
 from sovereign.config import Config, PolicyConfig
 from sovereign.errors import ConfigError
 
-KEY = TokenKey(bytes(range(32)))
+KEY = TokenKey.of(bytes(range(32)))
 NOW = 1_790_000_000.0
 
 
@@ -54,7 +62,7 @@ def test_tenant_entity_epoch_and_key_each_change_the_token() -> None:
         KEY.token("b", "US_SSN", "2026-01", "123-45-6789"),
         KEY.token("a", "US_ITIN", "2026-01", "123-45-6789"),
         KEY.token("a", "US_SSN", "2026-02", "123-45-6789"),
-        TokenKey(bytes(32)).token("a", "US_SSN", "2026-01", "123-45-6789"),
+        TokenKey.of(bytes(32)).token("a", "US_SSN", "2026-01", "123-45-6789"),
         KEY.asked("US_SSN", "123-45-6789"),
     }
     assert len(tokens) == 6
@@ -96,3 +104,45 @@ def test_the_key_file_is_read_only_if_nobody_else_can(tmp_path: Path) -> None:
     file.write_bytes(bytes(31))
     with pytest.raises(ConfigError, match="32 bytes"):
         read_token_key(config)
+
+
+def test_a_value_whose_keys_were_destroyed_has_no_token_in_any_spelling() -> None:
+    """For every tenant, entity and epoch, made before or later; every other value keeps its own."""
+    other = KEY.token("t", "US_SSN", "2026-01", "999-99-9999")
+    left, gone = KEY.without("123-45-6789")
+    assert gone > 1
+    for spelling in ("123-45-6789", "123 45 6789", "123456789"):
+        assert left.token("t", "US_SSN", "2026-01", spelling) is None
+        assert left.token("u", "US_ITIN", "2031-01", spelling) is None
+    assert left.asked("US_SSN", "123-45-6789") is None
+    assert left.token("t", "US_SSN", "2026-01", "999-99-9999") == other
+    assert left.tokens("t", [("US_SSN", "123-45-6789")], NOW).tokens == ()
+    assert left.erased("123-45-6789")
+    assert not KEY.erased("123-45-6789")
+    assert left.without("123-45-6789")[1] == 0
+    assert left.id == KEY.id
+
+
+def test_destruction_is_in_the_file_and_a_running_process_follows(tmp_path: Path) -> None:
+    """The old bytes are not beside it; who held the key open makes no such token from then on."""
+    file = tmp_path / "token.key"
+    file.write_bytes(bytes(range(32)))
+    file.chmod(0o600)
+    running = TokenKeyFile(file)
+    before = running.current()
+    assert before is not None
+    assert before.token("t", "US_SSN", "2026-01", "123-45-6789") is not None
+    left, gone = destroy(file, "123-45-6789")
+    assert gone
+    now = running.current()
+    assert now is not None
+    assert now.token("t", "US_SSN", "2026-01", "123-45-6789") is None
+    assert bytes(range(32)) not in file.read_bytes()
+    assert [p.name for p in tmp_path.iterdir()] == ["token.key"]
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert destroy(file, "123-45-6789")[1] == 0
+    assert now.id == left.id == KEY.id
+    file.unlink()
+    assert running.current() is None
+    with pytest.raises(ConfigError, match="not there"):
+        destroy(file, "x")

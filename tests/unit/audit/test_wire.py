@@ -13,7 +13,7 @@ from sovereign.errors import ConfigError, LogTampered, LogUnavailable, RecordRej
 
 def test_frames_that_come_in_pieces_are_the_same_frames() -> None:
     """A stream has no borders: each cut gives the same."""
-    sent = wire.frame(wire.RECORD, b"abc") + wire.pack_ack(7, 9, 2) + wire.frame(wire.GOODBYE)
+    sent = wire.frame(wire.RECORD, b"abc") + wire.pack_ack(7, 9, 2, 3) + wire.frame(wire.GOODBYE)
     for cut in range(len(sent) + 1):
         buffer, got = bytearray(), []
         for piece in (sent[:cut], sent[cut:]):
@@ -21,7 +21,7 @@ def test_frames_that_come_in_pieces_are_the_same_frames() -> None:
             got += wire.frames(buffer)
         assert [kind for kind, _ in got] == [wire.RECORD, wire.ACK, wire.GOODBYE]
         assert got[0][1] == b"abc"
-        assert wire.unpack_ack(got[1][1]) == (7, 9, 2)
+        assert wire.unpack_ack(got[1][1]) == (7, 9, 2, 3)
         assert not buffer
 
 

@@ -15,6 +15,7 @@ from sovereign.audit.cosign import WitnessKey, cosignatures
 from sovereign.audit.note import Checkpoint, Signer, open_checkpoint
 from sovereign.audit.proof import Extension, Proof, prove, prove_extension
 from sovereign.audit.publish import publish
+from sovereign.audit.shelf import FolderShelf
 from sovereign.audit.stored import open_stored
 from sovereign.audit.tiles import Checked, check, folder
 from sovereign.audit.witness import MAX_BODY, extension_from_tiles, open_witness, server
@@ -131,14 +132,14 @@ def test_a_witness_reads_what_a_log_published(tmp_path: Path) -> None:
     for more in (3, 300):
         logs.grow(log, more)
         with open_stored(log, KEY) as stored:
-            publish(stored, out)
+            publish(stored, FolderShelf(out))
         if more == 3:
             shutil.copytree(out, tmp_path / "old")
         last = witness.latest(logs.ORIGIN)
-        body = str(extension_from_tiles(out, KEY, last)).encode()
+        body = str(extension_from_tiles(FolderShelf(out), KEY, last)).encode()
         assert witness.add_checkpoint(body).status == 200
     with pytest.raises(LogTampered, match="rolled back"):
-        extension_from_tiles(tmp_path / "old", KEY, witness.latest(logs.ORIGIN))
+        extension_from_tiles(FolderShelf(tmp_path / "old"), KEY, witness.latest(logs.ORIGIN))
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ def test_cosignatures_over_http_travel_with_proofs_and_tiles(
     assert _ask(log, url, key) == 12  # without its own copy it learns the size from the witness
     with open_stored(log, KEY) as stored:
         checked = Proof.parse(str(prove(stored, 2))).check(KEY, [key])
-        publish(stored, tmp_path / "out")
+        publish(stored, FolderShelf(tmp_path / "out"))
     assert [c.witness for c in checked.cosigned] == [NAME]
     found: Checked = check(folder(tmp_path / "out"), KEY)
     assert [c.witness for c in cosignatures(found.note, [key])] == [NAME]

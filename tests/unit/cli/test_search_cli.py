@@ -80,7 +80,7 @@ def test_no_says_over_what_it_was_said(house: Path) -> None:
     done = search("--value", "-", "--json", stdin="999-99-9999\n")
     answer = json.loads(done.output)
     assert (answer["answer"], answer["decisions"]) == ("no", 1)
-    assert len(answer["verified"]["root"]) == 64
+    assert len(answer["verified"][0]["root"]) == 64
 
 
 def test_without_the_option_the_value_is_asked_for_and_not_shown(house: Path) -> None:

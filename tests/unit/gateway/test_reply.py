@@ -14,14 +14,19 @@ from sovereign.errors import UpstreamFailed
 from sovereign.gateway import reply
 from sovereign.gateway.asked import Asked, ClientGone
 from sovereign.gateway.clear import Cleared
+from sovereign.gateway.given import Gives
+from sovereign.gateway.ledger import Ledger
 from sovereign.gateway.pool import Answer
 from sovereign.gateway.translate import TRANSLATIONS
 from sovereign.gateway.upstreams import Upstream
 from sovereign.guard import Restorer
+from sovereign.guard.endpoints import match
 from sovereign.guard.shapes import SHAPES
 from sovereign.types import Action, Destination, Verdict
 
 TO = Destination("openai", "hosted")
+CALL = match("POST", "/v1/chat/completions")
+assert CALL is not None
 
 
 def _cleared(shape: str = "openai.chat", *, translated: bool = False) -> Cleared:
@@ -37,6 +42,7 @@ def _cleared(shape: str = "openai.chat", *, translated: bool = False) -> Cleared
         rerouted=False,
         verdict=Verdict(Action.PSEUDONYMIZE, TO, "p"),
         restorer=Restorer({"PERSON_AAAA": "Maria"}),
+        endpoint=CALL.endpoint,
     )
 
 
@@ -77,8 +83,13 @@ async def _run(
         got.append(message.get("body", b""))
 
     asked = _asked("anthropic" if how.get("translated") else "openai")
+    cleared = _cleared(**how)
     streamed = reply._Streamed(
-        asked, _cleared(**how), send, lambda a, outcome, status: outcomes.append(outcome)
+        asked,
+        cleared,
+        send,
+        lambda a, outcome, status: outcomes.append(outcome),
+        Gives(asked, cleared, Ledger()),
     )
     try:
         await streamed.run(Answer(200, "text/event-stream", None, reader))
@@ -139,7 +150,9 @@ def test_a_caller_who_reads_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch)
             if message["type"] == "http.response.body":
                 await asyncio.sleep(60)
 
-        streamed = reply._Streamed(_asked(), _cleared(), send, lambda a, o, s: None)
+        asked, cleared = _asked(), _cleared()
+        gives = Gives(asked, cleared, Ledger())
+        streamed = reply._Streamed(asked, cleared, send, lambda a, o, s: None, gives)
         with pytest.raises(ClientGone):
             await streamed._write(b"x")
 

@@ -145,7 +145,13 @@ def test_the_async_client_does_the_same(make_guard: MakeGuard, upstream: Upstrea
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("POST", "/v1/files"), ("GET", "/v1/chat/completions"), ("POST", "/v1/chat/completions?q=a")],
+    [
+        ("POST", "/v1/uploads"),
+        ("POST", "/v1/fine_tuning/jobs"),
+        ("GET", "/v1/newest"),
+        ("POST", "/v1/chat/completions?q=a"),
+        ("GET", "/v1/files?after=Ada+Zorblatt"),
+    ],
 )
 def test_an_unknown_endpoint_is_not_called(
     make_guard: MakeGuard, upstream: Upstream, method: str, path: str

@@ -12,6 +12,7 @@ __all__ = ["emails"]
 _EMAIL = re.compile(
     r"[\w%'+-]+(?:\.[\w%'+-]+)*@[^\W_](?:[\w-]*[^\W_])?(?:\.[^\W_](?:[\w-]*[^\W_])?)+"
 )
+_BESIDE = re.compile(r"[\w%'+-]@[^\W_]")
 _LEADING = re.compile(r"^[%'+-]+")
 _NOBODYS = re.compile(
     r"(?:no-?reply|do-?not-?reply|mailer-daemon)@"
@@ -28,6 +29,9 @@ def emails(text: str) -> Iterator[Finding]:
     at = text.find("@")
     last = 0
     while at >= 0:
+        if not at or _BESIDE.match(text, at - 1) is None:  # decorators, mentions, storms
+            at = text.find("@", at + 1)
+            continue
         begin = max(last, at - 64)
         match = None
         for match in _EMAIL.finditer(text, begin, min(len(text), at + 256)):

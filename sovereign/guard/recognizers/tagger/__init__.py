@@ -60,21 +60,40 @@ class Tagger:
 
     def recognize(self, text: str) -> list[Finding]:
         """What is in ``text``, in order and disjoint."""
-        found = self.spans(text)
-        return [
-            Finding((), s.start, s.end, ENTITIES[s.label], round(min(s.score, 1.0), 3), self.name)
-            for s in found
+        return [self._finding(s) for s in self.spans(text)]
+
+    def judged(self, text: str) -> tuple[list[Finding], list[tuple[int, int]]]:
+        """As :meth:`recognize`, and the places of what is likely and personal, but not enough so
+        to be found: a second opinion is worth asking for."""
+        likely = self._likely(text)
+        found = self._kept(text, likely)
+        doubts = [
+            (s.start, s.end)
+            for s in likely
+            if s.label not in ("ORG", "LOC")
+            and not any(f.start < s.end and s.start < f.end for f in found)
         ]
+        return [self._finding(s) for s in found], doubts
 
     def spans(self, text: str) -> list[Span]:
         """As :meth:`recognize`, under the network's own labels."""
+        return self._kept(text, self._likely(text))
+
+    def _likely(self, text: str) -> list[Span]:
         likely: list[Span] = []
         for p, starts, ends in self.read(text):
             likely += stretches(p, starts, ends)
-        whole = _disjoint([t for s in _joined(likely) if (t := _trimmed(text, s)) is not None])
-        sure = [s for s in kept(text, whole) if not (_reserved(text, s) or _slight(text, s))]
+        return _disjoint([t for s in _joined(likely) if (t := _trimmed(text, s)) is not None])
+
+    def _kept(self, text: str, likely: Sequence[Span]) -> list[Span]:
+        sure = [s for s in kept(text, likely) if not (_reserved(text, s) or _slight(text, s))]
         extra = columns(text, sure)
         return _disjoint([*sure, *extra]) if extra else sure
+
+    def _finding(self, s: Span) -> Finding:
+        return Finding(
+            (), s.start, s.end, ENTITIES[s.label], round(min(s.score, 1.0), 3), self.name
+        )
 
     def read(self, text: str) -> Iterator[tuple[Floats, np.ndarray, np.ndarray]]:
         """Label probabilities, and where tokens start and end, piece by piece."""

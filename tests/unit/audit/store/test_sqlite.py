@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sovereign.audit.store.sqlite import PAGE, SQLiteStore, StoredCheckpoint
+from sovereign.audit.store import StoredCheckpoint
+from sovereign.audit.store.sqlite import PAGE, SQLiteStore
 from sovereign.errors import LogTampered, LogUnavailable
 
 

@@ -1,0 +1,114 @@
+"""The logs of a chain, for those who read them: where each is, and which key signs it.
+
+A record is named by its index, and in a later log than the first by both: ``2/4711``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sovereign.audit.chain import name_of
+from sovereign.audit.note import Verifier
+from sovereign.audit.proof import Proof
+from sovereign.audit.store.folders import FINAL, folder_of, numbers_in
+from sovereign.audit.store.sqlite import FILE
+from sovereign.audit.stored import open_stored
+from sovereign.errors import AuditError
+
+__all__ = ["Past", "begun", "find", "log_of", "logs", "parse_place", "signed_by"]
+
+_PLACE = re.compile(r"(?:([1-9][0-9]{0,5})/)?(0|[1-9][0-9]{0,17})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One log of a chain."""
+
+    number: int
+    folder: Path
+    verifier: Verifier
+
+    @property
+    def deleted(self) -> bool:
+        """Whether its records are gone."""
+        return not (self.folder / FILE).exists()
+
+
+def logs(chain: Path, verifier: Verifier) -> list[Past]:
+    """Every log of the chain in folder ``chain``, the oldest first; ``verifier`` is the first
+    one's."""
+    return [
+        Past(n, folder_of(chain, n), Verifier(name_of(verifier.name, n), verifier.key))
+        for n in numbers_in(chain)
+    ]
+
+
+def signed_by(note: str, first: Verifier) -> Verifier:
+    """The key of the log that ``note`` names, if it is of the chain whose first log is signed by
+    ``first``; otherwise ``first``, which will not open it."""
+    origin = note.partition("\n")[0]
+    number = origin.removeprefix(f"{first.name}/")
+    if number != origin and re.fullmatch(r"[1-9][0-9]{0,5}", number, re.ASCII) and number != "1":
+        return Verifier(origin, first.key)
+    return first
+
+
+def parse_place(text: str) -> tuple[int | None, int]:
+    """The log, if one is named, and the index. ValueError if ``text`` names no record."""
+    match = _PLACE.fullmatch(text)
+    if match is None:
+        raise ValueError("a record is named by its number, or by its log and number: 2/4711")
+    return int(match[1]) if match[1] else None, int(match[2])
+
+
+def begun(past: Past) -> str:
+    """When a log's first record was written. Believed because a checkpoint is over it."""
+    if past.deleted:
+        try:
+            text = (past.folder / FINAL).read_text("utf-8")
+        except OSError:
+            return ""  # at any time, for all we know
+        return str(json.loads(Proof.parse(text).check(past.verifier).record)["time"])
+    with open_stored(past.folder, past.verifier) as stored:
+        ((_, data, _),) = stored.entries(0, 1)
+    return str(json.loads(data)["time"])
+
+
+def find(chain: Path, verifier: Verifier, number: int | None) -> Past:
+    """Log ``number``; without a number the only one, or the newest. Raises :class:`AuditError` if
+    it is not there, or its records were deleted."""
+    every = logs(chain, verifier)
+    found = every[-1] if number is None else next((p for p in every if p.number == number), None)
+    if found is None:
+        raise AuditError(f"there is no log {number}", hint=f"the newest is {every[-1].number}")
+    if found.deleted and len(every) > 1:
+        raise AuditError(
+            f"the records of log {found.number} were deleted",
+            hint=f"{found.folder / FINAL} shows what it was",
+        )
+    return found
+
+
+def log_of(chain: Path, verifier: Verifier, since: str, until: str) -> Past:
+    """The one log that has the records of [since, until). Raises :class:`AuditError` if they are in
+    several, or in one that was deleted."""
+    every = logs(chain, verifier)
+    if len(every) == 1:
+        return every[0]
+    starts = [*(begun(past) for past in every[1:]), "~"]
+    found = [
+        past
+        for past, ended in zip(every, starts, strict=True)
+        if since < ended and (past.number == 1 or begun(past) < until)
+    ]
+    if len(found) > 1:
+        numbers = " and ".join(str(past.number) for past in found)
+        folders = ", ".join(str(past.folder) for past in found)
+        raise AuditError(
+            f"that time is in logs {numbers}: one report is about one log",
+            hint=f"give a narrower time, or --path with one of: {folders}",
+        )
+    return find(chain, verifier, found[0].number)

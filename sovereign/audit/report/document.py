@@ -1,0 +1,266 @@
+"""The report as one JSON document. Page and PDF draw this and nothing else, so whoever has the
+document has all that they say."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from typing import Any
+
+from sovereign.audit.cosign import WitnessKey, cosignatures
+from sovereign.audit.note import Verifier
+from sovereign.audit.report import framework as catalogues
+from sovereign.audit.report.gather import Gathered
+from sovereign.entities import describe
+
+__all__ = ["FORMAT", "build"]
+
+FORMAT = "sovereign.report/1"
+MOST_PROBLEMS = 100
+
+
+def build(
+    gathered: Gathered,
+    framework: str,
+    *,
+    verifier: Verifier,
+    key_from: str,
+    made: str,
+    version: str,
+    kept_elsewhere: int = 0,
+    witnesses: tuple[WitnessKey, ...] = (),
+) -> dict[str, Any]:
+    """The document. ``made`` is when, ``version`` the toolkit's; ``kept_elsewhere`` is how many
+    checkpoints from outside the log agreed with it."""
+    control_set = catalogues.load(framework)
+    counts = gathered.tally.as_dict()
+    verification = gathered.verification.as_dict()
+    problems = verification["problems"]
+    verification |= {
+        "problems": problems[:MOST_PROBLEMS],
+        "problems_in_all": len(problems),
+        "ok": gathered.ok,
+        "unreadable": len(gathered.faults),
+    }
+    cosigned = cosignatures(gathered.note, list(witnesses)) if gathered.note else []
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "made": made,
+        "toolkit": version,
+        "period": asdict(gathered.period),
+        "log": {
+            "origin": verifier.name,
+            "key": str(verifier),
+            "fingerprint": hashlib.sha256(verifier.key.public_bytes_raw()).hexdigest(),
+            "key_from": key_from,
+            "oldest": gathered.oldest,
+            "newest": gathered.newest,
+        },
+        "verification": verification,
+        "checkpoint": None
+        if gathered.checkpoint is None
+        else {
+            "size": gathered.checkpoint.size,
+            "root": gathered.checkpoint.root.hex(),
+            "cosigned": [{"witness": c.witness, "seconds": c.seconds} for c in cosigned],
+            "not_cosigned": sorted({w.name for w in witnesses} - {c.witness for c in cosigned}),
+            "kept_elsewhere": kept_elsewhere,
+        },
+        "range": {
+            "first": gathered.range.first,
+            "stop": gathered.range.stop,
+            "uncovered": gathered.uncovered,
+        },
+        "counts": counts,
+        "entities_in_words": {name: describe(name) for name in counts["entities"]},
+        "totals": _totals(counts),
+    }
+    document["framework"] = {
+        "id": framework,
+        "name": control_set.name,
+        "source": control_set.source,
+        "edition": control_set.edition,
+        "note": control_set.note,
+        "catalogue_sha256": catalogues.digest(framework),
+    }
+    document["controls"] = [_control(c, document) for c in control_set.control]
+    document["note"] = gathered.note
+    document["proofs"] = _proofs(document) if gathered.ok else []
+    document["gaps"] = [
+        *_found_gaps(document),
+        *(f"This log cannot show {g}." for g in control_set.gaps),
+    ]
+    return document
+
+
+def _totals(counts: dict[str, Any]) -> dict[str, int]:
+    spans = counts["spans"]
+    return {
+        name: spans.get(name, [0])[0]
+        for name in ("decisions", "allowed", "changed", "kept_local", "local", "refused", "results")
+    }
+
+
+def _control(control: catalogues.Control, document: dict[str, Any]) -> dict[str, Any]:
+    evidence = [_evidence(name, document) for name in control.evidence]
+    if not document["verification"]["ok"]:
+        state = "not verified"
+    elif any(e["count"] for e in evidence):
+        state = "evidence"
+    else:
+        state = "none in this period"
+    return {
+        "id": control.id,
+        "title": control.title,
+        "asks": control.asks,
+        "shows": control.shows,
+        "state": state,
+        "evidence": evidence,
+        "gaps": list(control.gaps),
+    }
+
+
+def _evidence(name: str, document: dict[str, Any]) -> dict[str, Any]:
+    """A count with the indices of its first and last record, or a sentence with a count of 0."""
+    if name in catalogues.SPECIAL:
+        text, good = {
+            "verification": _verified,
+            "completeness": _complete,
+            "retention": _retained,
+        }[name](document)
+        return {"name": name, "text": text, "count": int(good), "first": None, "last": None}
+    count, first, last = document["counts"]["spans"].get(name, (0, None, None))
+    return {
+        "name": name,
+        "text": catalogues.LABELS[name],
+        "count": count,
+        "first": first,
+        "last": last,
+    }
+
+
+def _proofs(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Which records the archive proves one by one: the first and last of each evidence, and those
+    at the edges of the period."""
+    why: dict[int, list[str]] = {}
+    first, stop = document["range"]["first"], document["range"]["stop"]
+    edges = {first - 1: "the record before the period", stop: "the record after the period"}
+    for index, words in edges.items():
+        if 0 <= index < document["checkpoint"]["size"]:
+            why.setdefault(index, []).append(words)
+    for control in document["controls"]:
+        for evidence in control["evidence"]:
+            for index in (evidence["first"], evidence["last"]):
+                if index is not None and evidence["text"] not in why.setdefault(index, []):
+                    why[index].append(evidence["text"])
+    return [
+        {"index": index, "why": "; ".join(words), "file": f"proofs/{index}.tlog-proof"}
+        for index, words in sorted(why.items())
+    ]
+
+
+def _verified(document: dict[str, Any]) -> tuple[str, bool]:
+    v, checkpoint = document["verification"], document["checkpoint"]
+    if not v["ok"]:
+        return "the log failed verification", False
+    return (
+        f"all {v['size']:,} records recomputed; {checkpoint['size']:,} are under the checkpoint"
+        f" with root {checkpoint['root'][:16]}…",
+        True,
+    )
+
+
+def _complete(document: dict[str, Any]) -> tuple[str, bool]:
+    v, counts = document["verification"], document["counts"]
+    lost, missing = v["declared_lost"], counts["numbers_missing"]
+    if not v["ok"]:
+        return "cannot be said of a log that failed verification", False
+    if lost or missing:
+        return f"{lost:,} records are declared lost in the whole log, see Completeness", False
+    return (
+        f"no number of the {v['sources']:,} sources is missing in the whole log; records"
+        f" {document['range']['first']:,} to {max(document['range']['stop'] - 1, 0):,} read",
+        True,
+    )
+
+
+def _retained(document: dict[str, Any]) -> tuple[str, bool]:
+    oldest = document["log"]["oldest"]
+    return (f"the oldest record is of {oldest[:10]}" if oldest else "the log is empty"), bool(
+        oldest
+    )
+
+
+def _found_gaps(document: dict[str, Any]) -> list[str]:
+    """What is missing in this log and this period, most serious first."""
+    v, counts, log = document["verification"], document["counts"], document["log"]
+    period, checkpoint, range_ = document["period"], document["checkpoint"], document["range"]
+    gaps = []
+    if not v["ok"]:
+        gaps.append(
+            "The log is not what was signed. No count in this report is vouched for by anybody."
+        )
+    if v["unreadable"]:
+        gaps.append(f"{v['unreadable']:,} records could not be read, and are in no count.")
+    if not counts["records"]:
+        gaps.append("The log has no record of this period at all, not even a heartbeat.")
+    elif log["oldest"] > period["since"]:
+        gaps.append(
+            f"The log begins at {log['oldest']}: of the period before it, it shows nothing."
+        )
+    if log["newest"] < period["until"]:
+        gaps.append(
+            f"The last record read is of {log['newest'] or '(none)'}; the period ends later."
+        )
+    if counts["lost"]:
+        gaps.append(f"{counts['lost']:,} records were lost in this period, as log.gap declares.")
+    if counts["numbers_missing"]:
+        gaps.append(f"{counts['numbers_missing']:,} numbers of sources are missing in the range.")
+    if counts["silences"]:
+        seconds, start, _ = counts["silences"][0]
+        gaps.append(
+            "There are silences in which no source wrote anything, not even a heartbeat; the"
+            f" longest is {duration(seconds)} from {start}. Nothing ran then, or what ran did not"
+            " write."
+        )
+    if range_["uncovered"]:
+        gaps.append(
+            f"{range_['uncovered']:,} records of this period are not yet under a checkpoint, and"
+            " are in no count."
+        )
+    if counts["strays"]:
+        gaps.append(
+            f"{counts['strays']:,} records stand between those of this period, but their clocks say"
+            " another time; they are in no count."
+        )
+    unsearchable = document["totals"]["decisions"] - counts["spans"].get("with_tokens", [0])[0]
+    if unsearchable:
+        gaps.append(
+            f"{unsearchable:,} decisions carry no tokens (made without the token key, or refused"
+            " before anything was read): a search by value cannot answer for them."
+        )
+    unanswered = document["totals"]["decisions"] - document["totals"]["refused"]
+    unanswered -= document["totals"]["results"]
+    if unanswered > 0:
+        gaps.append(
+            f"{unanswered:,} requests have no recorded result in this period: they may have been"
+            " sent, and how they ended is not known."
+        )
+    for name in checkpoint["not_cosigned"] if checkpoint is not None else ():
+        gaps.append(f"The witness {name} has not cosigned the newest checkpoint.")
+    if checkpoint is not None and not checkpoint["kept_elsewhere"] and not checkpoint["cosigned"]:
+        gaps.append(
+            "No checkpoint kept elsewhere and no witness's key was given: whether the whole log"
+            " was rolled back, or rewritten by the holder of its key, was not checked."
+        )
+    return gaps
+
+
+def duration(seconds: int) -> str:
+    """The two largest units."""
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        n, seconds = divmod(seconds, size)
+        if n:
+            parts.append(f"{n} {unit}")
+    return " ".join(parts[:2]) or "0 s"

@@ -1,0 +1,219 @@
+"""`sovereign audit export`: the log for a SIEM, a collector, a data lake or a GRC tool."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
+
+    from sovereign.audit.export.records import Entry
+    from sovereign.audit.note import Verifier
+    from sovereign.audit.report.gather import Period
+    from sovereign.audit.stored import Stored
+
+__all__ = ["export_command"]
+
+FORMATS = ("jsonl", "ocsf", "cef", "otel", "parquet", "oscal")
+
+
+@click.command("export")
+@click.option(
+    "--format",
+    "form",
+    required=True,
+    type=click.Choice(FORMATS),
+    help="JSON lines, OCSF 1.8, CEF, OTLP/JSON, Parquet, or OSCAL assessment results.",
+)
+@click.option("--from", "since", help="From this day or moment (UTC): 2026-01-31 or …T08:00Z.")
+@click.option("--to", "until", help="To the end of this day, or to this moment (UTC).")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="The file; default: stdout."
+)
+@click.option(
+    "--push", is_flag=True, help="otel: send it to [audit].otlp_endpoint instead of a file."
+)
+@click.option(
+    "--framework", default="nist-800-53", show_default=True, help="oscal: whose controls."
+)
+@click.option(
+    "--config", type=click.Path(path_type=Path), default=Path("sovereign.toml"), show_default=True
+)
+@click.option(
+    "--path",
+    type=click.Path(path_type=Path),
+    help="The log's folder, or a copy of it; no configuration is read, and nothing recorded.",
+)
+@click.option("--key", help="The verifier key, from `sovereign audit key`, kept elsewhere.")
+def export_command(
+    form: str,
+    since: str | None,
+    until: str | None,
+    out: Path | None,
+    push: bool,
+    framework: str,
+    config: Path,
+    path: Path | None,
+    key: str | None,
+) -> None:
+    """Write the log's records in another tool's format, as far as a checkpoint covers them.
+
+    It holds the log's own fields and nothing else. Each record is checked against the schema, and
+    all of them against the signed root: a file is put in place only if that holds. That somebody
+    exported is itself recorded.
+    """
+    import contextlib
+
+    from sovereign.audit.export.records import read
+    from sovereign.audit.history import log_of, logs
+    from sovereign.audit.report.gather import Period
+    from sovereign.audit.stored import open_stored
+    from sovereign.cli.evidence import _log
+    from sovereign.cli.report import record
+    from sovereign.cli.search import _moment
+
+    period = Period(
+        _moment("--from", since, end=False) or "", _moment("--to", until, end=True) or "~"
+    )
+    if period.since >= period.until:
+        raise click.UsageError("--from lies before --to")
+    if push and (form != "otel" or path is not None or out is not None):
+        raise click.UsageError("--push goes with --format otel, and without --path or --out")
+    if form == "oscal" and (since is None or until is None):
+        raise click.UsageError("--format oscal needs --from and --to")
+    if form == "parquet" and out is None:
+        raise click.UsageError("--format parquet needs --out")
+    endpoint = _endpoint(config) if push else None
+    if path is None:
+        said = {name: time for name, time in (("since", since), ("until", until)) if time}
+        times = {name: getattr(period, name) for name in said}
+        record(config, "log.export", format=form, **times)
+    folder, verifier = _log(config, path, key)
+    if form in ("oscal", "parquet"):  # one document is about one log
+        chosen = [log_of(folder, verifier, period.since, period.until)]
+    else:
+        chosen = [past for past in logs(folder, verifier) if not past.deleted]
+    if form == "oscal":
+        with open_stored(chosen[0].folder, chosen[0].verifier) as stored:
+            _oscal(stored, chosen[0].folder, chosen[0].verifier, period, framework, out)
+        return
+    count = 0
+    with contextlib.nullcontext() if endpoint is not None else _sink(out) as sink:
+        for past in chosen:
+            with open_stored(past.folder, past.verifier) as stored:
+                counted = _Counted(read(stored, period.since, period.until))
+                if endpoint is not None:
+                    _push(counted, past.verifier, *endpoint)
+                elif sink is not None:
+                    _write(form, counted, sink, past.verifier)
+            count += counted.count
+    where = out or ("the collector" if push else "stdout")
+    click.echo(f"{count} records written to {where}", err=True)
+
+
+class _Counted:
+    """Entries on their way through, counted."""
+
+    def __init__(self, entries: Iterator[Entry]) -> None:
+        self._entries = entries
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Entry]:
+        for entry in self._entries:
+            self.count += 1
+            yield entry
+
+
+def _write(form: str, entries: Iterable[Entry], sink: IO[bytes], verifier: Verifier) -> None:
+    import sovereign
+    from sovereign.audit.export import cef, jsonl, ocsf, otel, parquet
+
+    origin, version = verifier.name, sovereign.__version__
+    if form == "parquet":
+        parquet.write(entries, sink, origin=origin)
+        return
+    if form == "jsonl":
+        sink.writelines(jsonl.lines(entries))
+    elif form == "cef":
+        sink.writelines(cef.lines(entries, version=version))
+    elif form == "ocsf":
+        sink.writelines(ocsf.lines(entries, origin=origin, version=version))
+    else:
+        sink.writelines(otel.batches(entries, origin=origin, version=version))
+
+
+def _push(entries: Iterable[Entry], verifier: Verifier, endpoint: str, token: str | None) -> None:
+    import sovereign
+    from sovereign.audit.export import otel
+
+    for batch in otel.batches(entries, origin=verifier.name, version=sovereign.__version__):
+        otel.push(batch, endpoint, token)
+
+
+def _endpoint(config: Path) -> tuple[str, str | None]:
+    """Where the configuration lets telemetry go, and the token that its environment holds."""
+    import os
+
+    from sovereign.config import load_config
+    from sovereign.errors import ConfigError
+
+    audit = load_config(config).audit
+    if audit.otlp_endpoint is None:
+        raise ConfigError(
+            "audit.otlp_endpoint is not set",
+            hint='name the collector: [audit] otlp_endpoint = "https://HOST/v1/logs"',
+        )
+    name = audit.otlp_token_env
+    if name is not None and not os.environ.get(name):
+        raise ConfigError(f"audit.otlp_token_env: the environment has no {name}")
+    return audit.otlp_endpoint, os.environ[name] if name is not None else None
+
+
+def _oscal(
+    stored: Stored,
+    folder: Path,
+    verifier: Verifier,
+    period: Period,
+    framework: str,
+    out: Path | None,
+) -> None:
+    from datetime import UTC, datetime
+
+    import sovereign
+    from sovereign.audit import verify
+    from sovereign.audit.export import oscal
+    from sovereign.audit.report import document as documents
+    from sovereign.audit.report.gather import gather
+    from sovereign.errors import LogTampered
+
+    gathered = gather(stored, folder, verifier, period, key_from="--key", jobs=verify.processors())
+    made = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    document = documents.build(
+        gathered,
+        framework,
+        verifier=verifier,
+        key_from="--key",
+        made=made,
+        version=sovereign.__version__,
+    )
+    with _sink(out) as sink:
+        sink.write(oscal.build(document))
+    if not gathered.ok:
+        raise LogTampered(
+            "the log is not what was signed; the results say so",
+            hint="`sovereign audit verify` lists everything",
+        )
+
+
+def _sink(out: Path | None) -> AbstractContextManager[IO[bytes]]:
+    """Where bytes go: stdout, or a file that takes its name when all went well."""
+    import contextlib
+
+    from sovereign.audit.durable import staged
+
+    return contextlib.nullcontext(sys.stdout.buffer) if out is None else staged(out)

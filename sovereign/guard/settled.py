@@ -1,0 +1,85 @@
+"""What the findings of one leaf come to by themselves, remembered: so that a turn that was seen
+before is not looked through again.
+
+A name is a keyed hash of the text, its kind and label, and of the rules it was decided by. Held are
+offsets and entities, never a text; bounded.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sovereign.guard.body import Leaf
+from sovereign.guard.views import Reading
+from sovereign.types import Finding
+
+__all__ = ["Own", "Rules", "Settled"]
+
+ENTRIES = 20_000
+MOST = 64
+"""A text with more findings is no turn of a chat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What decides between findings: a policy, as it is for one team, at one destination."""
+
+    policy: str
+    team: str
+    destination: str
+    side: str
+
+
+@dataclass(slots=True)
+class Own:
+    """A leaf's own findings: disjoint, in order, without a path. ``clear_of`` are ids of values of
+    other leaves that were looked for in it, and stand nowhere but in these findings."""
+
+    findings: tuple[Finding, ...]
+    clear_of: frozenset[bytes] = frozenset()
+
+
+Name = tuple[bytes, str, str, Rules]
+
+
+class Settled:
+    """Belongs to one list of recognisers. Thread-safe."""
+
+    def __init__(self, entries: int = ENTRIES) -> None:
+        self._entries = entries
+        self._new: dict[Name, Own] = {}
+        self._old: dict[Name, Own] = {}
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Settled({len(self._new)} texts)"
+
+    def get(self, name: Name) -> Own | None:
+        """What was put under ``name``, if that is not too long ago."""
+        found = self._new.get(name)
+        if found is None:
+            found = self._old.get(name)
+            if found is not None:
+                self.put(name, found)
+        return found
+
+    def put(self, name: Name, found: Own) -> None:
+        """Two generations: the older one is dropped whole."""
+        if len(found.findings) > MOST:
+            return
+        with self._lock:
+            if len(self._new) >= self._entries:
+                self._old, self._new = self._new, {}
+            self._new[name] = found
+
+    def names(
+        self, leaves: Sequence[Leaf], readings: Sequence[Sequence[Reading]], rules: Rules
+    ) -> dict[int, Name]:
+        """The leaves whose findings can be remembered: plain texts that were seen before."""
+        return {
+            index: (reading[0].name, leaves[index].kind, reading[0].lead, rules)
+            for index, reading in enumerate(readings)
+            if len(reading) == 1 and reading[0].name is not None
+        }

@@ -1,0 +1,114 @@
+"""What is read of a log for a report, and what proves it."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import sqlite3
+from pathlib import Path
+
+import logs
+import pytest
+
+from sovereign.audit.report.gather import Gathered, Period, Tree, gather
+from sovereign.audit.stored import open_stored
+from sovereign.audit.tree import Frontier, inclusion_path, leaf_hash
+
+WHOLE = Period("2026-07-01T00:00:00.000Z", "2026-08-01T00:00:00.000Z")
+SECOND = Period("2026-07-02T00:00:00.000Z", "2026-07-03T00:00:00.000Z")
+
+
+def gathered(folder: Path, period: Period = WHOLE) -> Gathered:
+    with open_stored(folder, logs.verifier()) as stored:
+        return gather(stored, folder, logs.verifier(), period, key_from="the test")
+
+
+def test_the_period_is_counted_and_the_log_verified(busy: Path) -> None:
+    """Every decision became one of five things, and every record is counted once."""
+    found = gathered(busy)
+    spans = found.tally.spans
+    became = ("allowed", "changed", "kept_local", "local", "refused")
+    assert spans["decisions"][0] == sum(spans[name][0] for name in became) > 50
+    assert found.ok
+    assert found.tally.records == found.range.size
+    assert found.checkpoint is not None
+    assert found.verification.size == found.range.stop == found.checkpoint.size
+
+
+def test_neighbouring_days_add_up(busy: Path) -> None:
+    """Nothing is counted twice, nothing falls between."""
+    days = [
+        gathered(busy, Period(f"2026-07-0{d}T00:00:00.000Z", f"2026-07-0{d + 1}T00:00:00.000Z"))
+        for d in range(1, 6)
+    ]
+    assert sum(d.tally.records for d in days) == days[0].verification.size
+    for one, next_ in itertools.pairwise(days):
+        assert one.range.stop == next_.range.first
+
+
+def test_the_frontier_before_the_range_leads_to_the_signed_root(busy: Path) -> None:
+    """So the records of a range can be proven without those before and after it."""
+    with open_stored(busy, logs.verifier()) as stored:
+        found = gather(stored, busy, logs.verifier(), SECOND, key_from="the test")
+        assert found.range.first > 0
+        leaves = (leaf for _, _, leaf in stored.entries(found.range.first, found.range.stop))
+        after = found.range.before.extend(leaves)
+        assert after.root() == stored.root_of(0, found.range.stop)
+
+
+def test_a_period_without_records_lies_between_its_neighbours(busy: Path) -> None:
+    """Before the log, and after it."""
+    before = gathered(busy, Period("2020-01-01T00:00:00.000Z", "2020-02-01T00:00:00.000Z"))
+    after = gathered(busy, Period("2030-01-01T00:00:00.000Z", "2030-02-01T00:00:00.000Z"))
+    assert (before.range.first, before.range.stop, before.tally.records) == (0, 0, 0)
+    assert after.range.first == after.range.stop == after.verification.size
+
+
+@pytest.mark.parametrize(
+    ("sql", "missing"),
+    [
+        ("UPDATE record SET bytes = replace(bytes, 'gateway', 'getaway') WHERE idx = 12", 1),
+        ("DELETE FROM record WHERE idx = 12", 1),
+        ("DELETE FROM record WHERE idx BETWEEN 12 AND 15", 4),
+    ],
+)
+def test_a_log_that_was_changed_is_read_as_far_as_it_can_be(
+    busy: Path, tmp_path: Path, sql: str, missing: int
+) -> None:
+    """And is not ok, whatever else there is to read."""
+    shutil.copytree(busy, tmp_path / "log")
+    with sqlite3.connect(tmp_path / "log" / "log.db") as db:
+        changed = db.execute(sql).rowcount
+    db.close()
+    found, whole = gathered(tmp_path / "log"), gathered(busy)
+    assert changed == missing
+    assert not found.ok
+    assert found.faults == list(range(12, 12 + missing))
+    assert found.tally.records == whole.tally.records - missing
+
+
+def test_a_forged_checkpoint_leaves_nothing_to_prove_against(busy: Path, tmp_path: Path) -> None:
+    """The newest is what would be believed."""
+    shutil.copytree(busy, tmp_path / "log")
+    with sqlite3.connect(tmp_path / "log" / "log.db") as db:
+        db.execute("UPDATE checkpoint SET note = replace(note, '1', '2')")
+    db.close()
+    found = gathered(tmp_path / "log")
+    assert found.checkpoint is None
+    assert not found.ok
+
+
+def test_roots_from_chunks_are_those_of_all_leaves(tmp_path: Path) -> None:
+    """Proofs are made from one pass over a log that is longer than a chunk."""
+    size = logs.grow(tmp_path / "log", 700)
+    with open_stored(tmp_path / "log", logs.verifier()) as stored:
+        tree = Tree(stored)
+        leaves = [leaf_hash(data) for _, data, _ in stored.entries(0, size)]
+        for leaf in leaves:
+            tree.add(leaf)
+        assert tree.frontier() == Frontier().extend(leaves)
+        for index in (0, 255, 256, 511, 600, size - 1):
+            whole = inclusion_path(stored.root_of, index, size)
+            assert inclusion_path(tree.root_of, index, size) == whole
+        for old in (1, 256, 300, 512, size):
+            assert tree.root_of(0, old) == Frontier().extend(leaves[:old]).root()

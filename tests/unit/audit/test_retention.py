@@ -1,0 +1,190 @@
+"""What may go, when, and that the chain is whole without it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sovereign.audit import record
+from sovereign.audit.chain import Chain, standing_holds
+from sovereign.audit.history import find, logs
+from sovereign.audit.note import Signer
+from sovereign.audit.proof import Proof, prove
+from sovereign.audit.reader import read
+from sovereign.audit.retention import final_proof, survey
+from sovereign.audit.store.folders import FINAL, Folders
+from sovereign.audit.stored import open_stored
+from sovereign.audit.verify import main, verify
+from sovereign.errors import AuditError, LogTampered
+
+KEY, ORIGIN = bytes(range(32)), "log.example/a"
+VERIFIER = Signer.from_seed(ORIGIN, KEY).verifier
+DAY = 86_400.0
+
+
+def at(year: int, month: int, day: int = 1) -> float:
+    return datetime(year, month, day, tzinfo=UTC).timestamp()
+
+
+class House:
+    """A chain with a clock of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.now = folder, at(2020, 1)
+        self.chain = Chain(
+            Folders(folder), folder, key=KEY, origin=ORIGIN, source="a", clock=lambda: self.now
+        )
+
+    def add(self, kind: str = "log.read", **fields: object) -> None:
+        fields = fields or {"command": "x"}
+        made = record.prepare(record.event(kind, **fields), source="a")
+        self.chain.commit([made], sign=True)
+
+    def holds(self) -> dict[str, dict[str, str]]:
+        return self.chain.holds()
+
+    def delete(self, days: int) -> list[int]:
+        gone = []
+        for one in survey(self.folder, VERIFIER, days, self.holds()):
+            if one.due(self.now):
+                proof = str(final_proof(one))
+                self.add(
+                    "log.delete",
+                    log=one.past.number,
+                    size=one.size,
+                    root=one.root,
+                    until=one.ended,
+                    retain_days=days,
+                )
+                self.chain.drop(one.past.number, proof)
+                gone.append(one.past.number)
+        return gone
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """Three logs: 2020, 2021, and 2022 so far."""
+    made = House(tmp_path / "log")
+    for year in (2021, 2022):
+        made.add()
+        made.add()
+        made.now = at(year, 1)
+        made.chain.rotate("period")
+    made.add()
+    return made
+
+
+def problems(folder: Path) -> list[str]:
+    return [str(p) for p in verify(folder, key=str(VERIFIER)).problems]
+
+
+def test_a_log_goes_when_its_last_record_is_old_enough_and_not_a_day_before(house: House) -> None:
+    """Six years of HIPAA after the end of 2020."""
+    house.now = at(2021, 1) + 2191 * DAY
+    assert house.delete(2192) == []
+    house.now += 2 * DAY
+    assert house.delete(2192) == [1]
+    assert survey(house.folder, VERIFIER, None, {})[0].expires is None
+
+
+def test_the_chain_verifies_without_what_was_deleted(house: House, tmp_path: Path) -> None:
+    """By the file that an auditor runs alone; a proof from before still verifies."""
+    with open_stored(house.folder, VERIFIER) as stored:
+        older = prove(stored, 1)
+    house.now = at(2030, 1)
+    assert house.delete(184) == [1, 2]
+    assert problems(house.folder) == []
+    report = verify(house.folder)
+    assert [log.state for log in report.logs] == ["deleted", "deleted", "whole"]
+    assert main([str(house.folder), "--key", str(VERIFIER)]) == 0
+    assert older.check(VERIFIER).index == 1
+    assert not (house.folder / "log.db").exists()
+    assert {one.log for one in read(house.folder, last=100)} == {3}
+    with pytest.raises(AuditError, match="were deleted"):
+        find(house.folder, VERIFIER, 1)
+    house.add()
+    assert problems(house.folder) == []
+
+
+def test_a_hold_keeps_the_time_that_it_names_over_every_rotation(house: House) -> None:
+    """It stands in each new log until it is released; what it does not name may go."""
+    house.add("log.hold", name="case-7", action="set", since="2021-03-01T00:00:00.000Z")
+    house.now = at(2023, 1)
+    house.chain.rotate()
+    assert house.holds() == {"case-7": {"since": "2021-03-01T00:00:00.000Z"}}
+    house.now = at(2040, 1)
+    assert house.delete(184) == [1]
+    house.add("log.hold", name="case-7", action="release")
+    assert house.delete(184) == [2, 3]
+    assert problems(house.folder) == []
+
+
+def test_a_log_that_is_not_what_was_signed_is_never_deleted(house: House) -> None:
+    """It is evidence."""
+    with contextlib.closing(sqlite3.connect(house.folder / "log.db")) as db:
+        db.execute("UPDATE record SET leaf = zeroblob(32) WHERE idx = 1")
+        db.commit()
+    house.now = at(2040, 1)
+    with pytest.raises(LogTampered, match="so it is not deleted") as caught:
+        house.delete(184)
+    assert caught.value.index == 1
+    assert (house.folder / "log.db").exists()
+
+
+CHEATS = {
+    "without a word": "no log.delete record says so",
+    "without its last word": "its records are gone, and so is its final.tlog-proof",
+    "with another last word": "cannot be believed",
+}
+
+
+@pytest.mark.parametrize("cheat", CHEATS)
+def test_records_that_went_otherwise_are_missed(house: House, cheat: str) -> None:
+    """Whoever deletes a log by hand is found out."""
+    (first, *_) = survey(house.folder, VERIFIER, 1, {})
+    proof = final_proof(first)
+    if cheat == "with another last word":
+        proof = Proof(0, proof.record + b" ", proof.hashes, proof.note)
+    house.chain.drop(1, str(proof))
+    if cheat == "without its last word":
+        (house.folder / FINAL).unlink()
+    found = problems(house.folder)
+    assert any(CHEATS[cheat] in problem for problem in found), found
+
+
+def test_a_deleted_log_cannot_be_exchanged_for_another(house: House, tmp_path: Path) -> None:
+    """The next log's first record says whose end it saw."""
+    other = House(tmp_path / "other")
+    other.add()
+    other.chain.rotate()
+    other.chain.close()
+    (theirs,) = survey(other.folder, VERIFIER, 1, {})
+    house.now = at(2040, 1)
+    house.delete(184)
+    (house.folder / FINAL).write_text(str(final_proof(theirs)))
+    assert any("log 1 is not the one" in p for p in problems(house.folder))
+
+
+def test_a_copy_of_a_chain_that_lost_logs_says_what_is_left(house: House, tmp_path: Path) -> None:
+    """History names each log; the deleted ones say so."""
+    house.now = at(2040, 1)
+    house.delete(184)
+    shutil.copytree(house.folder, tmp_path / "copy")
+    assert [past.deleted for past in logs(tmp_path / "copy", VERIFIER)] == [True, True, False]
+
+
+def test_the_last_word_about_a_hold_counts() -> None:
+    """Set, released, set again."""
+
+    def hold(name: str, action: str) -> bytes:
+        return json.dumps({"name": name, "action": action}).encode()
+
+    said = [hold("a", "set"), hold("b", "stands"), hold("a", "release"), hold("a", "set")]
+    assert set(standing_holds(iter(said))) == {"a", "b"}
+    assert set(standing_holds(iter(said[:3]))) == {"b"}
