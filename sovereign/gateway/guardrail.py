@@ -17,7 +17,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from sovereign.audit.tokens import TokenKey
+from sovereign.audit.tokens import TokenKeyFile
 from sovereign.errors import (
     AuditError,
     LogUnavailable,
@@ -36,6 +36,7 @@ from sovereign.gateway.upstreams import Upstream
 from sovereign.gateway.wires import credential
 from sovereign.gateway.workers import Workers
 from sovereign.guard import Guard, Restorer
+from sovereign.guard.endpoints import match
 from sovereign.types import JSON, Action, Destination
 
 __all__ = ["PATH", "SCOPE", "Guardrail"]
@@ -49,6 +50,7 @@ theirs."""
 
 ENDPOINT = "litellm.guardrail"
 TO = Destination("litellm", "hosted")
+_CALL = match("POST", "/v1/chat/completions")
 _UPSTREAM = Upstream(destination=TO, wire="openai", base_url="", models=(), timeout_s=0.0)
 
 OPEN_S = 600.0
@@ -77,7 +79,7 @@ class Guardrail:
         recorder: Recorder,
         workers: Workers,
         max_body_bytes: int,
-        token_key: TokenKey | None,
+        token_key: TokenKeyFile | None,
     ) -> None:
         self._keys = keys
         self._standing = standing
@@ -145,8 +147,9 @@ class Guardrail:
             shown["messages"] = shown.pop("structured_messages")
         inspection = guard.inspect(shown, to=TO, shape=CHAT.name, tenant=asked.key.team)
         asked.verdict = verdict = inspection.verdict
-        if self._token_key is not None:
-            asked.tokens = self._token_key.tokens(asked.key.team, inspection.values, time.time())
+        key = None if self._token_key is None else self._token_key.current()
+        if key is not None:
+            asked.tokens = key.tokens(asked.key.team, inspection.values, time.time())
         if verdict.action >= Action.LOCAL:
             verbs = (Action.LOCAL.verb, Action.BLOCK.verb)
             kinds = [e for e, by in verdict.entities.items() if any(v in by for v in verbs)]
@@ -168,8 +171,10 @@ class Guardrail:
                 answer["tools"] = out["tools"]
         raw = inspection.encode()
         inspection.check_residual(raw=raw)
+        assert _CALL is not None
         cleared = Cleared(
             upstream=_UPSTREAM,
+            endpoint=_CALL.endpoint,
             shape=CHAT,
             url="",
             headers={},

@@ -44,8 +44,8 @@ _FILE_NEEDLE = 48
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One request as it is sent. ``needles`` are the spellings that must not arrive; ``repr``
-    shows none of it."""
+    """One request as it is sent. ``needles`` are the spellings that must not arrive, ``exact`` what
+    must not arrive as a whole, a stretch of a file; ``repr`` shows none of it."""
 
     method: str
     target: str
@@ -54,6 +54,7 @@ class Message:
     chunked: bool
     needles: tuple[str, ...]
     plain: tuple[str, ...]
+    exact: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Message({self.method}, {len(self.body)} bytes)"
@@ -91,7 +92,7 @@ class Probe:
         if form == "gzip":
             headers["Content-Encoding"] = "gzip"
             body = zlib.compress(body, wbits=31)
-            made.needles.append(base64.b64encode(body).decode()[:_FILE_NEEDLE])
+            made.exact.append(base64.b64encode(body).decode()[:_FILE_NEEDLE])
         elif form == "utf-16":
             body = body.decode().encode("utf-16")
         query = made.text(str(given.get("query", "")))
@@ -104,6 +105,7 @@ class Probe:
             chunked=form == "chunked",
             needles=tuple(dict.fromkeys(made.needles)),
             plain=tuple(dict.fromkeys(made.plain)),
+            exact=tuple(made.exact),
         )
 
 
@@ -114,6 +116,7 @@ class _Expansion:
         self._values, self._models = values, models
         self.needles: list[str] = []
         self.plain: list[str] = []
+        self.exact: list[str] = []
 
     def text(self, template: str) -> str:
         return _HOLE.sub(self._fill, template)
@@ -152,10 +155,16 @@ class _Expansion:
         return {self.text(k): self.tree(v) for k, v in value.items()}
 
     def file(self, value: Mapping[str, Any]) -> bytes:
-        raw = make(value["$file"], self.text(value["text"]))
+        said = self.text(value["text"])
+        raw = make(value["$file"], said)
         encoded = base64.b64encode(raw).decode()
-        middle = len(encoded) // 8 * 4  # in steps of four, or the slice would be another text
-        self.needles.append(encoded[middle : middle + _FILE_NEEDLE])
+        at = raw.find(said.encode())
+        # In steps of four letters, or the slice would be another text.
+        start, size = len(encoded) // 8 * 4, _FILE_NEEDLE
+        if at >= 0:
+            start, size = at // 3 * 4, (at % 3 + len(said.encode()) + 2) // 3 * 4
+        if said != value["text"]:  # a file without a value may arrive as it is
+            self.exact.append(encoded[start : start + size])
         return raw
 
 

@@ -58,6 +58,8 @@ class Arrived:
         """Whether any value of ``message`` is in it."""
         if any(self._has(needle) for needle in message.needles):
             return True
+        if any(exact in text for exact in message.exact for text in self.texts):
+            return True
         # Under any spelling that normalising undoes, and over any cut.
         plains = [plain for plain in map(_plain, message.plain) if len(plain) >= SHORTEST]
         return any(
