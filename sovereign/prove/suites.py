@@ -87,7 +87,7 @@ def _canarywire(
             try:
                 if not _answers(f"{place.url}/_canarywire/health"):
                     return None, "its capture did not start"
-                run = [program, "run", "--config", "canarywire.yaml", "--out", "out"]
+                run = [program, "run", "--config", "canarywire.yaml", "--out", "out", "--seed", "7"]
                 done = subprocess.run(
                     run, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
                 )
