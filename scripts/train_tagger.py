@@ -9,6 +9,7 @@ the tagger itself does not. Takes some ten CPU-minutes and 4 GB.
 from __future__ import annotations
 
 import argparse
+import copy
 import hashlib
 import random
 import sys
@@ -20,6 +21,26 @@ sys.path.insert(0, str(Path(__file__).parent))
 import torch
 from tagger.batches import Lexicon, Sources, batches, epoch
 from tagger.network import Tagger, export
+
+AVERAGED = 0.75
+"""The share of the steps after which weights count into the mean that is exported."""
+
+
+class Mean:
+    """The mean of a model's weights over the last steps: steadier than the last step's."""
+
+    def __init__(self, model: Tagger) -> None:
+        self._copy, self._count = copy.deepcopy(model), 0
+
+    def add(self, model: Tagger) -> None:
+        self._count += 1
+        with torch.no_grad():
+            for m, w in zip(self._copy.parameters(), model.parameters(), strict=True):
+                m.lerp_(w, 1 / self._count)
+
+    def of(self, model: Tagger) -> Tagger:
+        """The mean; the model as it is while nothing was added."""
+        return self._copy if self._count else model
 
 
 def main() -> None:
@@ -50,6 +71,7 @@ def main() -> None:
     say(f"read {len(sources.real)} texts, {len(sources.keys)} gazetteer words")
     model = Tagger(args.width)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.rate, weight_decay=0.01, fused=True)
+    mean = Mean(model)
     total, done = 0, 0
     for e in range(args.epochs):
         texts = epoch(sources, lexicon, rng, args.generated, args.share)
@@ -65,10 +87,17 @@ def main() -> None:
             loss.backward()
             optimizer.step()
             done += 1
+            if done > AVERAGED * total and done % 10 == 0:
+                mean.add(model)
             seen += (float(loss.detach()) - seen) / min(k + 1, 300)
             if k % 250 == 249:
                 say(f"step {done}/{total}  loss {seen:.4f}")
-        export(model, sources, args.out, {"seed": args.seed, "epochs": args.epochs, "steps": done})
+        export(
+            mean.of(model),
+            sources,
+            args.out,
+            {"seed": args.seed, "epochs": args.epochs, "steps": done},
+        )
     raw = args.out.read_bytes()
     say(f"{args.out}: {len(raw)} bytes")
     print(f'MODEL_SHA256: Final = "{hashlib.sha256(raw).hexdigest()}"')

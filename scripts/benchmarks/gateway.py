@@ -255,7 +255,8 @@ def rows(name: str, at: Target, direct: dict[tuple[str, int], Measured], seconds
             first = direct.setdefault((load, callers), got)
             own = ""
             if pid:
-                cpu = (cpu_s(pid) - before) / (got.per_s * max(1, round(seconds))) * 1000
+                answered = max(1.0, got.per_s * max(1, round(seconds)))
+                cpu = (cpu_s(pid) - before) / answered * 1000
                 own = f"{cpu:>8.2f}{resident_mb(pid):>6.0f}"
             print(
                 f"{name:<16}{load:<12}{callers:>7}{got.p50_ms:>9.2f}"

@@ -103,7 +103,7 @@ def _free() -> int:
         return int(taken.getsockname()[1])
 
 
-def _until_open(port: int, seconds: float = 180) -> None:
+def _until_open(port: int, seconds: float = 600) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):

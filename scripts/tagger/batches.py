@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 import zlib
+from array import array
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,9 @@ from sovereign.guard.recognizers.tagger.tokens import features, fingerprint, fol
 __all__ = ["WINDOW", "Batch", "Lexicon", "Sources", "batches", "epoch", "held_out"]
 
 HERE = Path(__file__).parent
+PROSE, PLAIN = ("prose*.txt", "chat.txt"), ("*negatives*.txt",)
+"""Files of carriers with somebody in them, and with nobody; never ``held_out*.txt``."""
+
 SPOKEN = {
     "wnut17",
     "btc",
@@ -52,19 +57,11 @@ class Sources:
     """All that texts are made from. Without the carriers of :func:`held_out`."""
 
     def __init__(self, data: Path, rng: random.Random, *, test: bool = False) -> None:
-        import json
-
         self.values = Values(data / "gazetteers", rng)
         self.neutral = Neutral(self.values, rng, HERE / "neutral.txt")
         self.composer = Composer(self.values, self.neutral, rng, HERE / "labels.txt")
-        shared = json.loads((data / "carriers" / "carriers.json").read_text(encoding="utf-8"))
-        every = [(lang, c, True) for lang, c in carriers(HERE / "prose.txt")]
-        every += [("en", c, False) for c in shared["en"]]
-        every += [(_guess(c), c, False) for c in shared["other"]]
-        negative = [("en", c, True) for _, c in carriers(HERE / "negatives.txt")]
-        negative += [("en", c, False) for c in shared["negative"]]
-        self.carriers = [x for x in every if held_out(x[1]) == test]
-        self.negative = [x for x in negative if held_out(x[1]) == test]
+        self.frames = carriers(HERE / "frames.txt")
+        self.read_carriers(data, test=test)
         self.real: list[Sample] = []
         self.keys, self.masks = np.zeros(0, np.uint32), np.zeros(0, np.uint16)
         if not test:
@@ -73,18 +70,37 @@ class Sources:
             for s in self.real:
                 lower.update({w for w in s.text.split() if w.isalpha() and w.islower()})
             words = {fold(w) for w, n in lower.items() if n >= 4}
+            listed = {fold(n) for n in self.values.names.any_first + self.values.names.any_last}
             common = sorted(
                 w for w, n in lower.items() if n >= 15 and w.isascii() and 3 < len(w) < 11
             )
             self.values.names.words = [w.title() for w in common]
+            self.neutral.like.words = sorted(
+                w.title()
+                for w, n in lower.items()
+                if n >= 3 and 3 < len(w) < 16 and w.isascii() and fold(w) not in listed
+            )
             self.keys, self.masks = gazetteer(data / "gazetteers", words)
+
+    def read_carriers(self, data: Path, *, test: bool) -> None:
+        """Those to measure on if ``test``, else those to learn from."""
+        shared = json.loads((data / "carriers" / "carriers.json").read_text(encoding="utf-8"))
+        every = [(lang, c, True) for file in _files(PROSE) for lang, c in carriers(file)]
+        every += [("en", c, False) for c in shared["en"]]
+        every += [(_guess(c), c, False) for c in shared["other"]]
+        negative = [(lang, c, True) for file in _files(PLAIN) for lang, c in carriers(file)]
+        negative += [("en", c, False) for c in shared["negative"]]
+        self.carriers = [x for x in every if held_out(x[1]) == test]
+        self.negative = [x for x in negative if held_out(x[1]) == test]
 
     def text(self, rng: random.Random) -> Text:
         """A generated text."""
         c, x = self.composer, rng.random()
-        if x < 0.34:
+        if x < 0.20:
             return c.form()
-        if x > 0.84:
+        if x < 0.31:
+            return c.fill(*rng.choice(self.frames))
+        if x > 0.85:
             return self.neutral.text()
         pool = self.negative if x > 0.70 else self.carriers
         lang, carrier, firm = rng.choice(pool)
@@ -103,6 +119,11 @@ class Sources:
                 t.add(more.text)
                 t.spans += [(a + at, b + at, m) for a, b, m in more.spans]
         return t
+
+
+def _files(patterns: tuple[str, ...]) -> list[Path]:
+    found = sorted(file for pattern in patterns for file in HERE.glob(pattern))
+    return [file for file in found if not file.name.startswith("held_out")]
 
 
 def _guess(carrier: str) -> str:
@@ -124,8 +145,8 @@ class Lexicon:
     def __init__(self, keys: np.ndarray, masks: np.ndarray) -> None:
         self.gaz = dict(zip(keys.tolist(), masks.tolist(), strict=True))
         self.index: dict[tuple[str, int], int] = {}
-        self.flat: list[int] = []
-        self.start: list[int] = [0]
+        self.flat = array("q")
+        self.start = array("q", [0])
 
     def __len__(self) -> int:
         return len(self.start) - 1
@@ -145,9 +166,18 @@ class Lexicon:
                 member = self.gaz.get(fingerprint(folded), 0) & (1 << 10)
             at = self.index[token, known] = len(self.start) - 1
             rows = features(token, member, stem)
-            self.flat += rows if known else rows[:3]
+            self.flat.extend(rows if known else rows[:3])
             self.start.append(len(self.flat))
         return at
+
+    def rows(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of these words one after another, and where each word's begin and the last's
+        end."""
+        start = np.array(self.start, np.int64)
+        begin, lengths = start[words], start[words + 1] - start[words]
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        at = np.arange(offsets[-1]) + np.repeat(begin - offsets[:-1], lengths)
+        return np.frombuffer(self.flat, np.int64)[at], offsets
 
 
 Encoded = tuple[np.ndarray, np.ndarray]

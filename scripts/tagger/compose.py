@@ -15,7 +15,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from tagger.names import CASES, Person, inflect
+from tagger.fields import Fields, key
+from tagger.names import CASES, OTHER, Person, inflect
 from tagger.neutral import Neutral
 from tagger.texts import Text
 from tagger.values import Values
@@ -27,7 +28,11 @@ __all__ = ["BIT", "Composer", "Text", "carriers"]
 BIT = {label: 1 << i for i, label in enumerate(LABELS)}
 O = BIT["O"]  # noqa: E741
 UNSURE = O | BIT["ID"]
-SLOT = re.compile(r"\{(lf|li|in|tt|last4|adr|str|city|org|[nflmituea]|[a-z]+)(\d*)\}")
+SLOT = re.compile(r"\{(last4|[LK]|[a-z]+)(\d*)\}")
+KINDS = ("id", "ref", "neutral", "phone", "user", "pw", "key", "email", "dob", "name", "street")
+KIND_WEIGHTS = (58, 8, 17, 3, 4, 4, 3, 2, 1, 1, 1)
+"""What a sentence's label may be about, and how often."""
+PUT_TOGETHER = ("id", "ref", "neutral")
 PERSONAL = {"n", "f", "l", "m", "i", "lf", "li", "in", "t", "tt", "u", "e"}
 TITLES = {
     "en": ("Dr.", "Mr.", "Mrs.", "Ms.", "Dr", "Mr", "Ms", "Prof."), "de": ("Herr", "Frau", "Dr.", "Herrn", "Prof. Dr."),
@@ -55,24 +60,79 @@ class Composer:
 
     def __init__(self, values: Values, neutral: Neutral, rng: random.Random, labels: Path) -> None:
         self.v, self.neutral, self.rng = values, neutral, rng
-        self.fields: dict[str, dict[str, list[str]]] = defaultdict(dict)
-        for line in labels.read_text(encoding="utf-8").splitlines():
-            if line and not line.startswith("#"):
-                lang, kind, names = line.split("|", 2)
-                self.fields[lang][kind] = names.split(";")
+        self.fields = Fields(labels, rng)
+        self.langs = [k for k in self.fields.listed if k != "en"]
 
     def fill(self, lang: str, carrier: str, *, firm: bool = True) -> Text:
         """``carrier`` with its slots filled. ``firm``: whether {id} is surely an identifier."""
         out, people, end = Text(lang=lang), defaultdict(lambda: self.v.names.person(lang)), 0
         caps = self.rng.random() < 0.05
+        kinds: dict[str, str] = {}
         for m in SLOT.finditer(carrier):
             out.add(carrier[end : m.start()])
             end = m.end()
+            if m[1] in "LKv":
+                self._pair(out, m[1], m[2], kinds, people["holder"])
+                continue
             self.slot(
                 out, m[1], people[m[2] or str(m.start())] if m[1] in PERSONAL else None, firm, caps
             )
         out.add(carrier[end:])
         return out
+
+    def _pair(self, out: Text, slot: str, index: str, kinds: dict[str, str], p: Person) -> None:
+        """A label, or the value that belongs to it. A value without a label of its own is of the
+        kind of the first."""
+        r, lang = self.rng, out.lang
+        if slot == "v":
+            kind = kinds.get(index) or next(iter(kinds.values()), "id")
+            if kind == "neutral":
+                out.add(self.neutral.code())
+            else:
+                value, mask = self.value(kind, p, lang, home=True)
+                out.add(value, mask)
+            return
+        kind = kinds.setdefault(index, r.choices(KINDS, KIND_WEIGHTS)[0])
+        if slot == "K" and kind in PUT_TOGETHER and r.random() < 0.7:
+            out.add(self.fields.key(kind))
+            return
+        label = self.fields.label(lang, kind)
+        if slot == "K":
+            label = key(label, r.randrange(6))
+        elif label[1:2].islower() and r.random() < 0.6 and lang != "de":
+            label = label[0].lower() + label[1:]
+        elif r.random() < 0.08:
+            label = label.upper()
+        out.add(label)
+
+    def _spelled(self, out: Text, name: str) -> None:
+        """A name said letter by letter after it."""
+        r = self.rng
+        out.add(
+            r.choice(
+                (
+                    ", that's ",
+                    ", spelled ",
+                    " (",
+                    ", ",
+                    " - ",
+                    " spelled ",
+                    " thats ",
+                    " yes ",
+                    " so ",
+                )
+            )
+        )
+        letters = [c for c in r.choice((name.upper(), name.lower(), name)) if c.isalpha()]
+        mark = r.choice(("-", "-", " ", " ", ". ", ", ", " dash "))
+        if r.random() < 0.2:
+            letters = [
+                f"{c} {r.choice(('as in', 'for', 'like'))} {r.choice(self.v.names.any_first).lower()}"
+                if r.random() < 0.4
+                else c
+                for c in letters
+            ]
+        out.add(mark.join(letters), BIT["PERSON"])
 
     def slot(self, out: Text, kind: str, p: Person | None, firm: bool, caps: bool = False) -> None:
         """One slot's value, labelled."""
@@ -127,6 +187,8 @@ class Composer:
                 if kind == "t":
                     out.add(" ")
                     out.add(r.choice((last, f"{p.first} {last}")), person)
+            if kind in ("n", "f", "l") and r.random() < 0.012 and lang not in OTHER:
+                self._spelled(out, p.first if kind == "f" else p.last)
         elif kind == "u" and p is not None:
             out.add(v.user(p), BIT["USERNAME"])
         elif kind == "e" and p is not None:
@@ -154,7 +216,7 @@ class Composer:
             out.add(v.key(), BIT["SECRET"])
         elif kind == "ph":
             out.add(v.phone(), BIT["PHONE"])
-        elif kind in ("ref", "last4", "ip"):
+        elif kind in ("last4", "ip"):
             out.add(v.filler(kind), UNSURE)
         else:
             out.add(v.filler(kind))
@@ -203,9 +265,8 @@ class Composer:
     def form(self) -> Text:
         """A document of fields, in one of many dresses."""
         r = self.rng
-        lang = "en" if r.random() < 0.5 else r.choice([k for k in self.fields if k != "en"])
-        kinds = self.fields[lang]
-        have = [k for k in kinds if k != "id"]
+        lang = "en" if r.random() < 0.5 else r.choice(self.langs)
+        have = [k for k in self.fields.listed[lang] if k != "id"]
         n = r.randint(1, 8)
         chosen = r.sample(have, min(n, len(have))) + ["id"] * r.choice((0, 1, 1, 2, 3))
         if r.random() < 0.6 and "name" not in chosen:
@@ -214,12 +275,18 @@ class Composer:
         if r.random() < 0.05:
             chosen = ["neutral"] * r.randint(1, 4)
         r.shuffle(chosen)
-        keys = [
-            (k, r.choice(self.neutral.w["label"] if k == "neutral" else kinds[k])) for k in chosen
-        ]
-        home = any(k in ("addr", "street", "name", "first", "last") for k in chosen)
         style = r.choice(self.STYLES)
+        coded = style in (Composer.mapping, Composer.table) and r.random() < 0.6
+        keys = [(k, self._label(lang, k, coded=coded)) for k in chosen]
+        home = any(k in ("addr", "street", "name", "first", "last") for k in chosen)
         return style(self, lang, keys, home)
+
+    def _label(self, lang: str, kind: str, *, coded: bool) -> str:
+        if coded and kind in PUT_TOGETHER:
+            return self.fields.key(kind)
+        if kind == "neutral" and self.rng.random() < 0.5:
+            return self.rng.choice(self.neutral.w["label"])
+        return self.fields.label(lang, kind)
 
     def _fields(
         self, lang: str, keys: list[tuple[str, str]], home: bool
@@ -246,12 +313,6 @@ class Composer:
             t.add(end)
         return t
 
-    def _key(self, label: str, style: int) -> str:
-        words = re.findall(r"[^\W_]+", label.lower()) or ["x"]
-        return (
-            "_".join(words), words[0] + "".join(w.title() for w in words[1:]), "-".join(words), label, "".join(w.title() for w in words), "_".join(words).upper(),
-        )[style]  # fmt: skip
-
     def mapping(self, lang: str, keys: list[tuple[str, str]], home: bool) -> Text:
         """JSON, YAML, XML, code, log pairs, queries."""
         r, t = self.rng, Text(lang=lang)
@@ -263,12 +324,12 @@ class Composer:
         )[dress]  # fmt: skip
         t.add(opening)
         for i, (label, value, mask) in enumerate(self._fields(lang, keys, home)):
-            key = self._key(label, style)
+            name = key(label, style)
             bare = mask or value.isalnum()
             left, right = (
-                (f'"{key}": "', '"'), (f'"{key}": "', '"'), (f"{key}: ", ""), (f"<{key}>", f"</{key}>"),
-                (f'{key}="', '"') if not bare or " " in value else (f"{key}=", ""), (f"{key}=", ""), (f'{key}="', '"'),
-                (f"{key}='", "'"), (f"- {key}: " if i == 0 else f"  {key}: ", ""),
+                (f'"{name}": "', '"'), (f'"{name}": "', '"'), (f"{name}: ", ""), (f"<{name}>", f"</{name}>"),
+                (f'{name}="', '"') if not bare or " " in value else (f"{name}=", ""), (f"{name}=", ""), (f'{name}="', '"'),
+                (f"{name}='", "'"), (f"- {name}: " if i == 0 else f"  {name}: ", ""),
             )[dress]  # fmt: skip
             t.add((between if i else "") + left)
             t.add(json.dumps(value, ensure_ascii=False)[1:-1] if dress < 2 else value, mask)
@@ -283,7 +344,7 @@ class Composer:
             r.choice((",", ",", ";", "\t", "|", " | ", "sql", "md", "html")),
             r.randrange(6),
         )
-        header = [self._key(label, style) for _, label in keys]
+        header = [key(label, style) for _, label in keys]
         count = r.randint(1, 6)
         if dress == "sql":
             t.add(

@@ -23,7 +23,7 @@ HELD_OUT = {"btc-g", "wnut17-dev", "meddocan-dev"}
 WEIGHT = {
     "litbank": 0.5, "sgd_dialogues": 0.3, "europeana_de": 0.2, "europeana_fr": 0.2, "europeana_nl": 0.2, "synth_addresses": 0.35,
     "nerkor_hu": 0.4, "turku_fi": 0.4, "lener_br": 0.5, "hwu64_home": 0.5, "neg_chat": 0.5, "restaurant8k": 0.4, "snips": 0.4,
-    "stockmark_ja": 0.4, "uner_pt": 0.5, "uner_hr": 0.5, "meddocan": 1.0, "neg_code": 1.2, "ronec_ro": 0.6, "btc": 2.2, "wnut17": 2.5,
+    "stockmark_ja": 0.4, "uner_pt": 0.5, "uner_hr": 0.5, "meddocan": 1.0, "neg_code": 1.2, "ronec_ro": 0.6, "btc": 2.6, "wnut17": 3.2,
 }  # fmt: skip
 """Share of a set that an epoch sees; sets not named are seen whole."""
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from sovereign.guard.recognizers.tagger.tokens import fingerprint, fold
 
-__all__ = ["CASES", "Names", "Person", "gazetteer", "inflect", "rows"]
+__all__ = ["CASES", "OTHER", "Names", "Person", "gazetteer", "inflect", "rows"]
 
 LANG = {
     "de": ("de_DE", "de_AT", "de_CH"), "fr": ("fr_FR", "fr_BE", "fr_CH", "fr_QC"),

@@ -43,13 +43,8 @@ class Tagger(nn.Module):
         words, where = np.unique(batch.ids, return_inverse=True)
         words = words[1:] if words[0] == -1 else words
         shift = 1 if (batch.ids == -1).any() else 0
-        start = lexicon.start
-        flat = [r for w in words.tolist() for r in lexicon.flat[start[w] : start[w + 1]]]
-        lengths = np.array([start[w + 1] - start[w] for w in words.tolist()])
-        offsets = np.concatenate(([0], np.cumsum(lengths)))
-        h = F.relu(
-            self.norm(self.project(self.rows(torch.tensor(flat), torch.from_numpy(offsets))))
-        )
+        flat, offsets = map(torch.from_numpy, lexicon.rows(words))
+        h = F.relu(self.norm(self.project(self.rows(flat, offsets))))
         h = F.dropout(h, 0.1, self.training)
         if shift:
             h = torch.cat([h.new_zeros(1, h.shape[1]), h])

@@ -8,6 +8,7 @@ import random
 import re
 from pathlib import Path
 
+from tagger.lookalikes import Lookalikes
 from tagger.ordinary import Ordinary
 from tagger.texts import Text
 from tagger.values import PATTERNS, Values
@@ -36,9 +37,10 @@ class Neutral:
                 line.partition("|") for line in file.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"
             )
         }  # fmt: skip
+        like = self.like = Lookalikes(values, rng, self.w["lab"])
         self.makers = (
             self.labelled, self.labelled, self.measures, self.measures, self.eponyms, self.goods, self.lists, self.numbers, self.settings, self.statement,
-            self.titles, self.titles, self.identifiers, self.identifiers, *(self.ordinary for _ in range(7)),
+            like.formats, self.eponyms, like.letters, like.small_talk, like.small_talk, like.small_talk, like.constants, self.titles, self.titles, self.identifiers, self.identifiers, *(self.ordinary for _ in range(7)),
         )  # fmt: skip
 
     def text(self) -> Text:
@@ -49,7 +51,52 @@ class Neutral:
 
     def holder(self) -> str:
         """What stands where a value was taken out or not yet put in."""
-        return self.rng.choice(self.w["holder"])
+        r = self.rng
+        if r.random() < 0.7:
+            return r.choice(self.w["holder"])
+        thing = r.choice(
+            (
+                "key",
+                "token",
+                "password",
+                "secret",
+                "name",
+                "id",
+                "account",
+                "user",
+                "e-mail",
+                "phone",
+                "number",
+                "API key",
+                "client secret",
+                "value",
+            )
+        )
+        made = r.choice(
+            (
+                f"your {thing}",
+                f"your {thing} here",
+                f"insert {thing}",
+                f"my {thing}",
+                f"put {thing} here",
+                f"enter {thing}",
+                f"{thing} goes here",
+                f"<your {thing}>",
+                f"some {thing}",
+                f"{thing} here",
+                f"replace me {thing}",
+                f"sample {thing}",
+            )
+        )
+        return r.choice(
+            (
+                made,
+                made.replace(" ", "-"),
+                made.replace(" ", "_"),
+                made.upper().replace(" ", "_"),
+                made.title().replace(" ", ""),
+            )
+        )
 
     def code(self) -> str:
         """A code that looks as identifiers do: only the label tells."""
@@ -137,7 +184,7 @@ class Neutral:
 
     def titles(self) -> str:
         """Headings, list items and cells of plain words: capitals alone make no name."""
-        r, words = self.rng, self.v.names.words
+        r, words = self.rng, self.like.words_of_both()
         case = r.choice((str.title, str.capitalize, str.capitalize, str.upper, str.lower))
         if r.random() < 0.15:
             words = self.w["slang"]
@@ -170,7 +217,7 @@ class Neutral:
 
     def identifiers(self) -> str:
         """Names of things in programs, made of plain words."""
-        r, words = self.rng, self.v.names.words
+        r, words = self.rng, self.like.words_of_both()
 
         def name() -> str:
             w = [r.choice(words).lower() for _ in range(r.choice((1, 1, 1, 2, 2, 3)))]

@@ -15,6 +15,7 @@ __all__ = ["disturb"]
 
 MISREAD = {"o": "0", "l": "1", "i": "1", "e": "c", "s": "5", "b": "8", "O": "0", "I": "l", "S": "5", "B": "8", "0": "O", "1": "l", "5": "S", "8": "B", "m": "n", "g": "9", "h": "b"}  # fmt: skip
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+PERSON = 0b10
 Tokens = tuple[list[str], list[int]]
 
 
@@ -44,6 +45,11 @@ def _spoken(tokens: list[str], masks: list[int], rng: random.Random) -> Tokens:
         ):
             for c in word.lower():
                 out.append(" " + (DIGITS[int(c)] if c in "0123456789" else c))
+                labels.append(mask)
+        elif mask == PERSON and 2 < len(word) < 12 and word.isalpha() and rng.random() < 0.04:
+            # A name said, and said again letter by letter.
+            for said in rng.choice(([word], [])) + list(word):
+                out.append(" " + said.lower())
                 labels.append(mask)
         else:
             glued = token[0] != " " and out and out[-1] in ("'", "’")

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import random
 import string
-from collections import defaultdict
 from pathlib import Path
 
 from tagger.names import Names, Person, rows
+from tagger.streets import Streets
 
 __all__ = ["Values"]
 
@@ -31,6 +31,8 @@ PATTERNS = (
     "M########", "HMO######", "W########", "MRN######", "H#######", "LN-######", "BA-####-####",
     "CV-20##-######", "#:##-cv-#####", "20##-CV-####", "##-cr-####", "S##-####", "DEV-####-AAAA",
     "SN-AA####AA", "SN########", "AA########AA", "A#A#A#A#A#", "######-AA-###", "AAAA-####-####",
+    "##AA#####", "##AAA####", "AAA####A", "A##A####", "##-AA-###", "AA/##/##", "#AA#-AAA-####", "(##)##############", "###############", "A#A#A-##A#A", "AAA##-#####", "##.####.#",
+    "AA.####.##", "#/####", "####-A", "AAA/####/##", "A ### ### ###", "## ### ### ###", "AAA######A", "#### ### ###", "A-##-####", "AA##-AA##-AA##", "####A####", "##A##",
 )  # fmt: skip
 DX = (
     "asthma", "hypertension", "type 2 diabetes", "lower back pain", "migraine", "atrial fibrillation",
@@ -64,37 +66,6 @@ HANDLES = (
     "sky", "gamer", "dark", "pixel", "wolf", "ninja", "cat", "star", "real", "mr", "the", "xx",
     "lil", "big", "mama", "dj", "run", "fox", "moon", "art", "code", "tech", "fit", "pro", "sun",
 )  # fmt: skip
-STREETS = {
-    "de": ("{w}straße", "{w}str.", "{w}weg", "{w}gasse", "{w}allee", "Am {W}", "{W}platz", "{W}-Straße", "An der {W}"),
-    "fr": ("rue {W}", "rue de {W}", "avenue {W}", "boulevard {W}", "place {W}", "impasse {W}", "chemin de {W}", "allée {W}", "bd {W}", "av. {W}"),
-    "es": ("Calle {W}", "C/ {W}", "Avda. {W}", "Avenida de {W}", "Plaza {W}", "Paseo de {W}", "Carrera {W}", "Camino {W}", "C. {W}", "calle de {W}"),
-    "it": ("Via {W}", "via {W}", "Viale {W}", "Piazza {W}", "Corso {W}", "Largo {W}", "Via dei {W}", "V.le {W}"),
-    "pt": ("Rua {W}", "Rua da {W}", "Avenida {W}", "Av. {W}", "Travessa {W}", "Praça {W}", "R. {W}", "Largo {W}"),
-    "nl": ("{W}straat", "{W}laan", "{W}weg", "{W}plein", "{W}gracht", "{W}kade", "{W}dreef", "van {W}straat"),
-    "pl": ("ul. {W}", "ulica {W}", "al. {W}", "os. {W}", "pl. {W}", "ul {W}"),
-    "sv": ("{W}gatan", "{W}vägen", "{W}stigen", "{W}gränd"),
-    "da": ("{W}vej", "{W}gade", "{W}allé", "{W}stræde"), "no": ("{W}veien", "{W}gata", "{W}vegen"),
-    "fi": ("{W}katu", "{W}tie", "{W}kuja", "{W}nkatu"), "cs": ("{W}", "{W} ulice", "nám. {W}", "ul. {W}"),
-    "ro": ("Str. {W}", "Strada {W}", "Bd. {W}", "Calea {W}", "Aleea {W}"),
-    "hu": ("{W} utca", "{W} u.", "{W} út", "{W} tér"), "tr": ("{W} Sokak", "{W} Cad.", "{W} Caddesi", "{W} Sk."),
-    "ru": ("ул. {W}", "улица {W}", "пр. {W}", "проспект {W}", "пер. {W}"),
-    "uk": ("вул. {W}", "вулиця {W}", "просп. {W}"),
-}  # fmt: skip
-UNITS = {
-    "en": (", Apt {n}", " Apt. {n}{a}", ", Unit {n}", " #{n}", ", Suite {n}00", ", Flat {n}", ", Fl {n}", " Lot {n}", ", Room {n}", ", Bldg {a}"),
-    "de": ("", ", 2. OG", " ({a})", ", Hinterhaus"), "fr": (", bât. {a}", ", appt {n}", ", 2e étage"),
-    "es": (", {n}º {a}", ", {n} {a}", ", piso {n}", ", Bajo {a}", ", Esc. {n}, {n}º {a}"),
-    "it": (", int. {n}", "/{a}", ", scala {a}"), "pt": (", {n}º {a}", ", apto {n}", ", ap. {n}", ", R/C"),
-    "nl": ("-{n}", " {a}", " hs", "-II"), "pl": ("/{n}", " m. {n}", "/{n}{a}"),
-    "sv": (" lgh 1{n}01",), "cs": ("/{n}",), "ro": (", bl. {a}{n}, ap. {n}", ", et. {n}, ap. {n}"),
-    "hu": (" {n}/{a}.", " {n}. em. {n}."), "tr": (" D:{n}", " Kat {n} Daire {n}"), "ru": (", кв. {n}", ", корп. {n}, кв. {n}"),
-    "uk": (", кв. {n}",),
-}  # fmt: skip
-COUNTRY = {
-    "en": ("US", "US", "US", "GB", "AU", "CA"), "de": ("DE", "AT", "CH"), "fr": ("FR", "BE"), "es": ("ES", "MX"), "it": ("IT",),
-    "pt": ("PT", "BR"), "nl": ("NL",), "pl": ("PL",), "sv": ("SE",), "da": ("DK",), "no": ("NO",), "fi": ("FI",), "cs": ("CZ",),
-    "ro": ("RO",), "hu": ("HU",), "tr": ("TR",), "ru": ("RU",), "uk": ("UA",),
-}  # fmt: skip
 
 
 class Values:
@@ -102,16 +73,10 @@ class Values:
 
     def __init__(self, folder: Path, rng: random.Random) -> None:
         self.rng, self.names = rng, Names(folder, rng)
-        self.places: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
-        for country, code, place, state, *_ in rows(folder, "postcode_place"):
-            if "CEDEX" not in place.upper():
-                self.places[country].append((code, place, state))
-        self.cities = [r[0] for r in rows(folder, "cities5000") if int(r[3] or 0) > 15000]
-        self.us_streets = [r[0].title() for r in rows(folder, "us_street_names")]
+        streets = Streets(folder, rng, self.names)
+        self.street, self.place, self.address = streets.street, streets.place, streets.address
+        self.cities = streets.cities
         self.orgs = [r[0] for r in rows(folder, "companies")]
-        self.suffix = ["St", "Street", "Ave", "Avenue", "Rd", "Road", "Lane", "Ln", "Drive", "Dr",
-                       "Blvd", "Court", "Ct", "Way", "Place", "Pl", "Terrace", "Close", "Crescent",
-                       "Parkway", "Pkwy", "Circle", "Trail", "Hwy", "Gardens", "Grove", "Mews", "Row"]  # fmt: skip
 
     def pattern(self, pattern: str) -> str:
         """``#`` a digit, ``A`` a capital, ``a`` a small letter."""
@@ -135,7 +100,9 @@ class Values:
     def plate(self) -> str:
         return self.pattern(self.rng.choice((
             "AAA ###", "AAA-####", "#AAA###", "AA## AAA", "AA-###-AA", "A-AA ####", "#### AAA", "AA ### AA",
-            "AB-A ###", "AAA####", "##-AAA-#", "AA #####", "AAA #A##", "### AAA", "AAA#A##", "A ## AAA",
+            "AB-A ###", "AAA####", "##-AAA-#", "AA #####", "AAA #A##", "### AAA", "AAA#A##", "A ## AAA", "AA## AAA", "AA##AAA", "A### AAA", "A-AA ###", "AAA-AA ###",
+            "A-A ####", "AA-AA ##", "#### AA", "AA-##-##", "##-##-AA", "AA-### AA", "AA ###AA", "AAA ####", "#AAA ###", "AAA-###", "AA #### AA", "AA-####-A", "## A ####",
+            "AAA ## A#", "#AA####", "AA ## ###", "A ###", "AA ## AAA", "## AAA ##", "AA###AA", "AAA###A",
         )))  # fmt: skip
 
     def secret(self) -> str:
@@ -179,7 +146,16 @@ class Values:
         )))  # fmt: skip
 
     def user(self, p: Person) -> str:
+        """How somebody is known to a system or to a forum: after a name, or after nothing."""
         r = self.rng
+        if r.random() < 0.22:
+            a, b = r.choice(self.names.words).lower(), r.choice(self.names.words).lower()
+            m = r.choice(self.names.any_first).lower()
+            m = "".join(c for c in m if c.isalnum()) or "m"
+            return r.choice((
+                f"{a}_{b}", f"{a}{b}", f"{a}.{b}{r.randint(1, 99)}", f"{a.title()}{b.title()}", f"{a}-{b}", f"its{m}", f"{a}{r.randint(1, 9999)}", f"{m}_{a}", f"{a}{m}{r.randint(1, 99)}",
+                f"xX{a}Xx", f"{m[:3]}{r.randint(10, 999)}", f"adm-{m}", f"{m}.ext", f"svc_{a}", f"{m}_{r.choice('abcdefgh')}", f"_{m}_", f"{m}{m[-1] * 2}", f"{a}_of_{b}", f"not{m}", f"{m}.{a}.{r.randint(1, 99)}",
+            ))  # fmt: skip
         f = "".join(c for c in p.first.lower() if c.isalnum()) or "u"
         s = "".join(c for c in p.last.lower() if c.isalnum()) or "x"
         n = str(r.randint(1, 2010))
@@ -209,96 +185,6 @@ class Values:
                 c for c in r.choice(self.names.any_last).lower() if c.isascii() and c.isalpha()
             ) + r.choice((".com", ".org", ".net", ".co.uk", ".de", ".io", ".es", ".pl"))
         return self.user(p).lower() + "@" + host
-
-    def street(self, lang: str) -> str:
-        r = self.rng
-        w = r.choice(self.names.any_last if r.random() < 0.6 else self.cities).split(" ")[0]
-        no = str(r.randint(1, 240)) + (r.choice("abcdAB") if r.random() < 0.12 else "")
-        unit = (
-            r.choice(UNITS.get(lang, ("",))).format(n=r.randint(1, 40), a=r.choice("ABCD"))
-            if r.random() < 0.25
-            else ""
-        )
-        if lang == "en":
-            no = str(r.choice((r.randint(1, 200), r.randint(100, 9999), r.randint(1000, 20000))))
-            y = r.random()
-            if y < 0.06:
-                return r.choice(("P.O. Box ", "PO Box ", "Post Office Box ")) + str(
-                    r.randint(1, 9999)
-                )
-            if y < 0.35:
-                return f"{no} {r.choice(self.us_streets)}{unit}"
-            base = r.choice(
-                (
-                    w.title(),
-                    f"{r.choice(['N', 'S', 'E', 'W', 'North', 'West'])} {w.title()}",
-                    f"{r.randint(1, 120)}th",
-                    f"{w.title()} {r.choice(self.names.any_last)}",
-                    r.choice(
-                        (
-                            "Oak",
-                            "Maple",
-                            "Main",
-                            "High",
-                            "Church",
-                            "Park",
-                            "Mill",
-                            "Station",
-                            "Cedar",
-                            "Lake",
-                            "Hill",
-                            "King",
-                            "Victoria",
-                        )
-                    ),
-                )
-            )
-            if lang == "en" and y < 0.42:
-                return f"{r.choice(['Flat', 'Apartment', 'Unit'])} {r.randint(1, 99)}, {no} {base} {r.choice(self.suffix)}"
-            return f"{no} {base} {r.choice(self.suffix)}{unit}"
-        form = r.choice(STREETS.get(lang, ("{W}",))).replace("{w}", w).replace("{W}", w)
-        if lang == "fr":
-            return f"{no}{r.choice([', ', ' ', ' bis '])}{form}{unit}"
-        if lang in ("es", "pt", "ru", "uk", "it") and r.random() < 0.6:
-            return f"{form}, {r.choice(['', 'nº ', 'n. ', 'n.º ']) if lang in ('es', 'pt', 'it') else ''}{no}{unit}"
-        if lang == "ro":
-            return f"{form} nr. {no}{unit}"
-        if lang == "tr":
-            return f"{form} No:{no}{unit}"
-        return f"{form} {no}{unit}"
-
-    def place(self, lang: str) -> tuple[str, str, str, str]:
-        country = self.rng.choice(COUNTRY.get(lang, ("US",)))
-        return (country, *self.rng.choice(self.places[country] or self.places["US"]))
-
-    def address(self, lang: str) -> str:
-        """Street and town, the town's number where it is written in that country."""
-        r, street = self.rng, self.street(lang)
-        country, code, town, state = self.place(lang)
-        sep = r.choice((", ", ", ", "\n", " ", "; ", " - "))
-        if country in ("US", "AU"):
-            tail = r.choice(
-                (f"{town}, {state} {code}", f"{town} {state} {code}", f"{town}, {state}", town)
-            )
-        elif country in ("GB", "CA"):
-            tail = r.choice((f"{town} {code}", f"{town}, {code}", town))
-        elif country == "BR":
-            tail = f"{town} - {state}, {code}"
-        else:
-            tail = r.choice(
-                (
-                    f"{code} {town}",
-                    f"{code} {town}",
-                    f"{code}, {town}",
-                    town,
-                    f"{code} {town} ({r.choice(self.cities)})",
-                )
-            )
-        if r.random() < 0.08:
-            tail += r.choice((", ", "\n")) + r.choice(
-                ("USA", "United Kingdom", "Germany", "España", "France", "Polska", "Italia")
-            )
-        return street + sep + tail
 
     def date(self) -> str:
         r = self.rng
@@ -344,6 +230,14 @@ class Values:
                         "##-####",
                         "AA#",
                         "#####-##",
+                        "A##.###A",
+                        "A##.###",
+                        "A##.##",
+                        "#####",
+                        "A####",
+                        "a######",
+                        "#.#.##",
+                        "####-#",
                     )
                 )
             )
@@ -361,6 +255,17 @@ class Values:
                         "TCK-#####",
                         "#####-##",
                         "REQ######",
+                        "INC-######",
+                        "INC#######",
+                        "CHG#######",
+                        "AAA-###",
+                        "AAAA-####",
+                        "TASK-####",
+                        "PRB######",
+                        "BUG-####",
+                        "RMA-#####",
+                        "R#########",
+                        "##########",
                     )
                 )
             )

@@ -216,6 +216,8 @@ async def respond(
             headers.append((b"x-should-retry", b"false"))
     else:
         body = dumps(answer)
+    if status in (408, 413):  # the rest of the body is not read, so nothing can follow it
+        headers.append((b"connection", b"close"))
     if retry_after is not None:
         headers.append((b"retry-after", retry_after.encode()))
     headers.append((b"content-length", str(len(body)).encode()))

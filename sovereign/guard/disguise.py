@@ -26,7 +26,8 @@ def disguised(text: str) -> list[Segment]:
         found += filter(None, map(_apart, _APART.finditer(text)))
     # These begin with a digit and look behind it, so that a search skips to digits.
     found += filter(None, map(_codes, _CODES.finditer(text)))
-    found += map(_reversed, _BACKWARDS.finditer(text))
+    if _BACKWARDS.search(text) is not None and _SAID_BACKWARDS.search(text) is not None:
+        found += map(_reversed, _BACKWARDS.finditer(text))
     found += filter(None, map(_likened, _LIKENED.finditer(text)))
     return found
 
@@ -39,7 +40,11 @@ _CODES = re.compile(
     r"\d(?<![\w.,-]\d)(?:[xX][0-9A-Fa-f]{2}|\d{1,2})(?:(?:,\s?|\s)(?:0[xX][0-9A-Fa-f]{2}|\d{2,3})){7,400}(?![\w.])"
 )
 _BACKWARDS = re.compile(r"\d(?<![\w-]\d)\d{3}-\d{2}-\d{3}(?![\w-])")
-"""A social security number from its end: its groups are of no other number."""
+_SAID_BACKWARDS = re.compile(
+    r"backward|revers|mirror|right[ -]to[ -]left|from the end|rückwärts|spiegel|envers|revés|contrario|achterstevoren|wspak",
+    re.IGNORECASE,
+)
+"""A social security number from its end; part numbers have these groups too, so it must be said."""
 
 _LIKENED = re.compile(r"\d(?<![\w.]\d)[\dOoIl](?:[ -]?[\dOoIl]){6,24}(?![\w])")
 _ALIKE = str.maketrans("OoIl", "0011")

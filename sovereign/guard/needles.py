@@ -8,7 +8,7 @@ The rule. A value is looked for
 - in any case, between word boundaries, if it has eight letters and digits or more, or letters and
   digits, or several words;
 - as written and in the same case, between word boundaries, if it is one shorter word: "Will" is not
-  "will";
+  "will"; a part of a person's name that is no word of any language we know, in any case;
 - not at all, if it has fewer than three letters, or is a shorter number, or is a word of the wire
   such as "user": finding it would prove nothing, and refuse half of all requests.
 """
@@ -18,8 +18,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 
 from sovereign.guard.normalise import fold, normalise
 from sovereign.guard.shapes import CONSTANTS
@@ -32,6 +35,7 @@ _words = str.split  # a list of words is easier to read as one string
 _WORD = re.compile(r"\w+")
 _DIGITS = re.compile(r"\d(?:[\s./_()+-]{0,2}\d){5,}")
 _EDGES = re.compile(r"^\W+|\W+$")
+_MARKS = re.compile("[\u0300-\u036f]")
 _PART = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 
 # Parts of names that are words of their own: alone, they point at nobody.
@@ -71,7 +75,7 @@ class Needles:
         self._numbers: dict[str, str] = {}
         self._long_numbers: list[tuple[str, str]] = []
         self._known: set[str] = set()
-        self._asked: dict[str, str] = {}
+        self._asked: dict[str, tuple[str, str, bool]] = {}
         self._ids: dict[bytes, str] | None = None
 
     def __repr__(self) -> str:
@@ -80,16 +84,18 @@ class Needles:
     def __bool__(self) -> bool:
         return bool(self._known)
 
-    def add(self, value: str, entity: str) -> None:
-        """Look for ``value`` too, if it is long enough to prove anything."""
-        if value in self._asked:
+    def add(self, value: str, entity: str, *, any_case: bool = False) -> None:
+        """Look for ``value`` too, if it is long enough to prove anything. ``any_case``: in any
+        case, however short."""
+        asked = value.lower() + "\0" if any_case else value
+        if asked in self._asked:
             return
-        self._asked[value] = entity
+        self._asked[asked] = (value, entity, any_case)
         self._ids = None
         plain = value
         if not (value.isascii() and value.isalpha()):
             plain = _EDGES.sub("", normalise(Mapped(value)).text)
-        if plain in self._known:
+        if plain in self._known and not any_case:
             return
         size = sum(map(str.isalnum, plain))
         digits = "" if plain.isalpha() else "".join(filter(str.isdecimal, plain))
@@ -108,7 +114,7 @@ class Needles:
             return
         self._known.add(plain)
         one_word = first.group() == folded
-        exact = one_word and size < 8 and not digits
+        exact = one_word and size < 8 and not digits and not any_case
         needle = _Needle(plain if exact else folded, entity, exact)
         if _boundless(folded[0]) or _boundless(folded[-1]):
             self._inner.append(needle)
@@ -119,7 +125,7 @@ class Needles:
     def ids(self) -> frozenset[bytes]:
         """One id for each value with its entity; they tell nothing of it."""
         if self._ids is None:
-            self._ids = {_id(value, entity): value for value, entity in self._asked.items()}
+            self._ids = {_id(asked, how[1]): asked for asked, how in self._asked.items()}
         return frozenset(self._ids)
 
     def only(self, ids: frozenset[bytes]) -> Needles:
@@ -127,8 +133,8 @@ class Needles:
         fewer = Needles()
         for one in ids & self.ids:
             assert self._ids is not None
-            value = self._ids[one]
-            fewer.add(value, self._asked[value])
+            value, entity, any_case = self._asked[self._ids[one]]
+            fewer.add(value, entity, any_case=any_case)
         return fewer
 
     def find(self, text: str) -> Iterator[tuple[int, int, str]]:
@@ -199,15 +205,28 @@ def _id(value: str, entity: str) -> bytes:
     return hashlib.blake2b(said, key=_KEY, digest_size=16).digest()
 
 
-def name_parts(name: str) -> list[str]:
-    """The words of a person's name that point at the person when they stand alone: three letters
-    or more, capitalised, and no common word."""
-    parts = [
-        part
-        for part in _PART.findall(name)
-        if len(part) >= 3 and part[0].isupper() and part.lower() not in _COMMON
-    ]
-    return [spelling for part in parts for spelling in {part, part.upper(), part.capitalize()}]
+def name_parts(name: str) -> list[tuple[str, bool]]:
+    """The words of a person's name that point at the person when they stand alone, and whether
+    they do in any case: four letters or more, and no word that a text might use. A name that is a
+    word too needs its capital; the commonest of these, and shorter than three letters, none."""
+    out: list[tuple[str, bool]] = []
+    for part in _PART.findall(name):
+        small = part.lower()
+        if len(part) < 3 or small in _COMMON:
+            continue
+        bare = small if small.isascii() else _MARKS.sub("", unicodedata.normalize("NFD", small))
+        if len(part) >= 4 and bare not in _name_like_words():
+            out += [(spelling, True) for spelling in sorted({small, bare})]
+        elif part[0].isupper():
+            out += [(spelling, False) for spelling in {part, part.upper(), part.capitalize()}]
+    return out
+
+
+@cache
+def _name_like_words() -> frozenset[str]:
+    """Names that running text writes small; scripts/tagger/common.py made the list."""
+    data = resources.files("sovereign.guard.recognizers").joinpath("data", "common_words.txt")
+    return frozenset(data.read_text(encoding="utf-8").split())
 
 
 def _boundless(char: str) -> bool:

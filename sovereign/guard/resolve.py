@@ -60,8 +60,8 @@ def resolve(
             value = value_of(leaves[hit.leaf], hit)
             needles.add(value, found.entity)
             if found.entity == "PERSON":
-                for part in name_parts(value):
-                    needles.add(part, "PERSON")
+                for part, any_case in name_parts(value):
+                    needles.add(part, "PERSON", any_case=any_case)
     if not needles:
         return chosen
     seen = _places(chosen)

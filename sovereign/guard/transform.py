@@ -33,7 +33,10 @@ class Transformed:
 
 def _glued(text: str, found: Finding) -> bool:
     """Whether a letter or digit touches the finding."""
-    before, after = text[: found.start][-1:], text[found.end :][:1]
+    before = text[
+        max(0, found.start - 1) : found.start
+    ]  # one character, whatever the text's length
+    after = text[found.end : found.end + 1]
     return before.isalnum() or after.isalnum()
 
 

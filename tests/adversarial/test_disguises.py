@@ -28,6 +28,8 @@ VALUES = {
 }
 NUMBERS = ("ssn", "card", "phone")
 NO_PHONE = ("ssn", "card", "mail", "iban")
+SAID_SO = " (backwards)"
+"""What tells that a value is reversed, and is no part of it."""
 HOMOGLYPHS = str.maketrans("aceopxyABEKMHOPCTX", "асеорхуАВЕКМНОРСТХ")
 
 
@@ -83,7 +85,8 @@ TRICKS: dict[str, Trick] = {
     "quoted_printable": (lambda v: "".join(f"={b:02X}" for b in v.encode()), ALL),
     "quoted_printable_line": (lambda v: f"{v[:6]}=\n{v[6:]}", NO_PHONE),
     "rot13_of_digits": (lambda v: codecs.encode(v, "rot13"), NUMBERS),
-    "reversed_number": (lambda v: v[::-1], ("ssn", "card")),
+    "reversed_number": (lambda v: v[::-1], ("card",)),
+    "reversed_and_said_so": (lambda v: v[::-1] + SAID_SO, ("ssn",)),
     "reversed_address": (lambda v: v[::-1], ("mail",)),
     "spaced": (" ".join, ALL),
     "spaced_wide": ("  ".join, NO_PHONE),
@@ -109,6 +112,7 @@ QUIET = (
     "f(**kwargs) and a<b>c and __init__ and 2**10",
     "one two three, one two three, dancing in seven eight",
     "0O0l0O0l1I",
+    "order part 7078-72-555 again",
     "url?a=20&b=3D and x==y and a=b=c",
 )
 
@@ -124,7 +128,8 @@ def untouched(text: str, start: int) -> float:
     for found, action in zip(done.findings, done.verdict.actions, strict=True):
         if action is not Action.ALLOW:
             seen[found.start : found.end] = b"\1" * (found.end - found.start)
-    visible = [i for i in range(start, len(text)) if text[i].isalnum() or ord(text[i]) > 0xE0000]
+    end = len(text) - len(SAID_SO) if text.endswith(SAID_SO) else len(text)
+    visible = [i for i in range(start, end) if text[i].isalnum() or ord(text[i]) > 0xE0000]
     return sum(not seen[i] for i in visible) / len(visible)
 
 

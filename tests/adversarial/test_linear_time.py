@@ -17,7 +17,7 @@ HOSTED = Destination("hosted", "hosted")
 LIMITS = Limits(deadline_s=600, max_body_bytes=100_000_000)
 GUARD = Guard(load_policy(preset="direct"), build(), key=b"k" * 32, limits=LIMITS)
 LONGEST = int(os.environ.get("SOVEREIGN_LONGEST_TEXT", "100000"))
-"""Characters of the one long line; 10,000,000 for the figure in docs/recognizers.md."""
+"""Characters of the one long line; 10,000,000 was tried, see docs/limits.md."""
 
 STORMS = {
     "one_letter": "a",

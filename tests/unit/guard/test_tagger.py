@@ -11,7 +11,7 @@ import pytest
 
 import sovereign.guard.recognizers as package
 from sovereign.errors import ConfigError
-from sovereign.guard.recognizers.tagger import ENTITIES, Tagger
+from sovereign.guard.recognizers.tagger import ENTITIES, Tagger, decode
 from sovereign.guard.recognizers.tagger.decode import NEAR, Span, kept
 from sovereign.guard.recognizers.tagger.net import LABELS, REACH, load, parse
 from sovereign.guard.recognizers.tagger.pinned import MODEL, MODEL_SHA256
@@ -227,6 +227,43 @@ def test_more_is_asked_for_in_programs_than_in_prose() -> None:
     span = Span(20, 28, "PERSON", 0.6)
     assert kept("and so we went with Margaret to the sea, all of us", [span]) == [span]
     assert kept("x = f(a[0], b[1]);  Margaret(y); z = {c: [d]}; }", [span]) == []
+
+
+def test_alone_a_listed_name_needs_less_and_other_words_more(tagger: Tagger) -> None:
+    """In short texts the network is unsure; what the gazetteer says of a word decides there."""
+
+    def stands(word: str, score: float) -> bool:
+        text = f"so it was {word} again on that day"
+        return bool(kept(text, [Span(10, 10 + len(word), "PERSON", score)], tagger._high))
+
+    assert stands("Margaret", decode.NAMED)
+    assert not stands("margaret", decode.NAMED)
+    assert not stands("Because", 0.85)
+    assert stands("Because", 0.95)
+    assert not stands("Zxqavirn", 0.6)
+    assert stands("Zxqavirn", 0.7)
+    assert stands("zxqavirn", 0.6)  # nothing is capitalised here
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Which of A, B, C, D, E is it?",
+        "upgraded 4.26.15 to 4.27.0 on Monday",
+        '{"system": "http://loinc.org", "code": "5893-9", "display": "Body weight"}',
+    ],
+)
+def test_what_has_the_form_of_nobody_is_left_alone(tagger: Tagger, text: str) -> None:
+    """Letters in a list, versions and codes of laboratory values are no names or identifiers."""
+    found = [f for f in tagger.recognize(text) if f.entity not in ("ORGANIZATION", "LOCATION")]
+    assert found == []
+
+
+def test_a_place_for_a_value_is_no_value(tagger: Tagger) -> None:
+    """Manuals and templates are full of them; what looks the same and holds digits is a secret."""
+    for text in ("API_KEY=your-api-key-here", "password: your_password", "token = <your token>"):
+        assert values(tagger, text, "SECRET") == []
+    assert values(tagger, "password: Yq7-Wx2here!9", "SECRET")
 
 
 def test_example_addresses_are_nobodys(tagger: Tagger) -> None:

@@ -51,6 +51,33 @@ def test_carriers_held_out_are_not_trained_on(shared: Path) -> None:
     assert all(held_out(carrier) for _, carrier, _ in test.carriers + test.negative)
 
 
+def test_lines_kept_to_measure_on_are_in_no_training_file(shared: Path) -> None:
+    """What other hands wrote to measure on is evidence only while it teaches nothing."""
+    from tagger.batches import Sources
+    from tagger.compose import carriers
+
+    kept = {c for file in (SCRIPTS / "tagger").glob("held_out*.txt") for _, c in carriers(file)}
+    learnt = Sources(shared / "data", random.Random(1), test=True)
+    learnt.read_carriers(shared / "data", test=False)
+    assert len(kept) > 100
+    assert not kept & {c for _, c, _ in learnt.carriers + learnt.negative}
+    assert not kept & {c for _, c in learnt.frames}
+
+
+def test_a_label_says_what_its_value_is(shared: Path) -> None:
+    """The same sentence holds an identifier after "claim number" and none after "part number"."""
+    from tagger.batches import Sources
+    from tagger.compose import BIT
+
+    sources = Sources(shared / "data", random.Random(3), test=True)
+    masks = set()
+    for _ in range(300):
+        t = sources.composer.fill("en", "The {L} is {v}.")
+        assert all(t.text[a:b] == t.text[a:b].strip() for a, b, _ in t.spans)
+        masks.add(t.spans[0][2] if t.spans else 0)
+    assert {0, BIT["ID"]} <= masks
+
+
 def test_every_label_of_a_made_text_lies_on_its_value(shared: Path) -> None:
     """A label one character off teaches the tagger to cut names."""
     from tagger.batches import Lexicon, Sources, encode

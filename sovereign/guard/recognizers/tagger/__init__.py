@@ -13,11 +13,12 @@ from typing import Final
 
 import numpy as np
 
+from sovereign.guard.recognizers.tagger import decode
 from sovereign.guard.recognizers.tagger.columns import columns
 from sovereign.guard.recognizers.tagger.decode import Span, kept, stretches
-from sovereign.guard.recognizers.tagger.net import REACH, Floats, Net, load
+from sovereign.guard.recognizers.tagger.net import COMMON_WORD, NAME, REACH, Floats, Net, load
 from sovereign.guard.recognizers.tagger.pinned import MODEL, MODEL_SHA256
-from sovereign.guard.recognizers.tagger.tokens import pieces
+from sovereign.guard.recognizers.tagger.tokens import fold, pieces
 from sovereign.guard.recognizers.tagger.words import Words
 from sovereign.types import Finding
 
@@ -36,7 +37,7 @@ ENTITIES: Final[Mapping[str, str]] = {
 }
 """The network's labels, and the entities that findings carry."""
 
-_CODE = "1"
+_CODE = "2"
 """Changes when the code gives other findings with the same model."""
 
 _STEP = 1024
@@ -86,7 +87,11 @@ class Tagger:
         return _disjoint([t for s in _joined(likely) if (t := _trimmed(text, s)) is not None])
 
     def _kept(self, text: str, likely: Sequence[Span]) -> list[Span]:
-        sure = [s for s in kept(text, likely) if not (_reserved(text, s) or _slight(text, s))]
+        sure = [
+            s
+            for s in kept(text, likely, self._high)
+            if not (_reserved(text, s) or _slight(text, s))
+        ]
         extra = columns(text, sure)
         return _disjoint([*sure, *extra]) if extra else sure
 
@@ -94,6 +99,21 @@ class Tagger:
         return Finding(
             (), s.start, s.end, ENTITIES[s.label], round(min(s.score, 1.0), 3), self.name
         )
+
+    def _high(self, text: str, s: Span) -> float:
+        """The score from which ``s`` needs nothing beside it. The network knows what the gazetteer
+        says of a word, and its case; in short texts it follows them too little."""
+        high = decode.HIGH[s.label]
+        if s.label != "PERSON" or not decode.NAMED <= s.score < decode.COMMON:
+            return high
+        members = self._net.member([fold(word) for word in _WORDS.findall(text[s.start : s.end])])
+        listed = bool((members & NAME).any())
+        if not listed and len(members) and (members & COMMON_WORD).all():
+            return decode.COMMON
+        if text[s.start].isupper():
+            return decode.NAMED if listed else decode.UNLISTED
+        around = text[max(0, s.start - _NEARBY) : s.end + _NEARBY]
+        return decode.SMALL if text[s.start].islower() and around != around.lower() else high
 
     def read(self, text: str) -> Iterator[tuple[Floats, np.ndarray, np.ndarray]]:
         """Label probabilities, and where tokens start and end, piece by piece."""
@@ -124,27 +144,45 @@ class Tagger:
 
 
 def _reserved(text: str, s: Span) -> bool:
-    """Whether it is an e-mail address that RFC 2606 keeps for examples, or nobody's."""
-    if s.label != "EMAIL":
-        return False
-    return _EXAMPLE.match(text[s.start : s.end].lower()) is not None
+    """Whether it is an e-mail address that RFC 2606 keeps for examples, or nobody's; or stands
+    where a value is to be put: "your-api-key-here"."""
+    if s.label == "EMAIL":
+        return _EXAMPLE.match(text[s.start : s.end].lower()) is not None
+    return s.label in _HOLDABLE and _HOLDER.search(text[s.start : s.end]) is not None
 
 
 def _slight(text: str, s: Span) -> bool:
-    """Whether it is a plain word and a digit or two: "one 2" identifies nobody; or a chain of four
-    words or more: "kettle-socket-gravel-pantry" is nobody's name."""
+    """Whether it identifies nobody whatever stands around: a plain word and a digit or two ("one
+    2"), letters in a list, a chain of four words or more, a version for an address, a secret of two characters, a decimal
+    fraction, a LOINC code beside that name."""
+    value = text[s.start : s.end]
     if s.label == "PERSON":
-        return _CHAIN.fullmatch(text, s.start, s.end) is not None
+        return (_LETTERS.fullmatch(value) or _CHAIN.fullmatch(value)) is not None
+    if s.label == "ADDRESS":
+        return _VERSION.fullmatch(value) is not None
+    if s.label == "SECRET":
+        return sum(c.isalnum() for c in value) < 3
+    if s.label == "ID" and _DECIMAL.fullmatch(value):
+        return True
     if s.label != "ID" or s.end - s.start > 8:
         return False
-    value = text[s.start : s.end]
+    if _LOINC.fullmatch(value):
+        return "loinc" in text[max(0, s.start - _NEARBY) : s.end + _NEARBY].lower()
     spoken = value.replace(" ", "").isalpha() and " " in value
     signs = sum(c.isdigit() or c.isupper() for c in value)
     return signs < 3 and not spoken and _WORD.search(value) is not None
 
 
+_LETTERS = re.compile(r"\w(?:, ?\w)+")
+_VERSION = re.compile(r"v?\d+(?:\.\d+){2,}")
+_DECIMAL = re.compile(r"\d{1,3}\.\d{5,}")
+_LOINC = re.compile(r"\d{3,5}-\d")
 _WORD = re.compile(r"[^\W\d_]{3}")
 _CHAIN = re.compile(r"[a-z]+(?:-[a-z]+){3,}")
+_NEARBY = 150
+_HOLDABLE = frozenset({"SECRET", "USERNAME", "ID"})
+_HOLDER = re.compile(r"(?i)^<?your[-_ ][a-z_ -]+>?$|[-_ ]here>?$")
+_WORDS = re.compile(r"[^\W\d_]+")
 _EXAMPLE = re.compile(
     r"[^\s@]*@(?:[\w-]+\.)*example(?:\.(?:com|org|net))?(?![\w.-]*\w)"
     r"|[^\s@]*@localhost|(?:no-?reply|do-?not-?reply)@"
@@ -185,7 +223,14 @@ def _trimmed(text: str, s: Span) -> Span | None:
             b += 1
         while a > 0 and s.start - a < _LONGEST and inside(text, a - 1):
             a -= 1
+    if s.label == "ID":
+        more = _MARKED.match(text, b, b + _LONGEST)
+        b = more.end() if more else b
     return Span(a, b, s.label, s.score)
+
+
+# "512-**47-**3391": marks inside a number do not end it.
+_MARKED = re.compile(r"(?:[-*_~]{1,4}\d+)+(?!\w)")
 
 
 def _linked(links: str) -> Callable[[str, int], bool]:

@@ -8,30 +8,54 @@ documents and quiet in the others.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.guard.recognizers.tagger.net import LABELS
 
-__all__ = ["HIGH", "LOW", "NEAR", "Span", "kept", "stretches"]
+__all__ = [
+    "COMMON",
+    "HIGH",
+    "LOW",
+    "NAMED",
+    "NEAR",
+    "SMALL",
+    "UNLISTED",
+    "Span",
+    "kept",
+    "stretches",
+]
 
 NEAR = 300
 """Characters within which a sure span vouches for a likely one."""
 
 LOW: Mapping[str, float] = {
-    "PERSON": 0.22, "ADDRESS": 0.3, "USERNAME": 0.35, "ID": 0.3, "SECRET": 0.35,
+    "PERSON": 0.15, "ADDRESS": 0.2, "USERNAME": 0.35, "ID": 0.3, "SECRET": 0.35,
     "PHONE": 0.5, "EMAIL": 0.5, "ORG": 0.5, "LOC": 0.5,
 }  # fmt: skip
 """A token below this is not of that label."""
 
 HIGH: Mapping[str, float] = {
-    "PERSON": 0.53, "ADDRESS": 0.85, "USERNAME": 0.85, "ID": 0.85, "SECRET": 0.85,
-    "PHONE": 0.8, "EMAIL": 0.8, "ORG": 0.5, "LOC": 0.5,
+    "PERSON": 0.53, "ADDRESS": 0.75, "USERNAME": 0.9, "ID": 0.9, "SECRET": 0.85,
+    "PHONE": 0.88, "EMAIL": 0.8, "ORG": 0.5, "LOC": 0.5,
 }  # fmt: skip
 """A span that reaches this needs nothing beside it."""
+
+NAMED: Final = 0.36
+"""The same for a capitalised word that is somebody's name in a gazetteer."""
+
+UNLISTED: Final = 0.65
+"""The same for one that is nobody's."""
+
+SMALL: Final = 0.85
+"""The same for a word in small letters, where the text around has capitals."""
+
+COMMON: Final = 0.9
+"""The same for words that running text writes small, and that are nobody's name there."""
 
 IN_CODE: Mapping[str, float] = {
     "PERSON": 0.92, "ADDRESS": 0.95, "USERNAME": 0.93, "ID": 0.9, "SECRET": 0.9,
@@ -76,18 +100,30 @@ def stretches(
     score = np.where(isplace, place, sums)
     label = np.where(isplace, places, best)
     label[score < _LOW[label]] = 0
-    edges = np.flatnonzero(np.diff(label)) + 1
-    bounds = np.concatenate(([0], edges, [len(label)]))
-    heads = label[bounds[:-1]]
-    for k in np.flatnonzero(heads):
-        i, j = int(bounds[k]), int(bounds[k + 1])
-        yield Span(int(starts[i]), int(ends[j - 1]), LABELS[heads[k]], float(score[i:j].max()))
+    first = np.concatenate(([0], np.flatnonzero(np.diff(label)) + 1))
+    last = np.concatenate((first[1:], [len(label)])) - 1
+    best_of = np.maximum.reduceat(score, first)
+    here = np.flatnonzero(label[first])
+    for start, end, kind, likely in zip(
+        starts[first[here]].tolist(),
+        ends[last[here]].tolist(),
+        label[first[here]].tolist(),
+        best_of[here].tolist(),
+        strict=True,
+    ):
+        yield Span(start, end, LABELS[kind], likely)
 
 
-def kept(text: str, spans: Sequence[Span]) -> list[Span]:
+def _high(_text: str, s: Span) -> float:
+    return HIGH[s.label]
+
+
+def kept(
+    text: str, spans: Sequence[Span], high: Callable[[str, Span], float] = _high
+) -> list[Span]:
     """Those of ``text`` that are sure, and those that stand near a sure one. ``spans`` are in
-    order."""
-    certain = [_is_sure(text, s) for s in spans]
+    order; ``high`` is the score from which one is sure."""
+    certain = [_is_sure(text, s, high(text, s)) for s in spans]
     sure = np.array(
         [(s.start, s.end) for s, c in zip(spans, certain, strict=True) if c and _personal(s)],
         dtype=np.int64,
@@ -109,8 +145,8 @@ def _personal(s: Span) -> bool:
     return s.label not in _PLACES
 
 
-def _is_sure(text: str, s: Span) -> bool:
-    if s.score < HIGH[s.label]:
+def _is_sure(text: str, s: Span, high: float) -> bool:
+    if s.score < high:
         return False
     if s.score >= IN_CODE[s.label]:
         return True

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sovereign.errors import ConfigError
 from sovereign.guard.recognizers.tagger.tokens import features, fingerprint, fold, stems
 
-__all__ = ["DILATIONS", "LABELS", "REACH", "Net", "load"]
+__all__ = ["COMMON_WORD", "DILATIONS", "LABELS", "NAME", "REACH", "Net", "load"]
 
 LABELS: Final = (
     "O", "PERSON", "ADDRESS", "USERNAME", "ID", "SECRET", "PHONE", "EMAIL", "ORG", "LOC",
@@ -29,8 +29,11 @@ DILATIONS: Final = (1, 2, 4, 8)
 REACH: Final = sum(DILATIONS)
 """How many tokens to each side can change a token's probabilities."""
 
-_STEM_BITS: Final = 0b1111
-"""The gazetteer bits that hold for an inflected form: given and family names."""
+NAME: Final = np.uint16(0b1111)
+"""The gazetteer bits of given and family names; they hold for an inflected form, too."""
+
+COMMON_WORD: Final = np.uint16(1 << 10)
+"""The bit of words that running text writes small."""
 
 Floats = NDArray[np.float32]
 
@@ -96,7 +99,7 @@ class Net:
         bits = self.member(asked).tolist()
         stem = [0] * len(tokens)
         for i, found in zip(owner, bits[len(tokens) :], strict=True):
-            stem[i] |= found & _STEM_BITS
+            stem[i] |= found & int(NAME)
         ids: list[int] = []
         firsts: list[int] = []
         for t, m, s in zip(tokens, bits, stem, strict=False):

@@ -7,4 +7,4 @@ from typing import Final
 __all__ = ["MODEL", "MODEL_SHA256"]
 
 MODEL: Final = "tagger.npz"
-MODEL_SHA256: Final = "ddc0f9ebb9d2efc93b874c5e0c46ebe8d5812d50fa64cb5a4fe9204bcee381ae"
+MODEL_SHA256: Final = "6131b0ee6ad18bb4e612df0a1cb018d44f28558e77d7bba62d928c939667f6d7"

@@ -14,7 +14,7 @@ from zlib import crc32
 
 __all__ = ["MAX_TOKEN", "ROWS", "features", "fingerprint", "fold", "pieces", "stems"]
 
-ROWS = 1 << 17
+ROWS = 1 << 18
 """Rows of the hashed table."""
 
 MAX_TOKEN = 48

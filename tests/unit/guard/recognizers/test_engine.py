@@ -10,6 +10,7 @@ from sovereign.config import GuardConfig
 from sovereign.errors import ConfigError
 from sovereign.guard.recognizers import from_config
 from sovereign.guard.recognizers.engine import EngineRecognizer, registry
+from sovereign.guard.recognizers.presidio import PresidioRecognizer, import_presidio
 
 SPACY = """
 nlp_engine_name: spacy
@@ -93,3 +94,22 @@ def test_a_broken_registry_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "recognizers.yaml").write_text("recognizers: 7")
     with pytest.raises(ConfigError, match="recognizers"):
         registry(tmp_path / "recognizers.yaml")
+
+
+def test_a_teams_own_recogniser_class_runs_unchanged() -> None:
+    """Any ``EntityRecognizer`` with an ``analyze`` of its own."""
+    module = import_presidio()
+
+    class Wards(module.EntityRecognizer):  # type: ignore[misc,name-defined]
+        def load(self) -> None:
+            self.words = ("Ward Seven", "Ward Nine")
+
+        def analyze(self, text: str, entities: list[str], nlp_artifacts: object) -> list[object]:
+            return [
+                module.RecognizerResult("WARD", at, at + len(word), 0.7)
+                for word in self.words
+                if (at := text.find(word)) >= 0
+            ]
+
+    (found,) = PresidioRecognizer(Wards(supported_entities=["WARD"])).recognize("to Ward Nine now")
+    assert (found.start, found.end, found.entity, found.score) == (3, 12, "WARD", 0.7)
