@@ -153,11 +153,13 @@ def _reserved(text: str, s: Span) -> bool:
 
 def _slight(text: str, s: Span) -> bool:
     """Whether it identifies nobody whatever stands around: a plain word and a digit or two ("one
-    2"), letters in a list, a chain of four words or more, a version for an address, a secret of two characters, a decimal
-    fraction, a LOINC code beside that name."""
+    2"), letters in a list, a chain of four words or more, a version for an address, a secret of
+    two characters, a decimal fraction, a LOINC code beside that name."""
     value = text[s.start : s.end]
+    if s.label in ("PERSON", "USERNAME") and _CHAIN.fullmatch(value):
+        return True
     if s.label == "PERSON":
-        return (_LETTERS.fullmatch(value) or _CHAIN.fullmatch(value)) is not None
+        return _LETTERS.fullmatch(value) is not None
     if s.label == "ADDRESS":
         return _VERSION.fullmatch(value) is not None
     if s.label == "SECRET":
