@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "guard": ("guard", "Inspect text as the gateway would."),
     "keys": ("keys", "Create, list, rotate and revoke API keys of the gateway."),
     "gateway": ("gateway", "Open the door: one base URL for hosted and local models."),
+    "prove": ("prove", "Prove a deployment from outside: does anything leak?"),
     "audit": ("audit", "Verify, show and follow the audit log."),
 }
 """Verb to (module of this package, one-line help). The help stands here so that

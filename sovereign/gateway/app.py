@@ -1,7 +1,7 @@
 """The gateway as an ASGI application, without global state: two can live side by side.
 
-Three paths are the gateway's own and open to anybody (/healthz, /readyz, /metrics); every other
-path goes down the road.
+Three paths are the gateway's own and open to anybody (/healthz, /readyz, /metrics), one is asked by
+LiteLLM's proxy; every other path goes down the road.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import Any
 
 from sovereign.audit.tokens import TokenKeyFile
 from sovereign.config import Config
+from sovereign.gateway import guardrail
 from sovereign.gateway.asked import Receive, Scope, Send
 from sovereign.gateway.clear import Clearance
+from sovereign.gateway.guardrail import Guardrail
 from sovereign.gateway.kept import Kept
 from sovereign.gateway.keys import KeyRing
 from sovereign.gateway.ledger import Ledger
@@ -109,8 +111,17 @@ class App:
             log=log,
             metrics=self.metrics,
         )
+        keys = KeyRing(config.resolve(config.keys.file))
+        self._guardrail = Guardrail(
+            keys=keys,
+            standing=self.standing,
+            recorder=self._recorder,
+            workers=self._workers,
+            max_body_bytes=config.guard.max_body_bytes,
+            token_key=token_key,
+        )
         self._road = Road(
-            keys=KeyRing(config.resolve(config.keys.file)),
+            keys=keys,
             standing=self.standing,
             limits=self._limits,
             upstreams=upstreams,
@@ -149,6 +160,8 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self._live(receive, send)
+        if scope["path"] == guardrail.PATH:
+            return await self._guardrail(scope, receive, send)
         own = _OWN.get(scope["path"]) if scope["method"] == "GET" else None
         if own is None:
             return await self._road(scope, receive, send)

@@ -46,6 +46,8 @@ def app(record: Path, *, pause_s: float = 0.02) -> Starlette:
             body = json.loads(raw)
         except ValueError:
             return JSONResponse({"error": {"message": "not JSON"}}, status_code=400)
+        if not isinstance(body, dict):
+            return JSONResponse({"error": {"message": "not an object"}}, status_code=400)
         fault = str(body.get("model", "")).partition("standin-")[2]
         text = _last_text(body)
         if fault == "hang":
@@ -66,8 +68,8 @@ def app(record: Path, *, pause_s: float = 0.02) -> Starlette:
         if wire is None:
             return JSONResponse({"error": {"message": "no such path"}}, status_code=404)
         whole, events = wire
-        said = f"You said: {text}"
-        tool = fault == "tool"
+        said = json.dumps({"about": text}) if _typed(body) else f"You said: {text}"
+        tool = (fault == "tool" or "(tool)" in text) and not _after_tool(body)
         if not body.get("stream"):
             if fault == "half":
                 return _half()
@@ -95,7 +97,9 @@ def app(record: Path, *, pause_s: float = 0.02) -> Starlette:
     posts = [Route(f"/v1/{p}", answer, methods=["POST"]) for p in paths]
     posts.append(Route("/v1/messages/count_tokens", answer, methods=["POST"]))
     posts.append(Route("/v1/models", answer, methods=["GET"]))
-    return Starlette(routes=posts, exception_handlers={404: unknown, 405: unknown})
+    stand_in = Starlette(routes=posts, exception_handlers={404: unknown, 405: unknown})
+    stand_in.router.redirect_slashes = False  # a redirect would not be written down
+    return stand_in
 
 
 def _write_down(fd: int, request: Request, raw: bytes) -> None:
@@ -124,8 +128,30 @@ def _last_text(body: Any) -> str:
     if isinstance(said, str):
         return said
     parts = said if isinstance(said, list) else []
-    texts = [p if isinstance(p, str) else p.get("text") or p.get("content") or "" for p in parts]
+    texts = [_text_of(part) for part in parts]
     return " ".join(t if isinstance(t, str) else json.dumps(t) for t in texts)
+
+
+def _typed(body: Any) -> bool:
+    """Whether JSON is asked for, on either of OpenAI's wires."""
+    text = body.get("text")
+    form = body.get("response_format") or (text.get("format") if isinstance(text, dict) else None)
+    return isinstance(form, dict) and form.get("type") in ("json_schema", "json_object")
+
+
+def _after_tool(body: Any) -> bool:
+    """Whether the last word is a tool's own: a model that then called it again would never end."""
+    said = body.get("messages") or body.get("input")
+    last = said[-1] if isinstance(said, list) and said else None
+    if not isinstance(last, dict):
+        return False
+    return last.get("role") == "tool" or last.get("type") == "function_call_output"
+
+
+def _text_of(part: Any) -> Any:
+    if isinstance(part, dict):
+        return part.get("text") or part.get("content") or part.get("output") or ""
+    return part
 
 
 def main() -> None:

@@ -165,6 +165,10 @@ def leaves(body: JSON, limits: Limits) -> list[Leaf]:
     return found
 
 
+_UNNAMED = frozenset({"default", "const", "enum", "examples", "example", "value", "values"})
+"""Keys that only say that a value follows: what it is a value of, the key above them says."""
+
+
 def _walk(value: JSON, path: Path, label: str, depth: int) -> Iterator[Leaf]:
     if depth < 0:
         raise TooLarge("the body is nested too deep")
@@ -181,7 +185,8 @@ def _walk(value: JSON, path: Path, label: str, depth: int) -> Iterator[Leaf]:
             if not isinstance(key, str):
                 raise Unreadable("the body has a key that is not a string")
             yield Leaf((*path, key, KEY), key, "key", label)
-            yield from _walk(item, (*path, key), key, depth - 1)
+            named = label if key in _UNNAMED else key
+            yield from _walk(item, (*path, key), named, depth - 1)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from _walk(item, (*path, index), label, depth - 1)

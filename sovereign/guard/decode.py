@@ -7,6 +7,7 @@ import base64
 import binascii
 import html
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 
 from sovereign.guard.disguise import disguised
@@ -98,7 +99,10 @@ def unbase64(run: str) -> str | None:
 
 
 def _ordinary(text: str) -> bool:
-    return text.isascii() or sum(c.isascii() or c.isalpha() for c in text) == len(text) > 8
+    if text.isascii():
+        return True
+    plain = unicodedata.normalize("NFKC", text)
+    return len(text) > 8 and all(c.isascii() or c.isalnum() for c in plain)
 
 
 def _percent(match: re.Match[str]) -> Segment | None:
@@ -184,12 +188,21 @@ def _concat(match: re.Match[str]) -> Segment:
     return Segment(match.start(), match.end(), "concat", "", [], [])
 
 
+def _markup(match: re.Match[str]) -> Segment:
+    """``512<b>-</b>47`` and ``**512-4**7``: marks that a reader does not see."""
+    return Segment(match.start(), match.end(), "markup", "", [], [])
+
+
 def _spaced(match: re.Match[str]) -> Segment | None:
     """Digits with odd separators, as the plain number; each digit keeps its place."""
     run = match.group()
     digits = [i for i, c in enumerate(run) if c.isdigit()]
     groups = [len(g) for g in re.split(r"\D+", run)]
-    if len(digits) == 9:
+    if "\n" in run or "\t" in run:  # a column of numbers is no number, unless it is cut like one
+        if groups not in ([3, 2, 4], [4, 4, 4, 4]):
+            return None
+        cuts = {3, 5} if len(digits) == 9 else set()
+    elif len(digits) == 9:
         if groups != [3, 2, 4] and max(groups) > 1:
             return None
         cuts = {3, 5}
@@ -210,6 +223,7 @@ def _spaced(match: re.Match[str]) -> Segment | None:
 
 
 _I = re.IGNORECASE
+_INLINE = r"</?(?:b|i|u|s|em|strong|span|wbr|mark|code|small|sup|sub|font|tt)\b[^<>]{0,80}>"
 _OPENING = ("[", "(", "{", "<")
 _SIGNED: tuple[
     tuple[tuple[str, ...], re.Pattern[str], Callable[[re.Match[str]], Segment | None]], ...
@@ -223,6 +237,8 @@ _SIGNED = (
         _form,
     ),
     (("%",), re.compile(r"(?:%[0-9A-Fa-f]{2})+"), _percent),
+    (("<",), re.compile(rf"(?<=[\w@.-])(?:{_INLINE})+(?=[\w@.-])"), _markup),
+    (("**", "__", "``", "~~"), re.compile(r"(?<=[\d@.-])(?:\*\*|__|``|~~)(?=[\d@.-])"), _markup),
     (
         ("&",),
         re.compile(r"&(?:#\d{1,7};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};)"),
@@ -264,7 +280,7 @@ _LINES = re.compile(r"(?:[A-Za-z0-9+/]{60,76}\r?\n)+[A-Za-z0-9+/]{2,76}={0,2}")
 _PAIRS_HINT = re.compile(r"[ :,-][0-9A-Fa-f]{2}[ :,-][0-9A-Fa-f]{2}[ :,-][0-9A-Fa-f]{2}[ :,-]")
 _PAIRS = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{2}[ :,-]){5,}[0-9A-Fa-f]{2}(?![0-9A-Za-z])")
 _SPACED = re.compile(  # the look behind comes after the digit: so a search skips to digits
-    r"\d(?<![\w.]\d)\d{0,5}(?:([._/ ·\\])\d{1,6})(?:\1\d{1,6}){1,19}(?![\w])"
+    r"\d(?<![\w.]\d)\d{0,5}(?:([._/ ·\\\n\t])\d{1,6})(?:\1\d{1,6}){1,19}(?![\w])"
 )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sovereign.config import Config
 from sovereign.errors import ConfigError, RecognizerFailed, TooLarge, Unreadable
@@ -39,6 +39,9 @@ PIPELINE = "1"
 CANARY = "Canary: mail canary.bird@example.com or use card 4111 1111 1111 1111."
 _CANARY_FINDS = frozenset({"EMAIL_ADDRESS", "CREDIT_CARD"})
 MIN_KEY = 16
+
+HOSTED: Final = Destination("hosted", "hosted")
+"""Somebody else's machines, for a policy that does not tell one from another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,13 +289,14 @@ class Guard:
             lost = min(_CANARY_FINDS - found)
             raise RecognizerFailed(f"the recognisers no longer find a known {lost}")
 
-    def http_client(self, to: Destination, **options: Any) -> Client:
-        """An ``httpx2.Client`` for any SDK: ``OpenAI(http_client=guard.http_client(to))``."""
+    def http_client(self, to: Destination = HOSTED, **options: Any) -> Client:
+        """An ``httpx2.Client`` for any SDK: ``OpenAI(http_client=guard.http_client())``. ``to``
+        names the destination, for a policy with verbs of its own there."""
         from sovereign.guard.client import sync_client
 
         return sync_client(self, to, **options)
 
-    def async_http_client(self, to: Destination, **options: Any) -> AsyncClient:
+    def async_http_client(self, to: Destination = HOSTED, **options: Any) -> AsyncClient:
         """As :meth:`http_client`, an ``httpx2.AsyncClient``."""
         from sovereign.guard.client import async_client
 

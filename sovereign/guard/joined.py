@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from sovereign.guard import nested
 from sovereign.guard.body import Leaf
-from sovereign.guard.nested import looks_nested
 
 __all__ = ["Piece", "pieces"]
 
@@ -20,6 +20,8 @@ _TAIL = re.compile(r"[\w@.+/-]+\s*\Z")
 _HEAD = re.compile(r"\s*[\w@.+/-]+")
 _SIGNAL = re.compile(r"[\d@]")
 _RUN = re.compile(r"\d[\d ./-]*\d|\d")
+_FIRST = re.compile(r"-?" + _RUN.pattern)
+_DIGIT = re.compile(r"\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Piece:
 
     def origin(self, start: int, end: int) -> list[tuple[int, int, int]]:
         """Leaf and offsets of each stretch behind ``text[start:end]``; nothing if it lies in one
-        leaf, for there it was seen already."""
+        part, for there it was seen already."""
         found = [
             (leaf, at + max(start, begin) - begin, at + min(end, begin + size) - begin)
             for begin, leaf, at, size in self.parts
@@ -43,56 +45,105 @@ class Piece:
         return found if len(found) > 1 else []
 
 
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A text of a leaf, or of the JSON inside one, and where it begins there."""
+
+    leaf: int
+    text: str
+    base: int = 0
+
+
+def _texts(leaves: Sequence[Leaf]) -> Iterator[_Text]:
+    for i, leaf in enumerate(leaves):
+        if leaf.kind in ("key", "mark") or not leaf.text:
+            continue
+        found = nested.tokens(leaf.text) if nested.looks_nested(leaf.text) else None
+        if found is None:
+            yield _Text(i, leaf.text)
+            continue
+        for token in found:
+            # A number there would need quotes, and escapes move what stands behind them.
+            if not token.key and not token.bare and isinstance(token.starts, range):
+                yield _Text(i, token.text, token.starts[0])
+
+
 def pieces(leaves: Sequence[Leaf]) -> Iterator[Piece]:
     """Runs of neighbouring leaves whose ends look like one value, joined without a gap; and the
-    number at the end of one leaf with the number at the beginning of the next."""
-    # Not nested JSON: its own marks end every value in it.
-    texts = [
-        (i, leaf.text)
-        for i, leaf in enumerate(leaves)
-        if leaf.kind not in ("key", "mark") and leaf.text and not looks_nested(leaf.text)
-    ]
-    chain: list[tuple[int, int, int]] = []  # leaf, start, length
-    for (i, left), (j, right) in pairwise(texts):
-        tail, head = _TAIL.search(left[-EDGE:]), _HEAD.match(right[:EDGE])
+    number at the end of one leaf with the number at the beginning of the next, or of the one after
+    if no digit stands between."""
+    chain: list[tuple[_Text, int, int]] = []  # text, start, length
+    before: _Text | None = None
+    for left, right in pairwise(_texts(leaves)):
+        tail, head = _TAIL.search(left.text[-EDGE:]), _HEAD.match(right.text[:EDGE])
         cut = tail and head and (_SIGNAL.search(tail.group()) or _SIGNAL.search(head.group()))
         if not cut:
-            if chain:
-                yield _join(chain, leaves)
-                chain = []
+            yield from _joined(chain)
+            chain = []
         else:
             if not chain:
-                start = max(0, len(left) - EDGE)
-                chain = [(i, start, len(left) - start)]
-            whole = len(right) <= EDGE
-            chain.append((j, 0, min(EDGE, len(right))))
-            if not whole:
-                yield _join(chain, leaves)
-                start = max(EDGE, len(right) - EDGE)
+                start = max(0, len(left.text) - EDGE)
+                chain = [(left, start, len(left.text) - start)]
+            chain.append((right, 0, min(EDGE, len(right.text))))
+            if len(right.text) > EDGE:
+                yield from _joined(chain)
                 chain = []
-        yield from _numbers(i, left, j, right)
-    if chain:
-        yield _join(chain, leaves)
+        yield from _numbers(left, right)
+        if before is not None and _DIGIT.search(left.text) is None:
+            yield from _numbers(before, right, apart=True)
+        before = left
+    yield from _joined(chain)
 
 
-def _join(chain: list[tuple[int, int, int]], leaves: Sequence[Leaf]) -> Piece:
+def _joined(chain: list[tuple[_Text, int, int]]) -> Iterator[Piece]:
+    """The chain; and, where a word meets a number in it, each side of that place."""
+    if len(chain) < 2:
+        return
+    yield _join(chain)
+    strict: list[tuple[_Text, int, int]] = []
+    parts = 0
+    for part in chain:
+        if strict and _mixed(strict[-1], part):
+            if len(strict) > 1:
+                yield _join(strict)
+            strict, parts = [], parts + 1
+        strict.append(part)
+    if parts and len(strict) > 1:
+        yield _join(strict)
+
+
+def _mixed(left: tuple[_Text, int, int], right: tuple[_Text, int, int]) -> bool:
+    """Whether a letter would meet a digit."""
+    (one, start, size), (other, begin, _) = left, right
+    last, first = one.text[start : start + size].rstrip()[-1:], other.text[begin:].lstrip()[:1]
+    return (last.isalpha() and first.isdigit()) or (last.isdigit() and first.isalpha())
+
+
+def _join(chain: list[tuple[_Text, int, int]]) -> Piece:
     text, parts = "", []
-    for leaf, start, size in chain:
-        part = leaves[leaf].text[start : start + size]
+    for one, start, size in chain:
+        part = one.text[start : start + size]
         bare = part.strip()
         begin = start + part.index(bare) if bare else start
-        parts.append((len(text), leaf, begin, len(bare)))
+        parts.append((len(text), one.leaf, one.base + begin, len(bare)))
         text += bare
     return Piece(text, tuple(parts))
 
 
-def _numbers(i: int, left: str, j: int, right: str) -> Iterator[Piece]:
+def _numbers(left: _Text, right: _Text, *, apart: bool = False) -> Iterator[Piece]:
     """ "… first part is 512-47" and "and the rest -3391"."""
-    runs = list(_RUN.finditer(left, max(0, len(left) - EDGE)))
+    runs = list(_RUN.finditer(left.text, max(0, len(left.text) - EDGE)))
     last = runs[-1] if runs else None
-    first = re.compile(r"-?" + _RUN.pattern).search(right, 0, EDGE)
-    if last is None or first is None or (last.end() == len(left) and first.start() == 0):
+    first = _FIRST.search(right.text, 0, EDGE)
+    if last is None or first is None:
         return
+    at_edges = last.end() == len(left.text) and first.start() == 0
+    if at_edges and not apart:
+        return  # it is in the chain
     a, b = last.group(), first.group()
     if 8 <= sum(c.isdigit() for c in a + b) <= 19:
-        yield Piece(a + b, ((0, i, last.start(), len(a)), (len(a), j, first.start(), len(b))))
+        parts = (
+            (0, left.leaf, left.base + last.start(), len(a)),
+            (len(a), right.leaf, right.base + first.start(), len(b)),
+        )
+        yield Piece(a + b, parts)

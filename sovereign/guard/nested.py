@@ -27,13 +27,14 @@ _SHORT = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 @dataclass(frozen=True, slots=True)
 class Token:
     """One string, key or number of nested JSON. ``starts`` and ``ends`` place each character in the
-    outer text; ``bare`` marks a number."""
+    outer text; ``bare`` marks a number, ``key`` the name of a field."""
 
     text: str
     starts: Sequence[int]
     ends: Sequence[int]
     label: str
     bare: bool
+    key: bool = False
 
     def __repr__(self) -> str:
         return f"Token({len(self.text)} characters)"
@@ -90,7 +91,7 @@ def tokens(text: str) -> list[Token] | None:
         if key_next:
             owned = owners[-1] and value.lower() in BARE
             labels[-1] = labelled(owners[-1], value) if owned else value
-            found.append(Token(value, starts, ends, "", False))
+            found.append(Token(value, starts, ends, "", False, key=True))
         else:
             found.append(Token(value, starts, ends, labels[-1], False))
     return [token for token in found if token.text]

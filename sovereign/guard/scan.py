@@ -114,10 +114,34 @@ class Scanner:
         for piece in joined.pieces(leaves):
             for found in self.recognize(piece.text, deadline, fresh=fresh):
                 places = piece.origin(found.start, found.end)
-                if self._credible_across(found, leaves, places):
+                if self._credible_across(found, leaves, places) and not self._longer(
+                    found, leaves, places, deadline
+                ):
                     for index, start, end in places:
                         hits.append(Hit(index, _moved(found, leaves[index], start, end, "joined")))
         return hits
+
+    def _longer(
+        self,
+        found: Finding,
+        leaves: Sequence[Leaf],
+        places: Sequence[tuple[int, int, int]],
+        deadline: Deadline,
+    ) -> bool:
+        """Whether what was joined only makes a whole value longer by the next leaf: an address at
+        the end of a sentence by a name, an account number by a word."""
+        parts = [leaves[index].text[start:end] for index, start, end in places]
+        if found.recognizer.startswith("labels:"):
+            return any(not any(c.isdigit() for c in part) for part in parts[1:])
+        if found.entity != "EMAIL_ADDRESS":
+            return False
+        # What follows a whole one is more; what goes before may be the name that it begins with.
+        one_leaf = len({index for index, _, _ in places}) == 1
+        return any(
+            alone.entity == found.entity and alone.start == 0 and alone.end >= len(part) - 1
+            for part in (parts if one_leaf else parts[:1])
+            for alone in self.recognize(part, deadline)
+        )
 
     def recognize(self, text: str, deadline: Deadline, *, fresh: bool = False) -> list[Finding]:
         """All findings of all recognisers in one text."""

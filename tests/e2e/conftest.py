@@ -54,8 +54,8 @@ max_concurrent = {max_concurrent}
 side = "hosted"
 base_url = "{hosted}/v1"
 api_key_env = "HOSTED_KEY"
-models = ["gpt-test", "wild-*", "standin-401", "standin-429", "standin-500", "standin-half",
-          "standin-garbage", "standin-redirect", "standin-tool", "standin-slow"]
+models = ["gpt-test", "gpt-4o-mini", "wild-*", "standin-401", "standin-429", "standin-500",
+          "standin-half", "standin-garbage", "standin-redirect", "standin-tool", "standin-slow"]
 [upstream.claude]
 side = "hosted"
 wire = "anthropic"

@@ -9,14 +9,17 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sovereign.config import Config, load_config
 from sovereign.errors import SovereignError
 from sovereign.gateway.server import run
-from sovereign.guard import Guard, Limits
+from sovereign.guard import Guard, Limits, inspect
+from sovereign.guard.transform import Transformed, transform
 from sovereign.policy import load_policy
-from sovereign.types import Finding
+from sovereign.types import JSON, Finding
 
 PATTERNS = {
     "PERSON": r"\bMaria K[a-z]+\w*",
@@ -29,7 +32,7 @@ PATTERNS = {
 
 
 class Tiny:
-    """Regular expressions, and two words that make it fail or dawdle."""
+    """Regular expressions, and words that make it fail, dawdle, or talk nonsense."""
 
     name = "tiny"
     build = "1"
@@ -39,11 +42,21 @@ class Tiny:
             raise RuntimeError(f"failed on {text}")
         if "DAWDLE" in text:
             time.sleep(0.5)
+        if "OVERLONG" in text:
+            time.sleep(5.2)
+        if "NONSENSE" in text:
+            return [Finding((), 0, len(text) + 9, "PERSON", 0.9, self.name)]
         return [
             Finding((), m.start(), m.end(), entity, 0.9, self.name)
             for entity, pattern in PATTERNS.items()
             for m in re.finditer(pattern, text)
         ]
+
+
+def forgetful(body: JSON, *rest: Any) -> Transformed:
+    """A bug on demand: what LEAVEIT stands beside is taken out of nothing."""
+    done = transform(body, *rest)
+    return replace(done, body=body) if "LEAVEIT" in repr(body) else done
 
 
 def make(config: Config) -> Guard:
@@ -57,6 +70,7 @@ def make(config: Config) -> Guard:
 
 
 def main() -> None:
+    inspect.transform = forgetful  # type: ignore[assignment]
     config = load_config(sys.argv[1])
     try:
         run(config, make=make, port=0, ready_file=Path(sys.argv[2]), say=lambda _: None)

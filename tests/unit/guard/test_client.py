@@ -113,6 +113,17 @@ def test_the_openai_client_gets_its_own_words_back_and_the_other_side_never_saw_
     assert len(upstream.seen) == 2
 
 
+def test_a_client_for_nobody_in_particular_is_for_a_hosted_api(
+    make_guard: MakeGuard, upstream: Upstream
+) -> None:
+    """``OpenAI(http_client=guard.http_client())``, as the README has it: the hosted rules hold."""
+    http = make_guard().http_client(transport=httpx2.MockTransport(upstream))
+    client = openai.OpenAI(base_url="https://hosted.example/v1", api_key="k", http_client=http)
+    answer = client.chat.completions.create(model="m", messages=[{"role": "user", "content": ASK}])
+    assert answer.choices[0].message.content == "You said: I am Ada Zorblatt, [US_SSN]"
+    assert b"orblatt" not in upstream.seen[0]
+
+
 def test_the_anthropic_client_gets_its_own_words_back_too(
     make_guard: MakeGuard, upstream: Upstream
 ) -> None:

@@ -153,9 +153,11 @@ def _reserved(text: str, s: Span) -> bool:
 
 def _slight(text: str, s: Span) -> bool:
     """Whether it identifies nobody whatever stands around: a plain word and a digit or two ("one
-    2"), letters in a list, a version for an address, a secret of two characters, a decimal
-    fraction, a LOINC code beside that name."""
+    2"), letters in a list, a chain of four words or more, a version for an address, a secret of
+    two characters, a decimal fraction, a LOINC code beside that name."""
     value = text[s.start : s.end]
+    if s.label in ("PERSON", "USERNAME") and _CHAIN.fullmatch(value):
+        return True
     if s.label == "PERSON":
         return _LETTERS.fullmatch(value) is not None
     if s.label == "ADDRESS":
@@ -178,6 +180,7 @@ _VERSION = re.compile(r"v?\d+(?:\.\d+){2,}")
 _DECIMAL = re.compile(r"\d{1,3}\.\d{5,}")
 _LOINC = re.compile(r"\d{3,5}-\d")
 _WORD = re.compile(r"[^\W\d_]{3}")
+_CHAIN = re.compile(r"[a-z]+(?:-[a-z]+){3,}")
 _NEARBY = 150
 _HOLDABLE = frozenset({"SECRET", "USERNAME", "ID"})
 _HOLDER = re.compile(r"(?i)^<?your[-_ ][a-z_ -]+>?$|[-_ ]here>?$")
