@@ -70,6 +70,7 @@ def export_command(
 
     from sovereign.audit.export import parquet
     from sovereign.audit.report.gather import Period
+    from sovereign.cli.audit import _whole
     from sovereign.cli.evidence import _log
     from sovereign.cli.report import record
     from sovereign.cli.search import _moment
@@ -92,7 +93,8 @@ def export_command(
         record(config, "log.export", format=form, **times)
     folder, verifier = _log(config, path, key)
     if form == "oscal":
-        _oscal(folder, verifier, period, framework, out)
+        with _whole(config, path) as whole:
+            _oscal(whole, verifier, period, framework, out)
         return
     reading = _Reading(folder, verifier, period)
     with contextlib.nullcontext() if endpoint is not None else _sink(out) as sink:

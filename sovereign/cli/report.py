@@ -97,7 +97,7 @@ def report_command(
     from sovereign.audit import verify
     from sovereign.audit.report import document as documents
     from sovereign.audit.report.gather import gather
-    from sovereign.cli.audit import _progress
+    from sovereign.cli.audit import _progress, _whole
     from sovereign.cli.evidence import _log
     from sovereign.errors import LogTampered
 
@@ -110,12 +110,13 @@ def report_command(
     signer = _signer(config, path, report_key, report_name) if archived else None
     keys = _witnesses(witnesses)
     recorded = None if path else record(config, "log.read", command="report")
-    folder, verifier = _log(config, path, key)
+    _, verifier = _log(config, path, key)
     key_from = "--key" if key else "log.pub" if path else "[audit].key_file"
     if recorded is not None:
         _wait_until_covered(config, key, recorded)
     with (
         _progress() as progress,
+        _whole(config, path) as folder,
         gather(
             folder,
             verifier,

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 import logs
+import psycopg
 import pytest
 import traffic
 from click.testing import CliRunner, Result
@@ -315,3 +316,9 @@ def test_a_log_in_postgresql_is_reported_and_exported(house: Path, database: str
     done = audit("export", "--format", "parquet", "--out", "e.parquet")
     assert done.exit_code == 0, done.exception
     assert len(recorded("log.export")) == 1
+    with psycopg.connect(database) as db:  # after the mirror has a copy that was right
+        db.execute("UPDATE sovereign_audit.record_1 SET bytes = 'x' WHERE idx = 1")
+    done = audit("report", *today, "--framework", "hipaa", "--out", "e.html")
+    assert isinstance(done.exception, LogTampered)
+    assert "record 1" in str(done.exception)
+    assert "Not verified" in Path("e.html").read_text()
