@@ -16,9 +16,9 @@ from sovereign.audit.proof import Proof
 from sovereign.audit.store.folders import FINAL, folder_of, numbers_in
 from sovereign.audit.store.sqlite import FILE
 from sovereign.audit.stored import open_stored
-from sovereign.errors import AuditError
+from sovereign.errors import AuditError, LogTampered
 
-__all__ = ["Past", "begun", "find", "log_of", "logs", "parse_place", "signed_by"]
+__all__ = ["Past", "begun", "find", "logs", "parse_place", "signed_by", "spanning"]
 
 _PLACE = re.compile(r"(?:([1-9][0-9]{0,5})/)?(0|[1-9][0-9]{0,17})", re.ASCII)
 
@@ -35,6 +35,10 @@ class Past:
     def deleted(self) -> bool:
         """Whether its records are gone."""
         return not (self.folder / FILE).exists()
+
+    def place(self, index: int) -> int | str:
+        """What record ``index`` is called: its number, and in a later log ``2/4711``."""
+        return index if self.number == 1 else f"{self.number}/{index}"
 
 
 def logs(chain: Path, verifier: Verifier) -> list[Past]:
@@ -92,23 +96,28 @@ def find(chain: Path, verifier: Verifier, number: int | None) -> Past:
     return found
 
 
-def log_of(chain: Path, verifier: Verifier, since: str, until: str) -> Past:
-    """The one log that has the records of [since, until). Raises :class:`AuditError` if they are in
-    several, or in one that was deleted."""
+def spanning(chain: Path, verifier: Verifier, since: str, until: str) -> list[Past]:
+    """The logs that have the records of [since, until), neighbours, the oldest first; at least one.
+
+    Deleted logs before the others are left out. Where a log's beginning cannot be read, all logs
+    are meant: verification says what is wrong. Raises :class:`AuditError` if a log in between was
+    deleted, or nothing is left.
+    """
     every = logs(chain, verifier)
     if len(every) == 1:
-        return every[0]
-    starts = [*(begun(past) for past in every[1:]), "~"]
-    found = [
-        past
-        for past, ended in zip(every, starts, strict=True)
-        if since < ended and (past.number == 1 or begun(past) < until)
-    ]
-    if len(found) > 1:
-        numbers = " and ".join(str(past.number) for past in found)
-        folders = ", ".join(str(past.folder) for past in found)
-        raise AuditError(
-            f"that time is in logs {numbers}: one report is about one log",
-            hint=f"give a narrower time, or --path with one of: {folders}",
-        )
-    return find(chain, verifier, found[0].number)
+        return every
+    try:
+        starts = [begun(past) for past in every]
+    except (LogTampered, ValueError, KeyError, TypeError):
+        return [past for past in every if not past.deleted]
+    within = [
+        i
+        for i, ended in enumerate([*starts[1:], "~"])
+        if since <= ended and (i == 0 or starts[i] < until)
+    ] or [len(every) - 1]
+    found = every[within[0] : within[-1] + 1]
+    while found[:-1] and found[0].deleted:
+        found = found[1:]
+    for past in found:
+        find(chain, verifier, past.number)
+    return found

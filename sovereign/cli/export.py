@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from sovereign.audit.export.records import Entry
     from sovereign.audit.note import Verifier
     from sovereign.audit.report.gather import Period
-    from sovereign.audit.stored import Stored
 
 __all__ = ["export_command"]
 
@@ -69,10 +68,9 @@ def export_command(
     """
     import contextlib
 
-    from sovereign.audit.export.records import read
-    from sovereign.audit.history import log_of, logs
+    from sovereign.audit.export import parquet
     from sovereign.audit.report.gather import Period
-    from sovereign.audit.stored import open_stored
+    from sovereign.cli.audit import _whole
     from sovereign.cli.evidence import _log
     from sovereign.cli.report import record
     from sovereign.cli.search import _moment
@@ -94,49 +92,58 @@ def export_command(
         times = {name: getattr(period, name) for name in said}
         record(config, "log.export", format=form, **times)
     folder, verifier = _log(config, path, key)
-    if form in ("oscal", "parquet"):  # one document is about one log
-        chosen = [log_of(folder, verifier, period.since, period.until)]
-    else:
-        chosen = [past for past in logs(folder, verifier) if not past.deleted]
     if form == "oscal":
-        with open_stored(chosen[0].folder, chosen[0].verifier) as stored:
-            _oscal(stored, chosen[0].folder, chosen[0].verifier, period, framework, out)
+        with _whole(config, path) as whole:
+            _oscal(whole, verifier, period, framework, out)
         return
-    count = 0
+    reading = _Reading(folder, verifier, period)
     with contextlib.nullcontext() if endpoint is not None else _sink(out) as sink:
-        for past in chosen:
-            with open_stored(past.folder, past.verifier) as stored:
-                counted = _Counted(read(stored, period.since, period.until))
+        if form == "parquet" and sink is not None:
+            parquet.write(reading.logs(), sink)
+        else:
+            for origin, entries in reading.logs():
                 if endpoint is not None:
-                    _push(counted, past.verifier, *endpoint)
+                    _push(entries, origin, *endpoint)
                 elif sink is not None:
-                    _write(form, counted, sink, past.verifier)
-            count += counted.count
+                    _write(form, entries, sink, origin)
+    count = reading.count
     where = out or ("the collector" if push else "stdout")
     click.echo(f"{count} records written to {where}", err=True)
 
 
-class _Counted:
-    """Entries on their way through, counted."""
+class _Reading:
+    """The period's records, log by log, counted on their way through."""
 
-    def __init__(self, entries: Iterator[Entry]) -> None:
-        self._entries = entries
+    def __init__(self, folder: Path, verifier: Verifier, period: Period) -> None:
+        self._folder, self._verifier, self._period = folder, verifier, period
         self.count = 0
 
-    def __iter__(self) -> Iterator[Entry]:
-        for entry in self._entries:
+    def logs(self) -> Iterator[tuple[str, Iterator[Entry]]]:
+        """Origin and entries of each log; they are to be read before the next one is asked for."""
+        from sovereign.audit.export.records import read
+        from sovereign.audit.history import logs
+        from sovereign.audit.stored import open_stored
+
+        for past in logs(self._folder, self._verifier):
+            if not past.deleted:
+                with open_stored(past.folder, past.verifier) as stored:
+                    yield past.verifier.name, self._counted(read(stored, *self._times))
+
+    @property
+    def _times(self) -> tuple[str, str]:
+        return self._period.since, self._period.until
+
+    def _counted(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+        for entry in entries:
             self.count += 1
             yield entry
 
 
-def _write(form: str, entries: Iterable[Entry], sink: IO[bytes], verifier: Verifier) -> None:
+def _write(form: str, entries: Iterable[Entry], sink: IO[bytes], origin: str) -> None:
     import sovereign
-    from sovereign.audit.export import cef, jsonl, ocsf, otel, parquet
+    from sovereign.audit.export import cef, jsonl, ocsf, otel
 
-    origin, version = verifier.name, sovereign.__version__
-    if form == "parquet":
-        parquet.write(entries, sink, origin=origin)
-        return
+    version = sovereign.__version__
     if form == "jsonl":
         sink.writelines(jsonl.lines(entries))
     elif form == "cef":
@@ -147,11 +154,11 @@ def _write(form: str, entries: Iterable[Entry], sink: IO[bytes], verifier: Verif
         sink.writelines(otel.batches(entries, origin=origin, version=version))
 
 
-def _push(entries: Iterable[Entry], verifier: Verifier, endpoint: str, token: str | None) -> None:
+def _push(entries: Iterable[Entry], origin: str, endpoint: str, token: str | None) -> None:
     import sovereign
     from sovereign.audit.export import otel
 
-    for batch in otel.batches(entries, origin=verifier.name, version=sovereign.__version__):
+    for batch in otel.batches(entries, origin=origin, version=sovereign.__version__):
         otel.push(batch, endpoint, token)
 
 
@@ -175,12 +182,7 @@ def _endpoint(config: Path) -> tuple[str, str | None]:
 
 
 def _oscal(
-    stored: Stored,
-    folder: Path,
-    verifier: Verifier,
-    period: Period,
-    framework: str,
-    out: Path | None,
+    folder: Path, verifier: Verifier, period: Period, framework: str, out: Path | None
 ) -> None:
     from datetime import UTC, datetime
 
@@ -191,16 +193,17 @@ def _oscal(
     from sovereign.audit.report.gather import gather
     from sovereign.errors import LogTampered
 
-    gathered = gather(stored, folder, verifier, period, key_from="--key", jobs=verify.processors())
     made = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    document = documents.build(
-        gathered,
-        framework,
-        verifier=verifier,
-        key_from="--key",
-        made=made,
-        version=sovereign.__version__,
-    )
+    jobs = verify.processors()
+    with gather(folder, verifier, period, key_from="--key", jobs=jobs) as gathered:
+        document = documents.build(
+            gathered,
+            framework,
+            verifier=verifier,
+            key_from="--key",
+            made=made,
+            version=sovereign.__version__,
+        )
     with _sink(out) as sink:
         sink.write(oscal.build(document))
     if not gathered.ok:

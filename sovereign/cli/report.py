@@ -95,11 +95,9 @@ def report_command(
 
     import sovereign
     from sovereign.audit import verify
-    from sovereign.audit.history import find, log_of
     from sovereign.audit.report import document as documents
     from sovereign.audit.report.gather import gather
-    from sovereign.audit.stored import open_stored
-    from sovereign.cli.audit import _progress
+    from sovereign.cli.audit import _progress, _whole
     from sovereign.cli.evidence import _log
     from sovereign.errors import LogTampered
 
@@ -112,16 +110,14 @@ def report_command(
     signer = _signer(config, path, report_key, report_name) if archived else None
     keys = _witnesses(witnesses)
     recorded = None if path else record(config, "log.read", command="report")
-    folder, verifier = _log(config, path, key)
+    _, verifier = _log(config, path, key)
     key_from = "--key" if key else "log.pub" if path else "[audit].key_file"
     if recorded is not None:
-        newest = find(folder, verifier, None)
-        _wait_until_covered(newest.folder, newest.verifier, recorded)
-    past = log_of(folder, verifier, period.since, period.until)
-    folder, verifier = past.folder, past.verifier
-    with open_stored(folder, verifier) as stored, _progress() as progress:
-        gathered = gather(
-            stored,
+        _wait_until_covered(config, key, recorded)
+    with (
+        _progress() as progress,
+        _whole(config, path) as folder,
+        gather(
             folder,
             verifier,
             period,
@@ -129,7 +125,8 @@ def report_command(
             checkpoints=checkpoints,
             jobs=verify.processors(),
             progress=progress,
-        )
+        ) as gathered,
+    ):
         kept = _kept(checkpoints, verifier) if gathered.ok else []
         document = documents.build(
             gathered,
@@ -175,15 +172,16 @@ def period_of(since: str, until: str) -> Period:
 def record(config: Path, kind: str, **fields: JSON) -> int | None:
     """Append a record about this reading, if this user can: its index, or None with a note."""
     from sovereign.audit.log import open_log
+    from sovereign.audit.mirror import local
+    from sovereign.audit.place import Place
     from sovereign.audit.record import event
     from sovereign.audit.store.folders import newest_folder
-    from sovereign.audit.store.sqlite import FILE
     from sovereign.config import load_config
     from sovereign.errors import AuditError, ConfigError
 
     loaded = load_config(config)
-    folder = loaded.resolve(loaded.audit.path)
-    if loaded.audit.store is None and not (newest_folder(folder) / FILE).exists():
+    folder = local(Place.of(loaded))
+    if not (newest_folder(folder) / "log.db").exists():
         raise AuditError(
             f"audit log: {folder} holds no log",
             hint="the gateway begins one; see [audit].path in sovereign.toml",
@@ -196,18 +194,21 @@ def record(config: Path, kind: str, **fields: JSON) -> int | None:
         return None
 
 
-def _wait_until_covered(folder: Path, verifier: Verifier, index: int) -> None:
+def _wait_until_covered(config: Path, key: str | None, index: int) -> None:
     """A running log signs each second. What it had when this command was given is then under a
     checkpoint; if not, the report says how much is not."""
     import time
 
+    from sovereign.audit.history import find
     from sovereign.audit.stored import open_stored
+    from sovereign.cli.evidence import _log
     from sovereign.errors import AuditError
 
     until = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < until:
         try:
-            with open_stored(folder, verifier) as stored:
+            newest = find(*_log(config, None, key), None)  # of a database, what it has now
+            with open_stored(newest.folder, newest.verifier) as stored:
                 if stored.checkpoint()[1].size > index:
                     return
         except AuditError:
@@ -265,11 +266,12 @@ def _witnesses(witnesses: tuple[str, ...]) -> tuple[WitnessKey, ...]:
 
 
 def _kept(checkpoints: tuple[Path, ...], verifier: Verifier) -> list[tuple[str, Checkpoint]]:
-    """The checkpoints from elsewhere; verification has agreed with each."""
+    """The checkpoints from elsewhere, of any log; verification has agreed with each."""
+    from sovereign.audit.history import signed_by
     from sovereign.audit.note import open_checkpoint
 
     notes = [file.read_text("utf-8") for file in checkpoints]
-    return [(note, open_checkpoint(note, verifier)) for note in notes]
+    return [(note, open_checkpoint(note, signed_by(note, verifier))) for note in notes]
 
 
 def _write(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,6 @@ from sovereign.audit.report import archive
 from sovereign.audit.report.document import build
 from sovereign.audit.report.gather import Gathered, Period, gather
 from sovereign.audit.report.page import page
-from sovereign.audit.stored import open_stored
 
 MADE = "2026-11-25T12:00:00.000Z"
 JULY = Period("2026-07-01T00:00:00.000Z", "2026-08-01T00:00:00.000Z")
@@ -23,8 +24,7 @@ def document(
     folder: Path, framework: str = "hipaa", period: Period = JULY, **more: Any
 ) -> dict[str, Any]:
     """The document of a report over the log in ``folder``."""
-    with open_stored(folder, logs.verifier()) as stored:
-        found = gather(stored, folder, logs.verifier(), period, key_from="the test")
+    with gather(folder, logs.verifier(), period, key_from="the test") as found:
         return _build(found, framework, **more)
 
 
@@ -39,12 +39,29 @@ def zipped(
     records: bool = True,
 ) -> str:
     """Write the archive of a report, without a PDF; its SHA-256."""
-    with open_stored(folder, logs.verifier()) as stored:
-        found = gather(stored, folder, logs.verifier(), period, key_from="the test")
+    with gather(folder, logs.verifier(), period, key_from="the test") as found:
         made = _build(found, framework)
         return archive.write(
             out, made, found, html=page(made), pdf=None, signer=signer, kept=kept, records=records
         )
+
+
+def rewritten(
+    source: Path, target: Path, change: dict[str, bytes | None], sign: Signer | None = None
+) -> Path:
+    """The archive with files changed, added or (None) left out; signed anew, or not."""
+    with zipfile.ZipFile(source) as old:
+        files: dict[str, bytes | None] = {n: old.read(n) for n in old.namelist()} | change
+    kept = {name: data for name, data in files.items() if data is not None}
+    if sign is not None:
+        text = kept.pop("manifest").decode().rpartition("\n\n")[0]
+        head = text.split("\n")[:3]
+        lines = [f"{hashlib.sha256(data).hexdigest()}  {name}" for name, data in kept.items()]
+        kept["manifest"] = sign.sign("\n".join([*head, *lines]) + "\n").encode()
+    with zipfile.ZipFile(target, "w") as new:
+        for name, data in kept.items():
+            new.writestr(name, data)
+    return target
 
 
 def _build(found: Gathered, framework: str, **more: Any) -> dict[str, Any]:

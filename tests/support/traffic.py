@@ -36,6 +36,33 @@ def grow(folder: Path, *, days: int = 3, per_day: int = 12, start: float = START
         return log.size + 1
 
 
+def grow_chain(folder: Path, *, days: int = 6, per_day: int = 12, each: int = 2) -> int:
+    """As :func:`grow`, by a log that is ended every ``each`` days: how many logs there are."""
+    from sovereign.audit.chain import Chain
+    from sovereign.audit.store.folders import Folders
+
+    now = [START]
+    chain = Chain(
+        Folders(folder),
+        folder,
+        key=logs.SEED,
+        origin=logs.ORIGIN,
+        source="gateway",
+        clock=lambda: now[0],
+    )
+    try:
+        for moment, fields in records(days, per_day, START):
+            now[0] = moment
+            if moment >= START + chain.number * each * DAY:
+                chain.rotate("asked")
+            chain.commit([record.prepare(fields, source="gateway")])
+        chain.commit([], sign=True)
+        chain.publish()
+        return chain.number
+    finally:
+        chain.close()
+
+
 def records(days: int, per_day: int, start: float) -> Iterator[tuple[float, dict[str, JSON]]]:
     """(time, record), in order, the same each time."""
     chance = random.Random(7)

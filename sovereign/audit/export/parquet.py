@@ -16,8 +16,9 @@ __all__ = ["write"]
 ROWS = 16_384
 
 
-def write(entries: Iterable[Entry], out: IO[bytes], *, origin: str) -> int:
-    """Write all entries to ``out``; how many there were. Raises :class:`MissingExtra`."""
+def write(logs: Iterable[tuple[str, Iterable[Entry]]], out: IO[bytes]) -> int:
+    """Write all entries of all logs to ``out``, each log as its origin and entries, one after the
+    other; how many there were. Raises :class:`MissingExtra`."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -31,6 +32,7 @@ def write(entries: Iterable[Entry], out: IO[bytes], *, origin: str) -> int:
         "list": pa.list_(pa.string()),
     }
     columns = {
+        "origin": pa.string(),
         "index": pa.int64(),
         "leaf": pa.binary(32),
         "time": pa.timestamp("ms", tz="UTC"),
@@ -38,20 +40,20 @@ def write(entries: Iterable[Entry], out: IO[bytes], *, origin: str) -> int:
         "source": pa.string(),
         "seq": pa.int64(),
     } | {name: kinds[kind] for name, kind in _fields().items()}
-    schema = pa.schema(list(columns.items()), metadata={b"sovereign.log": origin.encode()})
-    count, entries = 0, iter(entries)
+    schema, count = pa.schema(list(columns.items())), 0
+    rest = (_row(origin, entry) for origin, entries in logs for entry in entries)
     with pq.ParquetWriter(out, schema, compression="zstd") as writer:
-        while batch := list(itertools.islice(entries, ROWS)):
-            rows = [_row(entry) for entry in batch]
+        while rows := list(itertools.islice(rest, ROWS)):
             arrays = [pa.array([r.get(n) for r in rows], type=t) for n, t in columns.items()]
             writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-            count += len(batch)
+            count += len(rows)
     return count
 
 
-def _row(entry: Entry) -> dict[str, Any]:
+def _row(origin: str, entry: Entry) -> dict[str, Any]:
     record = entry.record
     row: dict[str, Any] = {
+        "origin": origin,
         "index": entry.index,
         "leaf": entry.leaf,
         "time": entry.milliseconds,

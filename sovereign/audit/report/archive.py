@@ -20,7 +20,7 @@ from sovereign.audit.note import Checkpoint, Signer
 from sovereign.audit.proof import Extension
 from sovereign.audit.report import tally
 from sovereign.audit.report.framework import load
-from sovereign.audit.report.gather import Gathered
+from sovereign.audit.report.gather import Gathered, Part
 from sovereign.errors import AuditError
 
 __all__ = ["write", "write_json"]
@@ -51,6 +51,10 @@ proofs/
 records.jsonl, range.json
     Every record of the period, byte for byte, one a line; and what proves that these are all of
     them, from the first to the last (see check.py). Missing if the report was made without them.
+logs/0002/, …
+    checkpoint, proofs/, records.jsonl and range.json again, for a later log of the chain: a log
+    ends with its quarter, say, and the first record of the next one (proofs/0.tlog-proof) holds its
+    final checkpoint. check.py checks those links, too.
 manifest
     The SHA-256 of every other file, signed (c2sp.org/signed-note).
 check.py, verify.py, tally.py, __main__.py
@@ -92,14 +96,18 @@ def write(
     with staged(file) as opened:
         with zipfile.ZipFile(opened, "w", zipfile.ZIP_DEFLATED) as zipped:
             writer = _Writer(zipped)
-            for name, data in _files(document, gathered, html, pdf, kept, file.name, signer):
+            for name, data in _files(document, html, pdf, file.name, signer):
                 writer.add(name, (data,))
-            if gathered.ok and records:
-                writer.add("range.json", (_range(gathered),))
-                entries = gathered.stored.entries(gathered.range.first, gathered.range.stop)
-                writer.add(
-                    "records.jsonl", (line for _, data, _ in entries for line in (data, b"\n"))
-                )
+            if gathered.ok:
+                for name, data in _proofs(document, gathered, kept):
+                    writer.add(name, (data,))
+                for part, said in zip(gathered.parts, document["parts"], strict=True):
+                    if not records:
+                        continue
+                    writer.add(f"{said['folder']}range.json", (_range(part),))
+                    entries = part.stored.entries(part.range.first, part.range.stop)
+                    lines = (line for _, data, _ in entries for line in (data, b"\n"))
+                    writer.add(f"{said['folder']}records.jsonl", lines)
             origin = document["log"]["origin"]
             text = f"{HEAD}{origin}\n{SIGNED_BY}{signer.verifier}\nmade {document['made']}\n"
             # Its first line is no log's origin, and a checkpoint's is: nobody can take this
@@ -117,10 +125,8 @@ def write_json(document: Mapping[str, Any]) -> bytes:
 
 def _files(
     document: Mapping[str, Any],
-    gathered: Gathered,
     html: str,
     pdf: bytes | None,
-    kept: Sequence[tuple[str, Checkpoint]],
     name: str,
     signer: Signer,
 ) -> Iterator[tuple[str, bytes]]:
@@ -145,36 +151,43 @@ def _files(
     yield "__main__.py", _MAIN.encode()
     for path in (CHECK, Path(tally.__file__), Path(verify.__file__)):
         yield path.name, path.read_bytes()
-    if not gathered.ok or gathered.checkpoint is None:
-        return
-    yield "checkpoint", gathered.note.encode()
-    size = gathered.checkpoint.size
-    for planned in document["proofs"]:
-        proof = gathered.tree.prove(planned["index"], gathered.note, size)
-        yield planned["file"], str(proof).encode()
-    for note, old in sorted({c.size: (n, c) for n, c in kept}.values(), key=lambda k: k[1].size):
-        extension = Extension(old.size, gathered.tree.extends(old.size, size), gathered.note)
-        yield f"kept/{old.size}", note.encode()
-        yield f"proofs/from-{old.size}.consistency", str(extension).encode()
 
 
-def _range(gathered: Gathered) -> bytes:
+def _proofs(
+    document: Mapping[str, Any], gathered: Gathered, kept: Sequence[tuple[str, Checkpoint]]
+) -> Iterator[tuple[str, bytes]]:
+    """Each log's checkpoint, and what leads to it."""
+    for part, said in zip(gathered.parts, document["parts"], strict=True):
+        assert part.checkpoint is not None  # it is verified
+        folder, size, name = said["folder"], part.checkpoint.size, part.checkpoint.origin
+        yield f"{folder}checkpoint", part.note.encode()
+        for planned in document["proofs"]:
+            if planned["log"] == said["log"]:
+                proof = part.tree.prove(planned["index"], part.note, size)
+                yield planned["file"], str(proof).encode()
+        older = {c.size: (n, c) for n, c in kept if c.origin == name}
+        for note, old in sorted(older.values(), key=lambda k: k[1].size):
+            extension = Extension(old.size, part.tree.extends(old.size, size), part.note)
+            yield f"{folder}kept/{old.size}", note.encode()
+            yield f"{folder}proofs/from-{old.size}.consistency", str(extension).encode()
+
+
+def _range(part: Part) -> bytes:
     """The frontier before the range, and that the checkpoint's tree begins with the one after it.
 
     Together with the leaves in between they lead to the signed root, and nothing else does: given
     a size, equal roots mean equal frontiers.
     """
-    if gathered.checkpoint is None:
+    if part.checkpoint is None:
         raise AuditError("there is no checkpoint to prove a range against")
-    where = gathered.range
+    where = part.range
+    consistency = part.tree.extends(where.stop, part.checkpoint.size)
     return write_json(
         {
             "first": where.first,
             "stop": where.stop,
             "before": [peak.hex() for peak in where.before.peaks],
-            "consistency": [
-                h.hex() for h in gathered.tree.extends(where.stop, gathered.checkpoint.size)
-            ],
+            "consistency": [h.hex() for h in consistency],
         }
     )
 

@@ -10,11 +10,14 @@ wants it to say: read it, or take these three files from where you trust them.
 
 1. The manifest is signed by the key that was given, or by the one in it; it lists every file of the
    archive with its SHA-256, once, and there are no others.
-2. The checkpoint is signed by the log's key.
+2. The checkpoint of each log that has the period is signed by the log's key. (A log that ended goes
+   on in another: logs/0002/, under the same key and the name with /2.)
 3. The records of the period are those that the checkpoint signed, all of them, in order.
 4. Each proof leads from its record to that checkpoint. A consistency proof leads from an older one.
 5. The records, counted again, give the counts of the report.
-6. The report says that the log was verified, and over that very checkpoint.
+6. The report says that the log was verified, and over those very checkpoints.
+7. Of several logs, each one's first record holds the signed checkpoint of the one before it; the
+   records go on to the end of that one, and from the beginning of this one.
 
 Exit status: 0 all of it holds, 1 something does not, 2 there is nothing that could be checked.
 """
@@ -29,7 +32,7 @@ import sys
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # python -I leaves it out
 
@@ -159,66 +162,113 @@ class Archive:
 
 
 def check(archive: Archive, key: str | None) -> Iterator[str]:
-    """Steps 2 to 6; what holds, line by line. Raises :class:`Wrong`."""
+    """Steps 2 to 7; what holds, line by line. Raises :class:`Wrong`."""
     report = json.loads(archive.read(REPORT))
     if not report["verification"]["ok"]:
         raise Wrong("the report itself says that the log is not what was signed")
-    log = verify.Key(key or archive.read("log.pub").decode())
-    if report["log"]["key"] != log.vkey:
+    first = verify.Key(key or archive.read("log.pub").decode())
+    if report["log"]["key"] != first.vkey:
         raise Wrong("the report is about the log of another key")
-    try:
-        size, root = log.open(archive.read("checkpoint"))
-    except ValueError as e:
-        raise Wrong(f"the checkpoint: {e}") from None
+    bucket = len(next(iter(report["counts"]["over_time"]), "2026-01-31"))
+    counted = tally.Tally(report["period"]["since"], report["period"]["until"], bucket)
+    parts, proofs, before = report["parts"], 0, None
+    whole = any(name.endswith(RECORDS) for name in archive.names)
+    for part in parts:
+        number, folder = part["log"], folder_of(part["log"])
+        log = first.of(number)
+        try:
+            size, root = log.open(archive.read(f"{folder}checkpoint"))
+        except ValueError as e:
+            raise Wrong(f"the checkpoint: {e}") from None
+        if (part["size"], part["root"]) != (size, root.hex()):
+            raise Wrong("the report is about another checkpoint")
+        yield f"checkpoint of {size} records, signed by {log.vkey}"
+        if before is not None:
+            link(archive, number, first, before)
+            if part["first"] != 0 or before.stop != before.size:
+                raise Wrong(f"the period has a hole between log {number - 1} and log {number}")
+            yield f"its first record holds the checkpoint of log {number - 1}"
+        if whole:
+            yield records(archive, part, size, root, counted)
+        for name in archive.names:
+            if name.startswith(f"{folder}proofs/"):
+                prove(archive, folder, name, log, size, root)
+                proofs += 1
+        before = Before(number, size, root, log.name, part["stop"])
     said = report["checkpoint"]
-    if (said["size"], said["root"]) != (size, root.hex()):
+    if before is None or (said["size"], said["root"]) != (before.size, before.root.hex()):
         raise Wrong("the report is about another checkpoint")
-    yield f"checkpoint of {size} records, signed by {log.vkey}"
-    if RECORDS in archive.names:
-        yield from records(archive, report, size, root)
+    if sum("proofs/" in name for name in archive.names) != proofs:
+        raise Wrong("there are proofs of a log that the report does not name")
+    if whole:
+        again = json.loads(json.dumps(counted.as_dict()))
+        if again != report["counts"]:
+            wrong = [name for name, value in again.items() if value != report["counts"].get(name)]
+            raise Wrong(f"the records give other counts than the report: {', '.join(wrong)}")
+        yield "counted again, they give the report's counts"
     else:
         yield "the records themselves are not in this archive: the counts cannot be counted again"
-    proofs = 0
-    for name in archive.names:
-        if name.startswith("proofs/"):
-            prove(archive, name, log, size, root)
-            proofs += 1
-    yield f"{proofs} proofs lead to it"
+    yield f"{proofs} proofs lead to " + ("it" if len(parts) == 1 else "them")
 
 
-def records(archive: Archive, report: dict[str, Any], size: int, root: bytes) -> Iterator[str]:
+class Before(NamedTuple):
+    """The log before: its checkpoint, and where the period's records stopped."""
+
+    number: int
+    size: int
+    root: bytes
+    name: str
+    stop: int
+
+
+def folder_of(number: int) -> str:
+    return "" if number == 1 else f"logs/{number:04}/"
+
+
+def link(archive: Archive, number: int, first: verify.Key, before: Before) -> None:
+    """Step 7. That the proof is one is checked with the others."""
+    if number != before.number + 1:
+        raise Wrong(f"log {number} does not follow log {before.number}")
+    lines = archive.read(f"{folder_of(number)}proofs/0.tlog-proof").decode("utf-8").split("\n")
+    if lines[2] != "index 0":
+        raise Wrong(f"log {number} has no proof of its first record")
+    data = verify.unbase64(lines[1].removeprefix("extra "))
+    final = verify._Final(before.size, before.root, before.name)
+    for problem in verify._link(data, number, first, final):
+        raise Wrong(f"log {number}, {problem}")
+
+
+def records(
+    archive: Archive, part: dict[str, Any], size: int, root: bytes, counted: tally.Tally
+) -> str:
     """Steps 3 and 5."""
-    proof = json.loads(archive.read("range.json"))
+    number = part["log"]
+    proof = json.loads(archive.read(f"{folder_of(number)}range.json"))
     first, stop = proof["first"], proof["stop"]
-    if (first, stop) != (report["range"]["first"], report["range"]["stop"]):
+    if (first, stop) != (part["first"], part["stop"]):
         raise Wrong("the records are of another range than the report")
     peaks = [bytes.fromhex(h) for h in proof["before"]]
     if not 0 <= first <= stop <= size or len(peaks) != first.bit_count():
         raise Wrong("range.json is not a proof")
-    bucket = len(next(iter(report["counts"]["over_time"]), "2026-01-31"))
-    counted = tally.Tally(report["period"]["since"], report["period"]["until"], bucket)
     at = first
-    for line in archive.lines(RECORDS):
+    for line in archive.lines(f"{folder_of(number)}{RECORDS}"):
         peaks = verify.grow(peaks, at, [verify.leaf_hash(line)])
-        counted.add(at, line)
+        counted.add(at if number == 1 else f"{number}/{at}", line)
         at += 1
     path = [bytes.fromhex(h) for h in proof["consistency"]]
     if at != stop or not extends(stop, size, verify.root_of(peaks), root, path):
         raise Wrong("the records are not those that the checkpoint signed")
     where = f"{first} to {stop - 1}" if stop > first else f"none before {first}"
-    yield f"{at - first} records, {where}, are what it signed, all of them"
-    again = json.loads(json.dumps(counted.as_dict()))
-    if again != report["counts"]:
-        wrong = [name for name, value in again.items() if value != report["counts"].get(name)]
-        raise Wrong(f"the records give other counts than the report: {', '.join(wrong)}")
-    yield "counted again, they give the report's counts"
+    return f"{at - first} records, {where}, are what it signed, all of them"
 
 
-def prove(archive: Archive, name: str, log: verify.Key, size: int, root: bytes) -> None:
+def prove(
+    archive: Archive, folder: str, name: str, log: verify.Key, size: int, root: bytes
+) -> None:
     """Step 4: c2sp.org/tlog-proof, or the body of c2sp.org/tlog-witness add-checkpoint."""
     head, _, note = archive.read(name).decode("utf-8").partition("\n\n")
     lines = head.split("\n")
-    if note.encode() != archive.read("checkpoint"):
+    if note.encode() != archive.read(f"{folder}checkpoint"):
         raise Wrong(f"{name} is under another checkpoint")
     if name.endswith(".consistency"):
         kept = archive.read(name.replace("proofs/from-", "kept/").replace(".consistency", ""))

@@ -4,18 +4,20 @@ document has all that they say."""
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from sovereign.audit.cosign import WitnessKey, cosignatures
+from sovereign.audit.history import parse_place
 from sovereign.audit.note import Verifier
 from sovereign.audit.report import framework as catalogues
-from sovereign.audit.report.gather import Gathered
+from sovereign.audit.report.gather import Gathered, Part
 from sovereign.entities import describe
 
-__all__ = ["FORMAT", "build"]
+__all__ = ["FORMAT", "build", "place", "ranges"]
 
-FORMAT = "sovereign.report/1"
+FORMAT = "sovereign.report/2"
 MOST_PROBLEMS = 100
 
 
@@ -42,7 +44,8 @@ def build(
         "ok": gathered.ok,
         "unreadable": len(gathered.faults),
     }
-    cosigned = cosignatures(gathered.note, list(witnesses)) if gathered.note else []
+    last = gathered.parts[-1]
+    cosigned = cosignatures(last.note, list(witnesses)) if last.note else []
     document: dict[str, Any] = {
         "format": FORMAT,
         "made": made,
@@ -54,23 +57,20 @@ def build(
             "fingerprint": hashlib.sha256(verifier.key.public_bytes_raw()).hexdigest(),
             "key_from": key_from,
             "oldest": gathered.oldest,
-            "newest": gathered.newest,
+            "newest": last.newest,
         },
         "verification": verification,
         "checkpoint": None
-        if gathered.checkpoint is None
+        if last.checkpoint is None
         else {
-            "size": gathered.checkpoint.size,
-            "root": gathered.checkpoint.root.hex(),
+            "size": last.checkpoint.size,
+            "root": last.checkpoint.root.hex(),
             "cosigned": [{"witness": c.witness, "seconds": c.seconds} for c in cosigned],
             "not_cosigned": sorted({w.name for w in witnesses} - {c.witness for c in cosigned}),
             "kept_elsewhere": kept_elsewhere,
         },
-        "range": {
-            "first": gathered.range.first,
-            "stop": gathered.range.stop,
-            "uncovered": gathered.uncovered,
-        },
+        "parts": [_part(part) for part in gathered.parts],
+        "uncovered": sum(part.uncovered for part in gathered.parts),
         "counts": counts,
         "entities_in_words": {name: describe(name) for name in counts["entities"]},
         "totals": _totals(counts),
@@ -84,7 +84,7 @@ def build(
         "catalogue_sha256": catalogues.digest(framework),
     }
     document["controls"] = [_control(c, document) for c in control_set.control]
-    document["note"] = gathered.note
+    document["note"] = last.note
     document["proofs"] = _proofs(document) if gathered.ok else []
     document["gaps"] = [
         *_found_gaps(document),
@@ -142,21 +142,67 @@ def _evidence(name: str, document: dict[str, Any]) -> dict[str, Any]:
 def _proofs(document: dict[str, Any]) -> list[dict[str, Any]]:
     """Which records the archive proves one by one: the first and last of each evidence, and those
     at the edges of the period."""
-    why: dict[int, list[str]] = {}
-    first, stop = document["range"]["first"], document["range"]["stop"]
-    edges = {first - 1: "the record before the period", stop: "the record after the period"}
-    for index, words in edges.items():
-        if 0 <= index < document["checkpoint"]["size"]:
-            why.setdefault(index, []).append(words)
+    why: dict[tuple[int, int], list[str]] = {}
+    parts = document["parts"]
+    if parts[0]["first"]:
+        before = parts[0]["log"], parts[0]["first"] - 1
+        why.setdefault(before, []).append("the record before the period")
+    for part in parts[1:]:
+        words = f"it goes on from log {part['log'] - 1}, and holds that log's final checkpoint"
+        why.setdefault((part["log"], 0), []).append(words)
+    if parts[-1]["stop"] < parts[-1]["size"]:
+        after = parts[-1]["log"], parts[-1]["stop"]
+        why.setdefault(after, []).append("the record after the period")
     for control in document["controls"]:
         for evidence in control["evidence"]:
-            for index in (evidence["first"], evidence["last"]):
-                if index is not None and evidence["text"] not in why.setdefault(index, []):
-                    why[index].append(evidence["text"])
+            for named in (evidence["first"], evidence["last"]):
+                if named is None:
+                    continue
+                log, index = parse_place(str(named))
+                reasons = why.setdefault((log or 1, index), [])
+                if evidence["text"] not in reasons:
+                    reasons.append(evidence["text"])
+    folders = {part["log"]: part["folder"] for part in parts}
     return [
-        {"index": index, "why": "; ".join(words), "file": f"proofs/{index}.tlog-proof"}
-        for index, words in sorted(why.items())
+        {
+            "log": log,
+            "index": index,
+            "place": index if log == 1 else f"{log}/{index}",
+            "why": "; ".join(words),
+            "file": f"{folders[log]}proofs/{index}.tlog-proof",
+        }
+        for (log, index), words in sorted(why.items())
     ]
+
+
+def _part(part: Part) -> dict[str, Any]:
+    """One log of the period; its files in the archive lie in ``folder``, as they do in the chain's.
+    A log whose checkpoint cannot be believed has no root."""
+    number, checkpoint = part.past.number, part.checkpoint
+    return {
+        "log": number,
+        "folder": "" if number == 1 else f"logs/{number:04}/",
+        "origin": part.past.verifier.name,
+        "size": checkpoint.size if checkpoint is not None else 0,
+        "root": checkpoint.root.hex() if checkpoint is not None else None,
+        "first": part.range.first,
+        "stop": part.range.stop,
+    }
+
+
+def place(named: int | str) -> str:
+    """A record's number for people; in a later log, both."""
+    return f"{named:,}" if isinstance(named, int) else named
+
+
+def ranges(document: Mapping[str, Any]) -> str:
+    """Which records were read, in words; empty if there is none."""
+    said = []
+    for part in document["parts"]:
+        if part["first"] < part["stop"]:
+            log = "" if part["log"] == 1 else f"{part['log']}/"
+            said.append(f"{log}{part['first']:,} to {log}{part['stop'] - 1:,}")
+    return ", ".join(said)
 
 
 def _verified(document: dict[str, Any]) -> tuple[str, bool]:
@@ -164,8 +210,9 @@ def _verified(document: dict[str, Any]) -> tuple[str, bool]:
     if not v["ok"]:
         return "the log failed verification", False
     return (
-        f"all {v['size']:,} records recomputed; {checkpoint['size']:,} are under the checkpoint"
-        f" with root {checkpoint['root'][:16]}…",
+        f"all {v['size']:,} records recomputed; {v['covered']:,} are under checkpoints, those"
+        f" of the period under the one with root {checkpoint['root'][:16]}…"
+        + (" and the final ones before it, linked" if len(document["parts"]) > 1 else ""),
         True,
     )
 
@@ -179,7 +226,7 @@ def _complete(document: dict[str, Any]) -> tuple[str, bool]:
         return f"{lost:,} records are declared lost in the whole log, see Completeness", False
     return (
         f"no number of the {v['sources']:,} sources is missing in the whole log; records"
-        f" {document['range']['first']:,} to {max(document['range']['stop'] - 1, 0):,} read",
+        f" read: {ranges(document) or 'none'}",
         True,
     )
 
@@ -194,8 +241,10 @@ def _retained(document: dict[str, Any]) -> tuple[str, bool]:
 def _found_gaps(document: dict[str, Any]) -> list[str]:
     """What is missing in this log and this period, most serious first."""
     v, counts, log = document["verification"], document["counts"], document["log"]
-    period, checkpoint, range_ = document["period"], document["checkpoint"], document["range"]
+    period, checkpoint = document["period"], document["checkpoint"]
     gaps = []
+    deleted = any(part["state"] == "deleted" for part in v["logs"])
+    begins = "Older records were deleted; what is left" if deleted else "The log"
     if not v["ok"]:
         gaps.append(
             "The log is not what was signed. No count in this report is vouched for by anybody."
@@ -206,7 +255,7 @@ def _found_gaps(document: dict[str, Any]) -> list[str]:
         gaps.append("The log has no record of this period at all, not even a heartbeat.")
     elif log["oldest"] > period["since"]:
         gaps.append(
-            f"The log begins at {log['oldest']}: of the period before it, it shows nothing."
+            f"{begins} begins at {log['oldest']}: of the period before it, it shows nothing."
         )
     if log["newest"] < period["until"]:
         gaps.append(
@@ -223,9 +272,9 @@ def _found_gaps(document: dict[str, Any]) -> list[str]:
             f" longest is {duration(seconds)} from {start}. Nothing ran then, or what ran did not"
             " write."
         )
-    if range_["uncovered"]:
+    if document["uncovered"]:
         gaps.append(
-            f"{range_['uncovered']:,} records of this period are not yet under a checkpoint, and"
+            f"{document['uncovered']:,} records of this period are not yet under a checkpoint, and"
             " are in no count."
         )
     if counts["strays"]:

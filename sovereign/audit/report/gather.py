@@ -1,4 +1,4 @@
-"""Reads one moment of a log for a report: verifies all of it, counts a period, keeps its proofs.
+"""Reads one moment of a chain of logs for a report: verifies all of it, counts a period, proves it.
 
 A log that fails verification is still read, as far as it can be: the report then says, before
 anything else, that nothing in it is vouched for.
@@ -6,19 +6,21 @@ anything else, that nothing in it is vouched for.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sovereign.audit import verify
+from sovereign.audit.history import Past, begun, logs, spanning
 from sovereign.audit.note import Checkpoint, Verifier
 from sovereign.audit.proof import Proof
 from sovereign.audit.report.tally import DAY, HOUR, Tally, time_of
-from sovereign.audit.stored import Stored
+from sovereign.audit.stored import Stored, open_stored
 from sovereign.audit.tree import Frontier, consistency_path, inclusion_path
 from sovereign.errors import AuditError, LogTampered
 
-__all__ = ["Gathered", "Period", "Range", "Tree", "gather", "range_of", "readable"]
+__all__ = ["Gathered", "Part", "Period", "Range", "Tree", "gather", "readable"]
 
 CHUNK = 256
 MOST_FAULTS = 1_000
@@ -97,31 +99,44 @@ class Tree:
 
 
 @dataclass(slots=True)
-class Gathered:
-    """What was read. ``checkpoint`` is None if there is none that can be believed; ``covered``
-    records are under it, and only those are counted unless verification failed."""
+class Part:
+    """What was read of one log. ``checkpoint`` is None if there is none that can be believed;
+    ``uncovered`` are records of the period that are not yet under it, and in no count."""
 
-    period: Period
-    verification: verify.Report
+    past: Past
     stored: Stored
     tree: Tree
     note: str
     checkpoint: Checkpoint | None
     range: Range
-    tally: Tally
     uncovered: int = 0
     oldest: str = ""
     newest: str = ""
-    faults: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What was read of the logs that have the period, one or several that follow each other: all
+    of the first from where the period begins, all of those between, the last to where it ends.
+    ``faults`` are places of records that cannot be read; ``oldest`` is when what is left of the
+    chain begins."""
+
+    period: Period
+    verification: verify.Report
+    parts: list[Part]
+    tally: Tally
+    oldest: str = ""
+    faults: list[int | str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        """Whether everything that the report says is under a signature that was checked."""
-        return self.verification.ok and not self.faults and self.checkpoint is not None
+        """Whether everything that the report says is under signatures that were checked."""
+        signed = all(part.checkpoint is not None for part in self.parts)
+        return self.verification.ok and not self.faults and signed
 
 
+@contextlib.contextmanager
 def gather(
-    stored: Stored,
     folder: Path,
     verifier: Verifier,
     period: Period,
@@ -130,55 +145,100 @@ def gather(
     checkpoints: Sequence[Path] = (),
     jobs: int = 1,
     progress: verify.Progress | None = None,
-) -> Gathered:
-    """Verify the whole log, then read the period. Raises :class:`AuditError` if nothing can be
+) -> Iterator[Gathered]:
+    """Verify the whole chain in ``folder``, then read the period; what it gives is read from until
+    the block ends. ``verifier`` is the first log's. Raises :class:`AuditError` if nothing can be
     read at all."""
-    note, checkpoint = "", None
+    with contextlib.ExitStack() as stack:
+        opened = [
+            (past, stack.enter_context(open_stored(past.folder, past.verifier)))
+            for past in spanning(folder, verifier, period.since, period.until)
+        ]
+        notes = [_checkpoint(stored) for _, stored in opened]
+        try:
+            verification = verify.verify(
+                folder,
+                key=str(verifier),
+                key_from=key_from,
+                checkpoints=checkpoints,
+                jobs=jobs,
+                progress=progress,
+            )
+        except (verify.NotALog, OSError) as e:
+            raise AuditError(f"audit log: {e}") from None
+        sizes = {log.log: log.size for log in verification.logs}
+        hourly = _days(period) <= HOURLY_DAYS
+        found = Gathered(
+            period, verification, [], Tally(period.since, period.until, HOUR if hourly else DAY)
+        )
+        for i, ((past, stored), (note, checkpoint)) in enumerate(zip(opened, notes, strict=True)):
+            part = _read(past, stored, note, checkpoint, sizes.get(past.number, 0), found)
+            span = part.range
+            if i:  # the period goes on from the log before
+                span = Range(0, span.stop, Frontier())
+            if i < len(opened) - 1:  # and into the next one
+                span = Range(span.first, part.tree.frontier().size, span.before)
+            part.range = span
+            found.parts.append(part)
+            _count(part, found)
+        found.oldest = _oldest(folder, verifier, found.parts[0])
+        yield found
+
+
+def _checkpoint(stored: Stored) -> tuple[str, Checkpoint | None]:
     try:
-        note, checkpoint = stored.checkpoint()
+        return stored.checkpoint()
     except LogTampered:
         pass  # verification says what is wrong with it
     except AuditError as e:
-        if isinstance(e, LogTampered) or "no checkpoint" not in e.message:
+        if "no checkpoint" not in e.message:
             raise
-    try:
-        verification = verify.verify(
-            folder,
-            key=str(verifier),
-            key_from=key_from,
-            checkpoints=checkpoints,
-            jobs=jobs,
-            progress=progress,
-        )
-    except (verify.NotALog, OSError) as e:
-        raise AuditError(f"audit log: {e}") from None
-    size = checkpoint.size if checkpoint is not None else verification.size
-    faults: list[int] = []
-    tree, found, edges = Tree(stored), _Finder(period), ["", ""]
+    return "", None
+
+
+def _read(
+    past: Past,
+    stored: Stored,
+    note: str,
+    checkpoint: Checkpoint | None,
+    there: int,
+    found: Gathered,
+) -> Part:
+    """One pass over a log with ``there`` records: its tree, and where the period is."""
+    period, size = found.period, checkpoint.size if checkpoint is not None else there
+    tree, finder, edges, faults = Tree(stored), _Finder(period), ["", ""], list[int]()
     for index, data, leaf in readable(stored, size, faults):
         time = time_of(data)
-        found.see(index, time, tree.frontier)
+        finder.see(index, time, tree.frontier)
         edges = [edges[0] or time, time]
         tree.add(leaf)
-    in_range = found.range(size, tree.frontier)
-    tally = _tally(stored, period, in_range, faults)
-    uncovered = 0
-    for _, data, _ in readable(stored, verification.size, [], start=size):
-        uncovered += time_of(data) in period
-    return Gathered(
-        period,
-        verification,
-        stored,
-        tree,
-        note,
-        checkpoint,
-        in_range,
-        tally,
-        uncovered,
-        oldest=edges[0],
-        newest=edges[1],
-        faults=sorted(set(faults)),
-    )
+    found.faults += map(past.place, sorted(set(faults)))
+    span = finder.range(size, tree.frontier)
+    part = Part(past, stored, tree, note, checkpoint, span, oldest=edges[0], newest=edges[1])
+    for _, data, _ in readable(stored, there, [], start=size):
+        part.uncovered += time_of(data) in period
+    return part
+
+
+def _count(part: Part, found: Gathered) -> None:
+    for index, data, _ in readable(part.stored, part.range.stop, [], start=part.range.first):
+        place = part.past.place(index)
+        try:
+            found.tally.add(place, data)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            # Its hash is right and it is no record: verification says so.
+            if place not in found.faults:
+                found.faults.append(place)
+
+
+def _oldest(folder: Path, verifier: Verifier, first: Part) -> str:
+    left = next(past for past in logs(folder, verifier) if not past.deleted)
+    if left == first.past:
+        return first.oldest
+    try:
+        return begun(left)
+    except (LogTampered, ValueError, KeyError, TypeError):
+        return first.oldest
 
 
 class _Finder:
@@ -201,25 +261,6 @@ class _Finder:
     def range(self, size: int, before: Callable[[], Frontier]) -> Range:
         """Where nothing is in the period, the place between the records around it."""
         return self._range or self._empty or Range(size, size, before())
-
-
-def range_of(stored: Stored, period: Period, size: int) -> Range:
-    """The indices of the period among the first ``size`` records. Raises :class:`LogTampered`."""
-    found, frontier = _Finder(period), Frontier()
-    for index, data, _ in stored.entries(0, size):
-        found.see(index, time_of(data), lambda: frontier)
-    return found.range(size, lambda: frontier)
-
-
-def _tally(stored: Stored, period: Period, which: Range, faults: list[int]) -> Tally:
-    hourly = period.since[:DAY] and _days(period) <= HOURLY_DAYS
-    tally = Tally(period.since, period.until, HOUR if hourly else DAY)
-    for index, data, _ in readable(stored, which.stop, faults, start=which.first):
-        try:
-            tally.add(index, data)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            faults.append(index)  # its hash is right and it is no record: verification says so
-    return tally
 
 
 def _days(period: Period) -> float:

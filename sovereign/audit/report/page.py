@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sovereign.audit.report.charts import Series, bar, columns, legend
-from sovereign.audit.report.document import duration
+from sovereign.audit.report.document import duration, place, ranges
 
 __all__ = ["OUTCOME_SERIES", "VERB_SERIES", "page"]
 
@@ -63,7 +63,7 @@ def page(document: Mapping[str, Any]) -> str:
 
 def _cover(document: Mapping[str, Any]) -> str:
     framework, log, period = document["framework"], document["log"], document["period"]
-    checkpoint, range_ = document["checkpoint"], document["range"]
+    checkpoint = document["checkpoint"]
     signed = "none that can be believed"
     if checkpoint is not None:
         signed = (
@@ -72,7 +72,7 @@ def _cover(document: Mapping[str, Any]) -> str:
         signed += "".join(f"<br>cosigned by {escape(c['witness'])}" for c in checkpoint["cosigned"])
     records = "none in this period"
     if document["counts"]["records"]:
-        records = f"{range_['first']:,} to {range_['stop'] - 1:,}; {document['counts']['records']:,} of them in the period"
+        records = f"{ranges(document)}; {document['counts']['records']:,} of them in the period"
     return f"""<section class="cover"><div class="top">
 <p class="kicker">Evidence report</p>
 <h1>{escape(framework["name"])}</h1>
@@ -218,7 +218,9 @@ def _figure(evidence: Mapping[str, Any]) -> str:
     if evidence["first"] is None:
         return "" if evidence["name"] in ("verification", "completeness", "retention") else "0"
     first, last = evidence["first"], evidence["last"]
-    where = f"record {first:,}" if first == last else f"records {first:,} … {last:,}"
+    where = f"record {place(first)}"
+    if first != last:
+        where = f"records {place(first)} … {place(last)}"
     return f"<b>{evidence['count']:,}</b> · {where}"
 
 
@@ -232,19 +234,14 @@ def _gaps(document: Mapping[str, Any]) -> str:
 
 
 def _completeness(document: Mapping[str, Any]) -> str:
-    v, counts, range_ = document["verification"], document["counts"], document["range"]
+    v, counts = document["verification"], document["counts"]
     events = counts["events"]
-    span = (
-        f"{range_['first']:,} to {range_['stop'] - 1:,}"
-        if range_["stop"] > range_["first"]
-        else "none"
-    )
     silences = (
         "<br>".join(f"{duration(s)} from {_when(a)}" for s, a, _ in counts["silences"])
         or "none of three minutes or more"
     )
     rows = (
-        ("Records read for this period", span),
+        ("Records read for this period", ranges(document) or "none"),
         ("Records in the period", f"{counts['records']:,}"),
         (
             "Records in the whole log",
@@ -283,7 +280,7 @@ def _appendix(document: Mapping[str, Any]) -> str:
         for d, n in sorted(table.items(), key=lambda row: -row[1])[:MOST_ROWS]
     )
     proofs = "".join(
-        f'<tr><td class="n">{p["index"]:,}</td><td>{escape(p["why"][:1].upper() + p["why"][1:])}</td></tr>'
+        f'<tr><td class="n">{place(p["place"])}</td><td>{escape(p["why"][:1].upper() + p["why"][1:])}</td></tr>'
         for p in document.get("proofs", ())
     )
     checkpoint = (
@@ -301,7 +298,7 @@ def _appendix(document: Mapping[str, Any]) -> str:
     parts.append(checkpoint)
     if proofs:
         parts.append(
-            f'<h3>Proofs in the archive</h3><p class="soft">Each file <span class="mono">proofs/RECORD.tlog-proof</span> proves one record against the checkpoint, without the log (c2sp.org/tlog-proof).</p><table class="slim"><thead><tr><th class="n">Record</th><th>Evidence of</th></tr></thead><tbody>{proofs}</tbody></table>'
+            f'<h3>Proofs in the archive</h3><p class="soft">Each file <span class="mono">proofs/RECORD.tlog-proof</span> proves one record against its log’s checkpoint, without the log (c2sp.org/tlog-proof).</p><table class="slim"><thead><tr><th class="n">Record</th><th>Evidence of</th></tr></thead><tbody>{proofs}</tbody></table>'
         )
     parts.append(
         "<h3>How to check this report</h3><p>The archive that this page comes in opens with any ZIP program. "

@@ -1,7 +1,7 @@
 """Counts what the records of a period say. Standard library only: it is also in the archive, so
 that whoever has the records can count them again.
 
-Records come as canonical bytes with their index. Names that an application may choose (a model
+Records come as canonical bytes with their place. Names that an application may choose (a model
 that nobody serves) cannot make it grow without bound: past :data:`MOST` they are counted together.
 """
 
@@ -129,14 +129,17 @@ class Tally:
         self.entities: dict[str, dict[str, int]] = {}
         self.hosted_entities: dict[str, dict[str, int]] = {}
         self.over_time: dict[str, dict[str, int]] = {}
-        self.spans: dict[str, list[int]] = {}
+        self.spans: dict[str, list[Any]] = {}  # count, first and last place
         self.lost = 0
         self.sources: dict[str, list[int]] = {}  # records, first and last number
         self.silences: list[tuple[float, str, str]] = []
         self._last = ""
 
-    def add(self, index: int, data: bytes) -> None:
-        """Count one record. Raises :class:`ValueError` or :class:`KeyError` if it is none."""
+    def add(self, place: int | str, data: bytes) -> None:
+        """Count one record, by its number; in a later log than the first, by ``2/4711``.
+
+        Raises :class:`ValueError` or :class:`KeyError` if it is none.
+        """
         record = json.loads(data)
         kind, when, number = record["type"], time_of(data), record["seq"]
         if not _SHAPE.fullmatch(when):
@@ -156,9 +159,9 @@ class Tally:
         self.records += 1
         _count(self.events, kind)
         for name in measures(record):
-            span = self.spans.setdefault(name, [0, index, index])
+            span = self.spans.setdefault(name, [0, place, place])
             span[0] += 1
-            span[2] = index
+            span[2] = place
         became = outcome(record)
         if became is not None:
             self._decision(record, became, when)

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 import logs
+import psycopg
 import pytest
 import traffic
 from click.testing import CliRunner, Result
@@ -252,3 +253,72 @@ def test_help_says_what_a_report_is() -> None:
     assert isinstance(audit_command, click.Group)
     assert "python -I ARCHIVE.zip --key VKEY" in " ".join(said.split())
     assert "complian" not in said
+
+
+def test_report_and_exports_go_over_rotations(house: Path) -> None:
+    """A year has four quarters: one archive, one Parquet file, one OSCAL document."""
+    import pyarrow.parquet as pq
+
+    shutil.rmtree("log")
+    traffic.grow_chain(house / "log")
+    done = report("--out", "e.zip", "--no-pdf", "--out", "e.json", framework="nist-800-53")
+    assert done.exit_code == 0, done.exception
+    made = json.loads(Path("e.json").read_text())
+    assert [part["log"] for part in made["parts"]] == [1, 2, 3, 4]
+    with zipfile.ZipFile("e.zip") as zipped:
+        assert {"logs/0004/checkpoint", "logs/0004/records.jsonl"} <= set(zipped.namelist())
+    done = audit("export", "--format", "parquet", "--path", "log", "--out", "e.parquet")
+    assert done.exit_code == 0, done.exception
+    rows = pq.read_table("e.parquet", columns=["origin", "index"]).to_pylist()
+    assert len({(row["origin"], row["index"]) for row in rows}) == len(rows)
+    assert {row["origin"] for row in rows} == {
+        logs.ORIGIN,
+        *(f"{logs.ORIGIN}/{n}" for n in (2, 3, 4)),
+    }
+    assert int(done.stderr.split()[0]) == len(rows)
+    done = audit("export", "--format", "oscal", *JULY, "--path", "log")
+    assert done.exit_code == 0, done.exception
+    results = json.loads(done.stdout)["assessment-results"]["results"][0]
+    found = [
+        e["description"] for o in results["observations"] for e in o.get("relevant-evidence", ())
+    ]
+    assert any(f"to 3/30 of {logs.ORIGIN}" in text for text in found), found
+    kept = house / "log" / "logs" / "0002" / "checkpoint"
+    done = report("--out", "k.zip", "--no-pdf", "--checkpoint", str(kept))
+    assert done.exit_code == 0, done.exception
+    with zipfile.ZipFile("k.zip") as zipped:
+        assert any(name.startswith("logs/0002/kept/") for name in zipped.namelist())
+
+
+def test_a_log_in_postgresql_is_reported_and_exported(house: Path, database: str) -> None:
+    """From the copy that every reading command makes; recorded in the database."""
+    shutil.rmtree("log")
+    more = f'store = "{database}"\n'
+    (house / "sovereign.toml").write_text(CONFIG + more)
+    missing = report("--out", "e.html")
+    assert isinstance(missing.exception, AuditError)
+    from sovereign.audit.log import open_log
+    from sovereign.audit.record import event
+    from sovereign.config import load_config
+
+    with open_log(load_config(house / "sovereign.toml"), "test") as log:
+        log.append(event("log.read", command="show"))
+    assert audit("rotate").exit_code == 0
+    today = ("--from", "2026-01-01", "--to", "2099-01-01")
+    done = audit("report", *today, "--framework", "hipaa", "--out", "e.zip", "--no-pdf")
+    assert done.exit_code == 0, done.exception
+    (said,) = recorded("log.report")
+    assert said["outcome"] == "ok"
+    with zipfile.ZipFile("e.zip") as zipped:
+        made = json.loads(zipped.read("report.json"))
+    assert [part["log"] for part in made["parts"]] == [1, 2]
+    assert made["counts"]["events"]["log.read"] >= 2
+    done = audit("export", "--format", "parquet", "--out", "e.parquet")
+    assert done.exit_code == 0, done.exception
+    assert len(recorded("log.export")) == 1
+    with psycopg.connect(database) as db:  # after the mirror has a copy that was right
+        db.execute("UPDATE sovereign_audit.record_1 SET bytes = 'x' WHERE idx = 1")
+    done = audit("report", *today, "--framework", "hipaa", "--out", "e.html")
+    assert isinstance(done.exception, LogTampered)
+    assert "record 1" in str(done.exception)
+    assert "Not verified" in Path("e.html").read_text()

@@ -10,7 +10,6 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import cryptography
 import logs
 import pytest
 import reports
@@ -23,64 +22,7 @@ KEY = str(logs.verifier())
 SECOND = Period("2026-07-02T00:00:00.000Z", "2026-07-03T00:00:00.000Z")
 
 
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `cryptography` and what it needs, and nothing else."""
-    folder = tmp_path_factory.mktemp("bare")
-    site = Path(cryptography.__file__).parent.parent
-    for name in ("cryptography", "cffi", "pycparser"):
-        if (site / name).exists():
-            (folder / name).symlink_to(site / name)
-    for file in site.glob("_cffi_backend*"):
-        (folder / file.name).symlink_to(file)
-    return folder
-
-
-@pytest.fixture
-def run(bare: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run an archive as an outsider would: isolated, and without the toolkit anywhere."""
-
-    def run(archive: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        program = (
-            "import runpy, sys\n"
-            f"sys.path.append({str(bare)!r})\n"
-            "try:\n    import sovereign\nexcept ImportError:\n    pass\n"
-            "else:\n    sys.exit('the toolkit is here')\n"
-            f"sys.argv = {[str(archive), *arguments]!r}\n"
-            f"runpy.run_path({str(archive)!r}, run_name='__main__')\n"
-        )
-        return subprocess.run(
-            [sys.executable, "-I", "-S", "-c", program],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-
-    return run
-
-
 Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def rewritten(
-    source: Path, target: Path, change: dict[str, bytes | None], sign: Signer | None = None
-) -> Path:
-    """The archive with files changed, added or (None) left out; signed anew, or not."""
-    import hashlib
-
-    with zipfile.ZipFile(source) as old:
-        files: dict[str, bytes | None] = {n: old.read(n) for n in old.namelist()} | change
-    kept = {name: data for name, data in files.items() if data is not None}
-    if sign is not None:
-        text = kept.pop("manifest").decode().rpartition("\n\n")[0]
-        head = text.split("\n")[:3]
-        lines = [f"{hashlib.sha256(data).hexdigest()}  {name}" for name, data in kept.items()]
-        kept["manifest"] = sign.sign("\n".join([*head, *lines]) + "\n").encode()
-    with zipfile.ZipFile(target, "w") as new:
-        for name, data in kept.items():
-            new.writestr(name, data)
-    return target
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +120,7 @@ def test_every_kind_of_tampering_is_found(made: Path, run: Run, tmp_path: Path) 
         ),
     }
     for name, (change, sign, said) in cases.items():
-        bad = rewritten(made, tmp_path / "bad.zip", change, sign)
+        bad = reports.rewritten(made, tmp_path / "bad.zip", change, sign)
         done = run(bad, "--key", KEY, "--report-key", KEY)
         assert done.returncode == 1, f"{name}: {done.stdout}"
         assert said in done.stderr, f"{name}: {done.stderr}"
@@ -201,7 +143,7 @@ def test_what_is_no_archive_is_said(run: Run, made: Path, tmp_path: Path) -> Non
     (tmp_path / "not.zip").write_bytes(b"PK nothing")
     done = run(made, str(tmp_path / "not.zip"))
     assert done.returncode == 2
-    bad = rewritten(made, tmp_path / "bad.zip", {"manifest": b"nothing"})
+    bad = reports.rewritten(made, tmp_path / "bad.zip", {"manifest": b"nothing"})
     assert run(bad).returncode == 1
 
 
@@ -246,7 +188,7 @@ def test_a_checkpoint_kept_elsewhere_is_in_it_with_its_proof(tmp_path: Path, run
     with zipfile.ZipFile(out) as zipped:
         assert zipped.read(f"kept/{old.size}").decode() == note
     later = (folder / "checkpoint").read_bytes()
-    bad = rewritten(out, tmp_path / "bad.zip", {f"kept/{old.size}": later}, reports.SIGNER)
+    bad = reports.rewritten(out, tmp_path / "bad.zip", {f"kept/{old.size}": later}, reports.SIGNER)
     done = run(bad, "--key", KEY)
     assert (done.returncode, "does not lead" in done.stderr) == (1, True)
 

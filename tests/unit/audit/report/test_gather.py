@@ -9,6 +9,7 @@ from pathlib import Path
 
 import logs
 import pytest
+import traffic
 
 from sovereign.audit.report.gather import Gathered, Period, Tree, gather
 from sovereign.audit.stored import open_stored
@@ -19,8 +20,8 @@ SECOND = Period("2026-07-02T00:00:00.000Z", "2026-07-03T00:00:00.000Z")
 
 
 def gathered(folder: Path, period: Period = WHOLE) -> Gathered:
-    with open_stored(folder, logs.verifier()) as stored:
-        return gather(stored, folder, logs.verifier(), period, key_from="the test")
+    with gather(folder, logs.verifier(), period, key_from="the test") as found:
+        return found
 
 
 def test_the_period_is_counted_and_the_log_verified(busy: Path) -> None:
@@ -30,9 +31,9 @@ def test_the_period_is_counted_and_the_log_verified(busy: Path) -> None:
     became = ("allowed", "changed", "kept_local", "local", "refused")
     assert spans["decisions"][0] == sum(spans[name][0] for name in became) > 50
     assert found.ok
-    assert found.tally.records == found.range.size
-    assert found.checkpoint is not None
-    assert found.verification.size == found.range.stop == found.checkpoint.size
+    assert found.tally.records == found.parts[0].range.size
+    assert found.parts[0].checkpoint is not None
+    assert found.verification.size == found.parts[0].range.stop == found.parts[0].checkpoint.size
 
 
 def test_neighbouring_days_add_up(busy: Path) -> None:
@@ -43,25 +44,29 @@ def test_neighbouring_days_add_up(busy: Path) -> None:
     ]
     assert sum(d.tally.records for d in days) == days[0].verification.size
     for one, next_ in itertools.pairwise(days):
-        assert one.range.stop == next_.range.first
+        assert one.parts[0].range.stop == next_.parts[0].range.first
 
 
 def test_the_frontier_before_the_range_leads_to_the_signed_root(busy: Path) -> None:
     """So the records of a range can be proven without those before and after it."""
-    with open_stored(busy, logs.verifier()) as stored:
-        found = gather(stored, busy, logs.verifier(), SECOND, key_from="the test")
-        assert found.range.first > 0
-        leaves = (leaf for _, _, leaf in stored.entries(found.range.first, found.range.stop))
-        after = found.range.before.extend(leaves)
-        assert after.root() == stored.root_of(0, found.range.stop)
+    with gather(busy, logs.verifier(), SECOND, key_from="the test") as found:
+        (part,) = found.parts
+        span, stored = part.range, part.stored
+        assert span.first > 0
+        leaves = (leaf for _, _, leaf in stored.entries(span.first, span.stop))
+        assert span.before.extend(leaves).root() == stored.root_of(0, span.stop)
 
 
 def test_a_period_without_records_lies_between_its_neighbours(busy: Path) -> None:
     """Before the log, and after it."""
     before = gathered(busy, Period("2020-01-01T00:00:00.000Z", "2020-02-01T00:00:00.000Z"))
     after = gathered(busy, Period("2030-01-01T00:00:00.000Z", "2030-02-01T00:00:00.000Z"))
-    assert (before.range.first, before.range.stop, before.tally.records) == (0, 0, 0)
-    assert after.range.first == after.range.stop == after.verification.size
+    assert (before.parts[0].range.first, before.parts[0].range.stop, before.tally.records) == (
+        0,
+        0,
+        0,
+    )
+    assert after.parts[0].range.first == after.parts[0].range.stop == after.verification.size
 
 
 @pytest.mark.parametrize(
@@ -94,7 +99,7 @@ def test_a_forged_checkpoint_leaves_nothing_to_prove_against(busy: Path, tmp_pat
         db.execute("UPDATE checkpoint SET note = replace(note, '1', '2')")
     db.close()
     found = gathered(tmp_path / "log")
-    assert found.checkpoint is None
+    assert found.parts[0].checkpoint is None
     assert not found.ok
 
 
@@ -112,3 +117,57 @@ def test_roots_from_chunks_are_those_of_all_leaves(tmp_path: Path) -> None:
             assert inclusion_path(tree.root_of, index, size) == whole
         for old in (1, 256, 300, 512, size):
             assert tree.root_of(0, old) == Frontier().extend(leaves[:old]).root()
+
+
+def test_a_link_that_was_changed_is_found_and_read_all_the_same(tmp_path: Path) -> None:
+    """Bytes and leaf hash, as by somebody who knows how: which logs the period is in cannot be
+    believed then, so all of them are read."""
+    traffic.grow_chain(tmp_path / "log")
+    whole = gathered(tmp_path / "log")
+    assert whole.ok
+    assert [part.past.number for part in whole.parts] == [1, 2, 3, 4]
+    with sqlite3.connect(tmp_path / "log" / "logs" / "0002" / "log.db") as db:
+        (data,) = db.execute("SELECT bytes FROM record WHERE idx = 0").fetchone()
+        forged = bytes(data).replace(b'"size":', b'"size":1', 1)
+        row = (forged, leaf_hash(forged))
+        db.execute("UPDATE record SET bytes = ?, leaf = ? WHERE idx = 0", row)
+    db.close()
+    found = gathered(tmp_path / "log")
+    assert not found.ok
+    assert any("log 2" in str(p) for p in found.verification.problems)
+    assert len(found.parts) == 4
+
+
+def test_of_a_chain_only_the_logs_of_the_period_are_counted(tmp_path: Path) -> None:
+    """Neighbouring days add up over a rotation, too; a day in one log is of one log."""
+    traffic.grow_chain(tmp_path / "log")
+    days = [
+        gathered(
+            tmp_path / "log",
+            Period(f"2026-07-0{d}T00:00:00.000Z", f"2026-07-0{d + 1}T00:00:00.000Z"),
+        )
+        for d in range(1, 8)
+    ]
+    assert sum(d.tally.records for d in days) == days[0].verification.size
+    assert [part.past.number for part in days[1].parts] == [1]
+    assert [part.past.number for part in days[2].parts] == [1, 2]  # its first request ends log 1
+    assert all(d.ok and d.tally.strays == 0 for d in days)
+
+
+def test_what_was_deleted_before_the_period_is_a_gap(tmp_path: Path) -> None:
+    """And what is left is reported; of a period in what was deleted there is nothing to report."""
+    from sovereign.audit.history import logs as chain_of
+    from sovereign.audit.proof import prove
+    from sovereign.audit.store.folders import Folders
+    from sovereign.errors import AuditError
+
+    traffic.grow_chain(tmp_path / "log")
+    first = chain_of(tmp_path / "log", logs.verifier())[0]
+    with open_stored(first.folder, first.verifier) as stored:
+        proof = str(prove(stored, 0))
+    Folders(tmp_path / "log").drop(1, proof)
+    found = gathered(tmp_path / "log")
+    assert [part.past.number for part in found.parts] == [2, 3, 4]
+    assert found.oldest > "2026-07-03"
+    with pytest.raises(AuditError, match="log 1 were deleted"):
+        gathered(tmp_path / "log", Period("2026-07-01T00:00:00.000Z", "2026-07-02T00:00:00.000Z"))
