@@ -66,8 +66,15 @@ def _cover(document: Mapping[str, Any]) -> str:
     checkpoint = document["checkpoint"]
     signed = "none that can be believed"
     if checkpoint is not None:
-        signed = (
-            f"{checkpoint['size']:,} records, root <span class='mono'>{checkpoint['root']}</span>"
+        parts = document["parts"]
+        signed = "<br>".join(
+            (f"log {part['log']}, " if len(parts) > 1 else "")
+            + (
+                f"{part['size']:,} records, root <span class='mono'>{part['root']}</span>"
+                if part["root"]
+                else "no checkpoint that can be believed"
+            )
+            for part in parts
         )
         signed += "".join(f"<br>cosigned by {escape(c['witness'])}" for c in checkpoint["cosigned"])
     records = "none in this period"

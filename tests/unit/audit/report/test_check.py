@@ -62,6 +62,9 @@ def test_a_period_over_rotations_is_one_archive(
     assert isinstance(first, int)
     assert last.startswith("3/")
     assert f"records {first} … {last}" in html
+    for part in made["parts"]:  # on the first page, each log's
+        assert f"log {part['log']}, {part['size']} records, root" in html
+        assert part["root"] in html
     bare_report = tmp_path / "without.zip"
     reports.zipped(chain, bare_report, period=SPAN, records=False)
     done = run(bare_report, "--key", KEY)
