@@ -30,7 +30,7 @@
         ├── TooLarge           over a configured bound
         ├── Overloaded         a queue is full; try again
         ├── RateLimited        the key's or the team's rate is used up for now
-        ├── BudgetSpent        its budget of this month is used up
+        │   └── BudgetSpent    its budget of this month is used up
         ├── LimitsUnavailable  what was used cannot be counted, so nothing more may be
         └── UpstreamFailed     the destination did not answer as it should
 """

@@ -129,12 +129,13 @@ class Needles:
         return frozenset(self._ids)
 
     def only(self, ids: frozenset[bytes]) -> Needles:
-        """Those with these ids."""
+        """Those with these ids, in their order: of two kinds of one value the first one counts."""
         fewer = Needles()
-        for one in ids & self.ids:
-            assert self._ids is not None
-            value, entity, any_case = self._asked[self._ids[one]]
-            fewer.add(value, entity, any_case=any_case)
+        wanted = ids & self.ids
+        for one, asked in (self._ids or {}).items():
+            if one in wanted:
+                value, entity, any_case = self._asked[asked]
+                fewer.add(value, entity, any_case=any_case)
         return fewer
 
     def find(self, text: str) -> Iterator[tuple[int, int, str]]:

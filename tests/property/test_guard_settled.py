@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sovereign.guard import Guard
@@ -69,6 +69,7 @@ def _body(turns: Sequence[str]) -> dict[str, object]:
 
 @settings(max_examples=150, deadline=None)
 @given(chats=st.lists(CHAT, min_size=1, max_size=4))
+@example(chats=[["Dr. Maria Keller keller", "keller", "a@b.org"]])  # two kinds of one value
 def test_a_warm_guard_decides_as_a_cold_one(chats: list[list[str]]) -> None:
     """Turn by turn, several conversations with turns in common, at two destinations: body,
     findings and verdict are those of a guard that sees it for the first time."""
