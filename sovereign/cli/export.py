@@ -8,6 +8,8 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
+from sovereign.cli.report import which_log
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
@@ -40,15 +42,7 @@ FORMATS = ("jsonl", "ocsf", "cef", "otel", "parquet", "oscal")
 @click.option(
     "--framework", default="nist-800-53", show_default=True, help="oscal: whose controls."
 )
-@click.option(
-    "--config", type=click.Path(path_type=Path), default=Path("sovereign.toml"), show_default=True
-)
-@click.option(
-    "--path",
-    type=click.Path(path_type=Path),
-    help="The log's folder, or a copy of it; no configuration is read, and nothing recorded.",
-)
-@click.option("--key", help="The verifier key, from `sovereign audit key`, kept elsewhere.")
+@which_log
 def export_command(
     form: str,
     since: str | None,

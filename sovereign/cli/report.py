@@ -3,21 +3,47 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sovereign.audit.cosign import WitnessKey
     from sovereign.audit.note import Checkpoint, Signer, Verifier
     from sovereign.audit.report.gather import Gathered, Period
     from sovereign.types import JSON
 
-__all__ = ["report_command"]
+__all__ = ["report_command", "which_log"]
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
 
 FRAMEWORKS = ("hipaa", "gdpr", "ai-act", "pci", "glba", "soc2", "nist-800-53")
 ENDINGS = (".zip", ".html", ".pdf", ".json")
 WAIT_SECONDS = 3.0
+
+
+def which_log(command: Command) -> Command:
+    """``--config``, ``--path`` and ``--key``: the log that is read, and who must have signed it."""
+    options = (
+        click.option(
+            "--config",
+            type=click.Path(path_type=Path),
+            default=Path("sovereign.toml"),
+            show_default=True,
+        ),
+        click.option(
+            "--path",
+            type=click.Path(path_type=Path),
+            help="The log's folder, or a copy of it; no configuration is read, "
+            "and nothing recorded.",
+        ),
+        click.option("--key", help="The verifier key, from `sovereign audit key`, kept elsewhere."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.command("report")
@@ -43,15 +69,7 @@ WAIT_SECONDS = 3.0
 @click.option(
     "--pdf/--no-pdf", default=True, show_default=True, help="Put a PDF into the archive, too."
 )
-@click.option(
-    "--config", type=click.Path(path_type=Path), default=Path("sovereign.toml"), show_default=True
-)
-@click.option(
-    "--path",
-    type=click.Path(path_type=Path),
-    help="The log's folder, or a copy of it; no configuration is read, and nothing recorded.",
-)
-@click.option("--key", help="The verifier key, from `sovereign audit key`, kept elsewhere.")
+@which_log
 @click.option(
     "--checkpoint",
     "checkpoints",

@@ -40,7 +40,17 @@ class Surrogates:
     """Issues the surrogates of one request. ``tags`` and ``words`` map each to its value; a name's
     words are in ``words`` singly too."""
 
-    __slots__ = ("_by_value", "_key", "_style", "_taken", "_taken_words", "_texts", "tags", "words")
+    __slots__ = (
+        "_by_value",
+        "_key",
+        "_made",
+        "_style",
+        "_taken",
+        "_taken_words",
+        "_texts",
+        "tags",
+        "words",
+    )
 
     def __init__(
         self, key: bytes, tenant: str, texts: Sequence[str], style: Style = "tags"
@@ -52,19 +62,22 @@ class Surrogates:
         self._taken: str | None = None
         self._taken_words: dict[str, str] | None = None
         self._by_value: dict[tuple[str, str], str] = {}
+        self._made: dict[tuple[str, str], str | None] = {}
         self.tags: dict[str, str] = {}
         self.words: dict[str, str] = {}
 
     def __repr__(self) -> str:
-        return f"Surrogates({len(self._by_value)} issued)"
+        return f"Surrogates({len(self.tags) + len(self.words)} issued)"
 
     def of(self, entity: str, value: str, *, glued: bool = False) -> str:
         """The surrogate of ``value`` as an ``entity``. ``glued``: a letter or digit touches it,
         so that no stand-in could be told from what is around it."""
         if self._style == "realistic" and not glued:
-            made = self._standin(entity, value)
-            if made is not None:
-                return made
+            if (entity, value) not in self._made:
+                self._made[entity, value] = self._standin(entity, value)
+            standin = self._made[entity, value]
+            if standin is not None:
+                return standin
         known = self._by_value.get((entity, value))
         if known is not None:
             return known

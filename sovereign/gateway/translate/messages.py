@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from sovereign.errors import Unsupported, UpstreamFailed
+from sovereign.errors import Unsupported
+from sovereign.gateway.translate import chat
 from sovereign.types import JSON
 
 __all__ = ["MessageEvents", "reply_back", "request_out"]
@@ -182,12 +183,7 @@ def _cannot(what: str) -> Unsupported:
 def reply_back(body: JSON, request: str) -> JSON:
     """A ``chat.completion`` as a ``message``. Raises :class:`UpstreamFailed`."""
     try:
-        choice = body["choices"][0]
-        said = choice["message"]
-        calls = said.get("tool_calls") or []
-        text = (said.get("content") if calls else said["content"]) or ""
-        if not isinstance(text, str):
-            raise TypeError
+        choice, text, calls = chat.said(body)
         content: list[JSON] = [{"type": "text", "text": text}] if text else []
         for call in calls:
             function = call["function"]
@@ -206,7 +202,7 @@ def reply_back(body: JSON, request: str) -> JSON:
             "usage": _usage(body),
         }
     except (LookupError, TypeError, AttributeError, ValueError):
-        raise _not_a_reply() from None
+        raise chat.not_a_reply() from None
 
 
 class MessageEvents:
@@ -228,9 +224,7 @@ class MessageEvents:
                 self._usage = _usage(chunk)
             for choice in chunk["choices"]:
                 delta = choice.get("delta") or {}
-                text = delta.get("content")
-                if not (text is None or isinstance(text, str)):
-                    raise TypeError
+                text = chat.delta_text(delta)
                 if text:
                     events += self._to("text", None, {"type": "text", "text": ""})
                     events.append(self._delta({"type": "text_delta", "text": text}))
@@ -239,7 +233,7 @@ class MessageEvents:
                 if choice.get("finish_reason"):
                     self._ended = _stop(choice)
         except (LookupError, TypeError, AttributeError):
-            raise _not_a_reply() from None
+            raise chat.not_a_reply() from None
         return events
 
     def _call(self, call: JSON) -> list[Named]:
@@ -318,7 +312,3 @@ def _usage(body: JSON) -> JSON:
         "input_tokens": int(usage.get("prompt_tokens", 0)),
         "output_tokens": int(usage.get("completion_tokens", 0)),
     }
-
-
-def _not_a_reply() -> UpstreamFailed:
-    return UpstreamFailed("the local model's answer is not a chat completion")

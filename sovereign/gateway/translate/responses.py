@@ -10,7 +10,8 @@ import copy
 import itertools
 import time
 
-from sovereign.errors import Unsupported, UpstreamFailed
+from sovereign.errors import Unsupported
+from sovereign.gateway.translate import chat
 from sovereign.types import JSON
 
 __all__ = ["ResponseEvents", "reply_back", "request_out"]
@@ -161,12 +162,7 @@ def _cannot(what: str) -> Unsupported:
 def reply_back(body: JSON, request: str) -> JSON:
     """A ``chat.completion`` as a ``response``. Raises :class:`UpstreamFailed`."""
     try:
-        choice = body["choices"][0]
-        said = choice["message"]
-        calls = said.get("tool_calls") or []
-        text = (said.get("content") if calls else said["content"]) or ""
-        if not isinstance(text, str):
-            raise TypeError
+        choice, text, calls = chat.said(body)
         output = [_message(request, 0, text)] if text or not calls else []
         for call in calls:
             function = call["function"]
@@ -178,7 +174,7 @@ def reply_back(body: JSON, request: str) -> JSON:
         whole = _response(request, body.get("model"), output, choice.get("finish_reason"))
         return {**whole, "usage": _usage(body)}
     except (LookupError, TypeError, AttributeError):
-        raise _not_a_reply() from None
+        raise chat.not_a_reply() from None
 
 
 class ResponseEvents:
@@ -202,16 +198,14 @@ class ResponseEvents:
                 self._usage = _usage(chunk)
             for choice in chunk["choices"]:
                 delta = choice.get("delta") or {}
-                text = delta.get("content")
-                if not (text is None or isinstance(text, str)):
-                    raise TypeError
+                text = chat.delta_text(delta)
                 if text:
                     events += self._text(text)
                 for call in delta.get("tool_calls") or ():
                     events += self._called(call)
                 self._finish = choice.get("finish_reason") or self._finish
         except (LookupError, TypeError, AttributeError):
-            raise _not_a_reply() from None
+            raise chat.not_a_reply() from None
         return events
 
     def finish(self) -> list[Named]:
@@ -347,7 +341,3 @@ def _usage(body: JSON) -> JSON:
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": asked + said,
     }
-
-
-def _not_a_reply() -> UpstreamFailed:
-    return UpstreamFailed("the local model's answer is not a chat completion")
