@@ -1,0 +1,103 @@
+"""What a reader hands to the scan: records, each of which has a place, its texts, and, where it is one, the call to a model API that it tells of.
+
+A reader knows one format. It knows nothing of recognisers, policies, findings or output.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+__all__ = ["Call", "Direction", "Field", "Reader", "Record", "Source", "Unread"]
+
+
+class Direction(enum.StrEnum):
+    """Which way a text went. What was sent to a hosted API is the leak that an audit looks for."""
+
+    SENT = "sent"
+    """It left for a hosted API: a prompt, a tool's result, an uploaded file."""
+    RECEIVED = "received"
+    """It came from one: a completion, which may repeat what was sent."""
+    STORED = "stored"
+    """It lies here, and nothing says that it went anywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A record that is a call to a model API. ``caller`` may name a person: it goes out as a token only."""
+
+    provider: str
+    """``openai``, ``anthropic``, ``azure``, …; the host where the provider is not known."""
+    host: str = ""
+    model: str = ""
+    endpoint: str = ""
+    request_id: str = ""
+    caller: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One text of a record, at most :data:`sovereign.scan.source.LONGEST` characters of it.
+
+    ``offset`` is the byte, counted from the start of the member as it is stored uncompressed, where the text stands
+    verbatim in UTF-8 (or in the member's encoding); None where it had to be decoded first (an escape in JSON, a cell of
+    Parquet, a page of a PDF). ``start`` is the position in code points of ``text`` in the whole field, for a field that
+    is handed out in several pieces which overlap, so that what is cut in one is whole in the next.
+    """
+
+    path: str
+    text: str
+    direction: Direction = Direction.STORED
+    offset: int | None = None
+    start: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line, row, page, message or span. ``resume`` is what the reader has to be given to go on after it."""
+
+    number: int
+    unit: str
+    fields: tuple[Field, ...]
+    resume: int
+    member: str = ""
+    """Inside a container: ``mail/2026.zip!/a.txt`` is written ``a.txt`` here."""
+    call: Call | None = None
+    time: float | None = None
+    """Seconds since the Unix epoch, where the record says when it was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Something that was not read, and why. It is counted and reported, never passed over."""
+
+    reason: str
+    member: str = ""
+    number: int | None = None
+    resume: int = 0
+
+
+class Source(Protocol):
+    """A file, an object in a bucket, or a member of an archive. ``name`` ends as its name does there."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def size(self) -> int | None: ...
+
+    def open(self) -> BinaryIO: ...
+
+
+class Reader(Protocol):
+    """One format. ``claims`` decides by the name and the first bytes; ``read`` goes through the source once, in
+    bounded memory, from ``resume`` (0: from the start), and never raises for what the source holds."""
+
+    @property
+    def name(self) -> str: ...
+
+    def claims(self, name: str, head: bytes) -> bool: ...
+
+    def read(self, source: Source, resume: int = 0) -> Iterator[Record | Unread]: ...
