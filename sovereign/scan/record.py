@@ -1,4 +1,5 @@
-"""What a reader hands to the scan: records, each of which has a place, its texts, and, where it is one, the call to a model API that it tells of.
+"""What a reader hands to the scan: records, each of which has a place, its texts, and, where it
+is one, the call to a model API that it tells of.
 
 A reader knows one format. It knows nothing of recognisers, policies, findings or output.
 """
@@ -26,7 +27,8 @@ class Direction(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A record that is a call to a model API. ``caller`` may name a person: it goes out as a token only."""
+    """A record that is a call to a model API. ``caller`` may name a person: it goes out as a
+    token only."""
 
     provider: str
     """``openai``, ``anthropic``, ``azure``, …; the host where the provider is not known."""
@@ -41,10 +43,11 @@ class Call:
 class Field:
     """One text of a record, at most :data:`sovereign.scan.source.LONGEST` characters of it.
 
-    ``offset`` is the byte, counted from the start of the member as it is stored uncompressed, where the text stands
-    verbatim in UTF-8 (or in the member's encoding); None where it had to be decoded first (an escape in JSON, a cell of
-    Parquet, a page of a PDF). ``start`` is the position in code points of ``text`` in the whole field, for a field that
-    is handed out in several pieces which overlap, so that what is cut in one is whole in the next.
+    ``offset`` is the byte, counted from the start of the member as it is stored uncompressed,
+    where the text stands verbatim in UTF-8 (or in the member's encoding); None where it had to
+    be decoded first (an escape in JSON, a cell of Parquet, a page of a PDF). ``start`` is the
+    position in code points of ``text`` in the whole field, for a field that is handed out in
+    several pieces which overlap, so that what is cut in one is whole in the next.
     """
 
     path: str
@@ -56,7 +59,8 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One line, row, page, message or span. ``resume`` is what the reader has to be given to go on after it."""
+    """One line, row, page, message or span. ``resume`` is what the reader has to be given to go
+    on after it."""
 
     number: int
     unit: str
@@ -80,7 +84,8 @@ class Unread:
 
 
 class Source(Protocol):
-    """A file, an object in a bucket, or a member of an archive. ``name`` ends as its name does there."""
+    """A file, an object in a bucket, or a member of an archive. ``name`` ends as its name does
+    there."""
 
     @property
     def name(self) -> str: ...
@@ -92,8 +97,9 @@ class Source(Protocol):
 
 
 class Reader(Protocol):
-    """One format. ``claims`` decides by the name and the first bytes; ``read`` goes through the source once, in
-    bounded memory, from ``resume`` (0: from the start), and never raises for what the source holds."""
+    """One format. ``claims`` decides by the name and the first bytes; ``read`` goes through the
+    source once, in bounded memory, from ``resume`` (0: from the start), and never raises for
+    what the source holds."""
 
     @property
     def name(self) -> str: ...
