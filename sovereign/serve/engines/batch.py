@@ -5,7 +5,9 @@ slots before its first token, so a row that joins or leaves moves nobody's posit
 read in bounded chunks, between which running requests go on. (Why not transformers' own continuous
 batching: it has no seed per request, and was slower here; docs/serve.md holds the figures.)
 
-A failure of one step ends the requests of that step, never the thread.
+A failure of one step ends the requests of that step, never the thread. A caller hears of a step
+after the batch is what that step made of it: whoever has read a token is counted in
+:attr:`Batcher.load`, and whoever has read the end is not.
 """
 
 from __future__ import annotations
@@ -83,9 +85,11 @@ class _Row:
         self.stop = StopFilter(job.stop)
         self.tokens = 0
         self.last = 0
+        self._news: list[Event] = []
 
     def accept(self, token: int, eos: frozenset[int]) -> bool:
-        """Take a sampled token and emit what follows from it. False once the row is finished."""
+        """Take a sampled token; what follows from it waits for :meth:`tell`. False once the row
+        is finished."""
         self.tokens += 1
         self.last = token
         if token in eos:
@@ -97,13 +101,19 @@ class _Row:
             return self._finish("stop" if self.stop.hit else "length")
         return self._finish("stop") if self.stop.hit else True
 
+    def tell(self) -> None:
+        """Emit what the last token led to."""
+        for event in self._news:
+            self.job.emit(event)
+        self._news.clear()
+
     def _send(self, text: str) -> None:
         if text:
-            self.job.emit(Piece(text))
+            self._news.append(Piece(text))
 
     def _finish(self, reason: Literal["stop", "length"]) -> bool:
         self._send(self.stop.flush())
-        self.job.emit(Done(reason, self.tokens))
+        self._news.append(Done(reason, self.tokens))
         return False
 
 
@@ -193,8 +203,7 @@ class Batcher:
     @property
     def load(self) -> tuple[int, int]:
         """How many requests are in the batch, and how many wait."""
-        parts = [p for p in (self._running, self._reading) if p is not None]
-        return sum(len(p.rows) for p in parts), len(self._queue)
+        return len(self._jobs()), len(self._queue)
 
     def submit(self, job: Job) -> None:
         """Queue ``job``; its events begin later. Raises :class:`Full`."""
@@ -231,7 +240,9 @@ class Batcher:
             return not self._closing
 
     def _jobs(self) -> list[Job]:
-        return [r.job for p in (self._running, self._reading) if p is not None for r in p.rows]
+        # A row that joins the batch is in both parts for a moment; it is never in neither.
+        parts = [p for p in (self._running, self._reading) if p is not None]
+        return list(dict.fromkeys(r.job for p in parts for r in p.rows))
 
     def _fail_all(self, error: Exception) -> None:
         """End the requests of the failed step. The log gets where it failed, never a message:
@@ -291,21 +302,21 @@ class Batcher:
         logits = self._forward(part, part.prompt[:, part.length : part.length + size])
         if part.length < part.prompt.shape[1]:
             return
-        self._reading = None
         part.prompt = part.prompt[:, :0]
-        part.keep(self._sample(part, logits))
-        if not part.rows:
-            return
-        if self._running is None:
-            self._running = part
-        else:
+        heard = self._sample(part, logits)
+        if part.rows and self._running is not None:
             self._running.join(part)
+        elif part.rows:
+            self._running = part
+        self._reading = None
+        _tell(heard)
 
     def _step(self, part: _Part) -> None:
         logits = self._forward(part, torch.tensor([[r.last] for r in part.rows]))
-        part.keep(self._sample(part, logits))
+        heard = self._sample(part, logits)
         if not part.rows:
             self._running = None
+        _tell(heard)
 
     def _forward(self, part: _Part, tokens: torch.Tensor) -> torch.Tensor:
         """Append ``tokens`` (rows x n) to the cache; logits of the last column (rows x vocab)."""
@@ -327,11 +338,22 @@ class Batcher:
         logits: torch.Tensor = out.logits[:, -1].float().cpu()
         return logits
 
-    def _sample(self, part: _Part, logits: torch.Tensor) -> list[bool]:
-        return [
-            not row.job.cancelled and row.accept(row.sampler(line), self._eos)
-            for row, line in zip(part.rows, logits, strict=True)
-        ]
+    def _sample(self, part: _Part, logits: torch.Tensor) -> list[_Row]:
+        """A token for each row of ``part``, which keeps those that go on. All rows that it had:
+        they have news."""
+        rows = part.rows
+        part.keep(
+            [
+                not row.job.cancelled and row.accept(row.sampler(line), self._eos)
+                for row, line in zip(rows, logits, strict=True)
+            ]
+        )
+        return rows
+
+
+def _tell(rows: list[_Row]) -> None:
+    for row in rows:
+        row.tell()
 
 
 def _without_cancelled(part: _Part | None) -> _Part | None:
