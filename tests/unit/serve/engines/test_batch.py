@@ -13,7 +13,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from sovereign.serve.engines.batch import Batcher, Done, Event, Failed, Full, Job, Piece
+from sovereign.serve.engines.batch import Batcher, Full
+from sovereign.serve.engines.row import Done, Event, Failed, Job, Piece
 from sovereign.serve.engines.sampling import Sampling
 
 EOS = 1
