@@ -20,7 +20,7 @@ def random_adapter(weights: Path, base_digest: str, folder: Path, *, seed: int) 
     model = get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj", "v_proj"]))
     for name, weight in model.named_parameters():
         if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.1)
+            torch.nn.init.normal_(weight, std=1.0)
     model.save_pretrained(folder)
     files = [
         {"path": name, "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest()}
