@@ -151,11 +151,17 @@ class DocumentsConfig(StrictModel):
     max_depth: int = Field(3, gt=0, le=16, description="documents in documents")
 
 
+AdapterKey = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+
 class ModelConfig(StrictModel):
     """``[models.NAME]``: a model that this toolkit runs, in a process of its own."""
 
     base: str = Field(description="a name in the weights store: `sovereign weights ls`")
     adapter: FilePath | None = Field(None, description="a folder that `sovereign tune run` wrote")
+    adapters: dict[AdapterKey, FilePath] = Field(
+        {}, description="more of them, each served as NAME:KEY beside NAME, by one process"
+    )
     engine: str = Field(
         "transformers", description='"transformers", or a plugin of sovereign.engines'
     )

@@ -13,8 +13,10 @@ __all__ = ["serve_command"]
 @click.argument("model")
 @click.option(
     "--adapter",
-    type=click.Path(path_type=Path),
-    help="A folder that `sovereign tune run` wrote.",
+    "adapters",
+    multiple=True,
+    metavar="[KEY=]FOLDER",
+    help="A folder that `sovereign tune run` wrote; with a KEY it answers to MODEL:KEY.",
 )
 @click.option(
     "--config",
@@ -43,7 +45,7 @@ __all__ = ["serve_command"]
 @click.option("--timeout", type=click.FloatRange(min=1), default=300, help="Seconds to load in.")
 def serve_command(
     model: str,
-    adapter: Path | None,
+    adapters: tuple[str, ...],
     config_path: Path,
     socket_path: Path | None,
     host: str,
@@ -63,6 +65,7 @@ def serve_command(
 
     from sovereign.config import ModelConfig, load_config
     from sovereign.errors import ConfigError
+    from sovereign.serve.engines import keyed
     from sovereign.serve.foreground import run
     from sovereign.serve.relay import bind
     from sovereign.serve.supervise import Supervisor
@@ -71,9 +74,13 @@ def serve_command(
     config = load_config(config_path)
     configured = config.models.get(model)
     settings = configured or ModelConfig(base=model)
-    chosen = adapter or (settings.adapter and config.resolve(settings.adapter))
-    if chosen is not None and not chosen.is_dir():
-        raise ConfigError(f"{chosen}: no such folder", hint="`sovereign tune run` writes one")
+    folders = {key: config.resolve(folder) for key, folder in settings.adapters.items()}
+    if settings.adapter is not None:
+        folders[""] = config.resolve(settings.adapter)
+    folders |= keyed(adapters)
+    for folder in folders.values():
+        if not folder.is_dir():
+            raise ConfigError(f"{folder}: no such folder", hint="`sovereign tune run` writes one")
     changes = {"max_context": max_context, "threads": threads}
     settings = settings.model_copy(update={k: v for k, v in changes.items() if v is not None})
 
@@ -90,7 +97,7 @@ def serve_command(
             model,
             settings,
             weights=weights,
-            adapter=chosen,
+            adapters=folders,
             run_dir=folder,
             base_digest=store.entry(settings.base).digest,
             verify=lambda: store.get(settings.base),
