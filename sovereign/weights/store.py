@@ -20,7 +20,8 @@ from sovereign.errors import NotAdmitted, NotVerified, WeightsError
 from sovereign.types import Sink
 from sovereign.weights import lock as lockfile
 from sovereign.weights.admit import admit, walk
-from sovereign.weights.lock import Entry, File, check_name, digest_of
+from sovereign.weights.lock import Entry, File, check_name, digest_of, seal_of
+from sovereign.weights.papers import with_papers
 from sovereign.weights.staging import (
     Progress,
     copy,
@@ -191,12 +192,20 @@ class Store:
         replace: bool,
         blobs: Mapping[str, str] | None = None,
     ) -> Entry:
-        """Admit what lies in ``work``, move it into place, then write the lockfile."""
+        """Admit what lies in ``work``, read its papers, and :meth:`keep` it."""
         files = []
         for path in admit(work):
             size, sha256 = hash_file(work / path)
             files.append(File(path, size, sha256, (blobs or {}).get(path)))
         entry = dataclasses.replace(entry, files=tuple(files), digest=digest_of(files))
+        return self.keep(work, with_papers(entry, work), replace=replace)
+
+    def keep(self, work: Path, entry: Entry, *, replace: bool = False) -> Entry:
+        """Move the finished folder ``work`` into place and write ``entry`` into the lockfile.
+
+        ``work`` lies in :func:`staging` of this store; it was admitted, and its files are what
+        ``entry`` says. The import is in the audit log before either happens.
+        """
         with exclusive(self.root):
             known = lockfile.load(self.lock)
             old = known.get(entry.name)
@@ -210,6 +219,7 @@ class Store:
                 "weights.import",
                 name=entry.name,
                 digest=entry.digest,
+                seal=seal_of(entry),
                 kind=entry.kind,
                 licence=entry.licence,
                 files=len(entry.files),
