@@ -98,8 +98,9 @@ def check_command(
     OVERRIDE is key=value, such as train.batch=1. Exit status 1 if it does not fit.
     """
     from sovereign.tune.data import read_rows
-    from sovereign.tune.preflight import Knobs, fitting, need, parse_memory
+    from sovereign.tune.preflight import Knobs, fitting, need
     from sovereign.tune.recipe import find_recipe, load_recipe
+    from sovereign.weights.dims import parse_memory
 
     loaded = load_recipe(find_recipe(recipe), override)
     rows = {
@@ -197,7 +198,7 @@ def run_command(
 def _dims(recipe: Recipe, config: Path, store: Path | None) -> Any:
     """From the store's config.json if the weights are there, or else from recipes/models."""
     from sovereign.cli.weights import store_of
-    from sovereign.tune.preflight import dims_of, model_card
+    from sovereign.weights.dims import dims_of, model_card
 
     try:
         with store_of(config, store, recorded=False, source="tune") as there:
