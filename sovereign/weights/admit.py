@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import struct
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ SUFFIXES = {".safetensors", ".json", ".txt", ".md", ".jinja"}
 BARE_NAMES = {"LICENSE", "LICENCE", "NOTICE", "LICENSE.txt"}
 TOKENIZERS = {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model.v3"}
 """Serialised sentencepiece models: protobuf, which holds no code."""
+TIKTOKEN = re.compile(rb"(?:[A-Za-z0-9+/]+=* [0-9]+\n)+")
+SENTENCEPIECE = {0x0A, 0x12, 0x1A, 0x22, 0x2A}  # fields 1 to 5, each with a length
 PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".npz", ".joblib", ".dill"}
 PICKLES |= {".h5", ".keras", ".msgpack", ".marshal", ".mar", ".pb"}
 CODE = {".py", ".pyc", ".so", ".sh", ".ipynb", ".dll", ".js"}
@@ -153,11 +156,37 @@ def _check_content(file: Path, path: str) -> None:
                 f"{path}: {key} asks for code from a repository or a package",
                 hint="take a model whose architecture transformers knows",
             )
-    elif PurePosixPath(path).name not in TOKENIZERS:
+    elif PurePosixPath(path).name in TOKENIZERS:
+        if not is_tokenizer(file.read_bytes()):
+            raise NotAdmitted(f"{path}: is neither sentencepiece's protobuf nor tiktoken's list")
+    else:
         try:
             file.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             raise NotAdmitted(f"{path}: is not UTF-8 text") from None
+
+
+def is_tokenizer(raw: bytes) -> bool:
+    """Whether ``raw`` is a sentencepiece model or a list of tiktoken's, from its first byte to its
+    last: neither is any pickle. https://protobuf.dev/programming-guides/encoding/
+    """
+    if TIKTOKEN.fullmatch(raw):
+        return True
+    at = 0
+    while at < len(raw):
+        # ModelProto has a message in each field: pieces, trainer, normalizers, self test data.
+        if raw[at] not in SENTENCEPIECE:
+            return False
+        at += 1
+        length = shift = 0
+        while at < len(raw) and shift < 35:
+            length |= (raw[at] & 127) << shift
+            shift += 7
+            at += 1
+            if raw[at - 1] < 128:
+                break
+        at += length
+    return at == len(raw) > 0
 
 
 def _names_code(value: Any) -> str | None:

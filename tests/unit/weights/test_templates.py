@@ -40,7 +40,7 @@ USUAL = """
 
 
 def test_what_usual_templates_do_is_permitted() -> None:
-    """Macros, namespaces, filters, generation marks, loop controls: as the large families use them."""
+    """Macros, namespaces, filters, generation marks, loop controls: as large families use them."""
     check_template(USUAL, "chat_template.jinja")
 
 
