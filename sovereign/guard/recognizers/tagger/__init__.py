@@ -127,13 +127,17 @@ class Tagger:
                 yield self._piece(left, held, x[:REACH]), *bounds
                 left = np.concatenate((left, held))[-REACH:]
             held = x
-            ends = at + np.cumsum(np.fromiter(map(len, tokens), np.int64, len(tokens)))
-            starts = np.concatenate(([at], ends[:-1]))
+            sizes = np.fromiter(map(len, tokens), np.int64, len(tokens))
+            ends = sizes.cumsum()
+            ends += at
+            starts = ends - sizes
             bounds, at = (starts, ends), int(ends[-1])
         if held is not None:
             yield self._piece(left, held, held[:0]), *bounds
 
     def _piece(self, left: Floats, x: Floats, right: Floats) -> Floats:
+        if not len(left) and not len(right) and len(x) <= _STEP:
+            return self._net.probabilities(x)
         whole = np.concatenate((left, x, right))
         out = []
         for i in range(len(left), len(left) + len(x), _STEP):

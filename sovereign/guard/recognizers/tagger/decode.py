@@ -68,7 +68,9 @@ _AROUND = 100
 _DENSE = 0.04
 
 _PLACES = frozenset({"ORG", "LOC"})
-_LOW = np.array([2.0] + [LOW[label] for label in LABELS[1:]], np.float32)
+_LOW = [2.0] + [LOW[label] for label in LABELS[1:]]
+_OUTSIDE = 1.001 - min(LOW.values())
+"""A token whose probability to be nothing reaches this reaches no low mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,29 +91,35 @@ def stretches(
     A personal label takes the probability of all personal labels together: whether a string is a
     user name or a name matters less than that it is either.
     """
-    p = probabilities
-    personal = p[:, 1:8]
-    sums = personal.sum(axis=1)
-    # Outside, place or organisation unless the personal labels together weigh more.
-    best = personal.argmax(axis=1) + 1
-    places = p[:, 8:].argmax(axis=1) + 8
-    place = p[np.arange(len(p)), places]
-    isplace = (place > sums) & (place >= _LOW[places])
-    score = np.where(isplace, place, sums)
-    label = np.where(isplace, places, best)
-    label[score < _LOW[label]] = 0
-    first = np.concatenate(([0], np.flatnonzero(np.diff(label)) + 1))
-    last = np.concatenate((first[1:], [len(label)])) - 1
-    best_of = np.maximum.reduceat(score, first)
-    here = np.flatnonzero(label[first])
-    for start, end, kind, likely in zip(
-        starts[first[here]].tolist(),
-        ends[last[here]].tolist(),
-        label[first[here]].tolist(),
-        best_of[here].tolist(),
-        strict=True,
-    ):
-        yield Span(start, end, LABELS[kind], likely)
+    at = (probabilities[:, 0] < _OUTSIDE).nonzero()[0]  # most tokens are nothing
+    run: tuple[int, int, int, float] | None = None
+    for i, row in zip(at.tolist(), probabilities[at].tolist(), strict=True):
+        personal = row[1:8]
+        score = sum(personal)
+        # Outside, place or organisation unless the personal labels together weigh more.
+        label = 8 if row[8] >= row[9] else 9
+        if row[label] > score and row[label] >= _LOW[label]:
+            score = row[label]
+        else:
+            label = 1 + personal.index(max(personal))
+            if score < _LOW[label]:
+                continue
+        if run is None:
+            run = i, i, label, score
+        elif run[1] == i - 1 and run[2] == label:
+            run = run[0], i, label, max(run[3], score)
+        else:
+            yield _span(run, starts, ends)
+            run = i, i, label, score
+    if run is not None:
+        yield _span(run, starts, ends)
+
+
+def _span(
+    run: tuple[int, int, int, float], starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> Span:
+    first, last, label, score = run
+    return Span(int(starts[first]), int(ends[last]), LABELS[label], score)
 
 
 def _high(_text: str, s: Span) -> float:

@@ -29,6 +29,15 @@ _TOKEN = re.compile(
     r"|[^\S\n]{1,48}"
     r"|[\s\S]"
 )
+_ASCII_TOKEN = re.compile(
+    rf" ?[A-Za-z0-9]{{1,{MAX_TOKEN}}}"
+    r"| ?(?:[-]{2,48}|[=]{2,48}|[*]{2,48}|[.]{2,48}|[_]{2,48}|[#]{2,48}|[^\w\s]|_)"
+    r"|\n"
+    r"|[^\S\n]{1,48}"
+    r"|[\s\S]"
+)
+"""The same for text that is all ASCII, in half the time."""
+
 _PIECE = 1 << 16
 _SLACK = 4 * MAX_TOKEN
 
@@ -36,8 +45,9 @@ _SLACK = 4 * MAX_TOKEN
 def pieces(text: str) -> Iterator[list[str]]:
     """The tokens of ``text``, in lists of some ten thousand: memory does not grow with the text."""
     start, length = 0, len(text)
+    cut = (_ASCII_TOKEN if text.isascii() else _TOKEN).findall
     while start < length:
-        tokens = _TOKEN.findall(text[start : start + _PIECE + _SLACK])
+        tokens = cut(text[start : start + _PIECE + _SLACK])
         if start + _PIECE + _SLACK < length:
             # The last tokens may have been cut by the slice; they open the next piece.
             kept = _PIECE + _SLACK
