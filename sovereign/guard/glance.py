@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["Glance"]
+__all__ = ["Glance", "classes"]
 
 _HEXADECIMAL = b"0123456789ABCDEFabcdef"
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
@@ -19,25 +19,25 @@ _BEYOND = re.compile("[\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]|[^\x00
 """Spaces and digits that are no byte of Latin-1. Normalised text has hardly any."""
 
 
-def _classes(*classes: tuple[Iterable[int], bytes]) -> bytes:
+def classes(*given: tuple[Iterable[int], bytes]) -> bytes:
     """A table for ``bytes.translate``: a sign for each class, a semicolon for everything else."""
     table = bytearray(b";" * 256)
-    for members, sign in classes:
+    for members, sign in given:
         for member in members:
             table[member] = ord(sign)
     return bytes(table)
 
 
 _DIGITS = b"0123456789"
-_SPACED = _classes((_DIGITS, b"9"), (b"._/ \xb7\\\n\t", b"."))
-_BACKWARDS = _classes((_DIGITS, b"9"), (b"-", b"-"))
-_PAIRS = _classes((_HEXADECIMAL, b"h"), (b" :,-", b"."))
+_SPACED = classes((_DIGITS, b"9"), (b"._/ \xb7\\\n\t", b"."))
+_BACKWARDS = classes((_DIGITS, b"9"), (b"-", b"-"))
+_PAIRS = classes((_HEXADECIMAL, b"h"), (b" :,-", b"."))
 _ENDS = tuple(b"%s." % end for end in b"moc gro ten ude vog oi ed rf oc se ti ln lp".split())
-_CODES = _classes((_HEXADECIMAL + b"xX", b"h"))
-_ALIKE = _classes((_DIGITS, b"9"), (b"OoIl", b"l"))
-_NUMBERS = _classes((_DIGITS + b"OoIl", b"9"))
-_WORDS = _classes((range(256), b"x"), (_SPACE, b" "))
-_LETTERS = _classes((_BASE64, b"x"))
+_CODES = classes((_HEXADECIMAL + b"xX", b"h"))
+_ALIKE = classes((_DIGITS, b"9"), (b"OoIl", b"l"))
+_NUMBERS = classes((_DIGITS + b"OoIl", b"9"))
+_WORDS = classes((range(256), b"x"), (_SPACE, b" "))
+_LETTERS = classes((_BASE64, b"x"))
 
 
 class Glance:

@@ -17,6 +17,9 @@ from sovereign.types import Finding
 __all__ = ["LabelsRecognizer"]
 
 _WORD = re.compile(rf"([^\W\d_]{{1,{FIRST}}})[^\W\d_]*")
+_ASCII_WORD = re.compile(rf"([a-z]{{1,{FIRST}}})[a-z]*")
+"""The same in small ASCII letters, in half the time."""
+
 _DIGIT = re.compile(r"\d")
 _SCRIPTS = re.compile("[\u0370-\u1dff\u1f00-\u1fff\u2e80-\ud7ff]")
 """Greek, Cyrillic, Hebrew, Arabic, Indic, Thai, Han, Kana, Hangul."""
@@ -85,18 +88,20 @@ class LabelsRecognizer:
         if len(lowered) != len(text):
             lowered = "".join(low if len(low := c.lower()) == 1 else c for c in text)
         choose = self._by_word.get
-        for word in _WORD.finditer(lowered):
+        words = _ASCII_WORD if lowered.isascii() else _WORD
+        for word in words.finditer(lowered):
             chosen = choose(word[1])
             if chosen is not None:
-                found += self._at(text, word.start(), chosen, numbered)
-        if _SCRIPTS.search(text) is not None:
+                self._at(text, word.start(), chosen, numbered, found)
+        if not text.isascii() and _SCRIPTS.search(text) is not None:
             for label, pattern in self._other:
                 for match in pattern.finditer(text):
                     found += _judged(label, match)
         return found
 
-    def _at(self, text: str, at: int, chosen: tuple[int, ...], numbered: bool) -> list[Finding]:
-        found: list[Finding] = []
+    def _at(
+        self, text: str, at: int, chosen: tuple[int, ...], numbered: bool, found: list[Finding]
+    ) -> None:
         for i in chosen:
             if i == self._titled:
                 match = TITLED.match(text, at)
@@ -108,7 +113,6 @@ class LabelsRecognizer:
                 match = pattern.match(text, at)
                 if match is not None:
                     found += _judged(label, match)
-        return found
 
 
 def _judged(label: Label, match: re.Match[str]) -> Iterator[Finding]:
