@@ -94,11 +94,16 @@ class Needles:
         self._ids = None
         plain = value
         if not (value.isascii() and value.isalpha()):
-            plain = _EDGES.sub("", normalise(Mapped(value)).text)
+            # Nothing but spaces and signs to look through in the middle: it is normal already.
+            normal = value.isascii() and value.isprintable()
+            plain = _EDGES.sub("", value if normal else normalise(Mapped(value)).text)
         if plain in self._known and not any_case:
             return
-        size = sum(map(str.isalnum, plain))
-        digits = "" if plain.isalpha() else "".join(filter(str.isdecimal, plain))
+        if plain.isalpha():
+            size, digits = len(plain), ""
+        else:
+            size = sum(map(str.isalnum, plain))
+            digits = "".join(filter(str.isdecimal, plain))
         if len(digits) >= 6 and len(digits) >= 0.6 * size:
             self._known.add(plain)
             self._numbers.setdefault(digits, entity)
@@ -217,7 +222,8 @@ def name_parts(name: str) -> list[tuple[str, bool]]:
             continue
         bare = small if small.isascii() else _MARKS.sub("", unicodedata.normalize("NFD", small))
         if len(part) >= 4 and bare not in _name_like_words():
-            out += [(spelling, True) for spelling in sorted({small, bare})]
+            spellings = [small] if small == bare else sorted((small, bare))
+            out += [(spelling, True) for spelling in spellings]
         elif part[0].isupper():
             out += [(spelling, False) for spelling in {part, part.upper(), part.capitalize()}]
     return out

@@ -12,13 +12,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.errors import ConfigError
-from sovereign.guard.recognizers.tagger.tokens import features, fingerprint, fold, stems
+from sovereign.guard.recognizers.tagger.tokens import (
+    features,
+    fingerprint,
+    fold,
+    is_word,
+    stems,
+)
 
 __all__ = ["COMMON_WORD", "DILATIONS", "LABELS", "NAME", "REACH", "Net", "load"]
 
@@ -86,33 +93,39 @@ class Net:
         """What each token is, alone: (tokens, width)."""
         if not tokens:
             return np.zeros((0, self.width), np.float32)
-        folded = [fold(t.lstrip(" ")) for t in tokens]
-        asked, owner = list(folded), []
-        for i, word in enumerate(folded):
-            shorter = stems(word)
-            asked += shorter
-            owner += [i] * len(shorter)
-        bits = self.member(asked).tolist()
-        stem = [0] * len(tokens)
-        for i, found in zip(owner, bits[len(tokens) :], strict=True):
-            stem[i] |= found & int(NAME)
+        members = self._members(tokens)
         ids: list[int] = []
         firsts: list[int] = []
-        for t, m, s in zip(tokens, bits, stem, strict=False):
+        for i, token in enumerate(tokens):
             firsts.append(len(ids))
-            ids += features(t, m, s)
+            ids += features(token, *members.get(i, (0, 0)))
         at = np.array(ids)
-        rows = self.rows[at] * self.scale[at, None]
-        summed: Floats = np.add.reduceat(rows, firsts, axis=0)
+        summed: Floats = np.add.reduceat(self.rows[at] * self.scale[at], firsts, axis=0)
+        # LayerNorm: what it subtracts, and what it multiplies with, is in the weights already.
         h = _times(summed, self.project)
         h += self.project_bias
-        wide = np.float32(self.width)
-        h -= np.add.reduce(h, axis=1, keepdims=True) / wide
-        h /= np.sqrt(np.add.reduce(h * h, axis=1, keepdims=True) / wide + np.float32(1e-5))
+        h /= np.sqrt(np.add.reduce(h * h, axis=1, keepdims=True) + np.float32(1e-5 * self.width))
         h *= self.norm
         h += self.norm_bias
         np.maximum(h, 0, out=h)
         return h
+
+    def _members(self, tokens: Sequence[str]) -> dict[int, tuple[int, int]]:
+        """Gazetteer bits of the words among ``tokens``, and the name bits of their stems."""
+        words = {i: fold(t.lstrip(" ")) for i, t in enumerate(tokens) if is_word(t)}
+        if not words:
+            return {}
+        asked = list(words.values())
+        stemmed = [stems(word) for word in asked]
+        bits = self.member([*asked, *chain.from_iterable(stemmed)]).tolist()
+        found, rest = {}, len(asked)
+        for i, own, shorter in zip(words, bits, stemmed, strict=False):
+            stem = 0
+            for bit in bits[rest : rest + len(shorter)]:
+                stem |= bit & int(NAME)
+            rest += len(shorter)
+            found[i] = (own, stem)
+        return found
 
     def probabilities(self, x: Floats) -> Floats:
         """Label probabilities, (tokens, labels), for embedded tokens with nothing around them."""
@@ -172,14 +185,18 @@ def parse(raw: bytes, digest: str | None = None) -> Net:
         a = {key: file[key] for key in file.files}
     meta = json.loads(a["meta"].tobytes())
     wide = {k: v.astype(np.float32) for k, v in a.items() if v.dtype == np.float16}
+    # The mean over the channels that LayerNorm takes away is nothing then.
+    project, bias = (
+        wide[key] - wide[key].mean(axis=-1, keepdims=True) for key in ("project", "project_bias")
+    )
     return Net(
         rows=a["rows"],
-        scale=wide["scale"],
+        scale=wide["scale"][:, None],
         keys=a["keys"],
         masks=a["masks"],
-        project=wide["project"],
-        project_bias=wide["project_bias"],
-        norm=wide["norm"],
+        project=project,
+        project_bias=bias,
+        norm=wide["norm"] * np.sqrt(np.float32(project.shape[1])),
         norm_bias=wide["norm_bias"],
         taps=tuple(_taps(wide[f"conv{i}"]) for i in range(len(DILATIONS))),
         conv_biases=tuple(wide[f"conv{i}_bias"] for i in range(len(DILATIONS))),

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 from zlib import crc32
 
-__all__ = ["MAX_TOKEN", "ROWS", "features", "fingerprint", "fold", "pieces", "stems"]
+__all__ = ["MAX_TOKEN", "ROWS", "features", "fingerprint", "fold", "is_word", "pieces", "stems"]
 
 ROWS = 1 << 18
 """Rows of the hashed table."""
@@ -80,6 +80,12 @@ def stems(folded: str) -> tuple[str, ...]:
     return (folded[:-1], folded[:-2], folded[:-3]) if n > 6 else (folded[:-1], folded[:-2])
 
 
+def is_word(token: str) -> bool:
+    """Whether a gazetteer may know it: no space, no sign, no number."""
+    word = token[1:] if token[0] == " " else token
+    return word[:1].isalnum() and not word.isdigit()
+
+
 def _shape(word: str) -> str:
     out, last, run = [], "", 0
     for c in word:
@@ -113,15 +119,14 @@ def features(token: str, member: int = 0, stem: int = 0) -> list[int]:
             crc32(n.encode("utf-8", "surrogatepass")) % ROWS
             for n in ("p" + word, "p" + gap + word[0])
         ]
-    shape = _shape(word)
-    names = ["S" + gap + shape]
     n = len(word)
     if word.isdigit():
-        names.append(f"D{min(n, 20)}")
+        size = f"D{min(n, 20)}"
+        names = ["S" + gap + "dddd"[:n], size, size + word[0]]
         if n <= 4:
             names.append("d" + word)
-        names.append(f"D{min(n, 20)}{word[0]}")
     else:
+        names = ["S" + gap + _shape(word)]
         lower = word.lower()
         kind = (
             "x" if word == lower else "X" if word.isupper() else "T"
