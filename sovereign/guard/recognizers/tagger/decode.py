@@ -8,6 +8,7 @@ documents and quiet in the others.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -83,16 +84,15 @@ class Span:
     score: float
 
 
-def stretches(
-    probabilities: NDArray[np.float32], starts: NDArray[np.int64], ends: NDArray[np.int64]
-) -> Iterator[Span]:
+def stretches(probabilities: NDArray[np.float32], bounds: Sequence[int]) -> Iterator[Span]:
     """Neighbouring tokens whose likeliest label but "outside" is the same and above its low mark.
 
     A personal label takes the probability of all personal labels together: whether a string is a
-    user name or a name matters less than that it is either.
+    user name or a name matters less than that it is either. Token ``i`` is the text's
+    ``[bounds[i], bounds[i + 1])``.
     """
     at = (probabilities[:, 0] < _OUTSIDE).nonzero()[0]  # most tokens are nothing
-    run: tuple[int, int, int, float] | None = None
+    first, last, kind, best = 0, -2, 0, 0.0
     for i, row in zip(at.tolist(), probabilities[at].tolist(), strict=True):
         personal = row[1:8]
         score = sum(personal)
@@ -104,22 +104,14 @@ def stretches(
             label = 1 + personal.index(max(personal))
             if score < _LOW[label]:
                 continue
-        if run is None:
-            run = i, i, label, score
-        elif run[1] == i - 1 and run[2] == label:
-            run = run[0], i, label, max(run[3], score)
-        else:
-            yield _span(run, starts, ends)
-            run = i, i, label, score
-    if run is not None:
-        yield _span(run, starts, ends)
-
-
-def _span(
-    run: tuple[int, int, int, float], starts: NDArray[np.int64], ends: NDArray[np.int64]
-) -> Span:
-    first, last, label, score = run
-    return Span(int(starts[first]), int(ends[last]), LABELS[label], score)
+        if last == i - 1 and label == kind:
+            last, best = i, max(best, score)
+            continue
+        if kind:
+            yield Span(bounds[first], bounds[last + 1], LABELS[kind], best)
+        first, last, kind, best = i, i, label, score
+    if kind:
+        yield Span(bounds[first], bounds[last + 1], LABELS[kind], best)
 
 
 def _high(_text: str, s: Span) -> float:
@@ -132,18 +124,18 @@ def kept(
     """Those of ``text`` that are sure, and those that stand near a sure one. ``spans`` are in
     order; ``high`` is the score from which one is sure."""
     certain = [_is_sure(text, s, high(text, s)) for s in spans]
-    sure = np.array(
-        [(s.start, s.end) for s, c in zip(spans, certain, strict=True) if c and _personal(s)],
-        dtype=np.int64,
-    ).reshape(-1, 2)
+    if all(certain):
+        return list(spans)
+    sure = [s for s, c in zip(spans, certain, strict=True) if c and _personal(s)]
+    starts = [s.start for s in sure]
     out = []
     for s, c in zip(spans, certain, strict=True):
         if c:
             out.append(s)
-        elif len(sure) and _personal(s):
-            k = int(np.searchsorted(sure[:, 0], s.start))
-            after = k < len(sure) and sure[k, 0] - s.end <= NEAR
-            before = k > 0 and s.start - sure[k - 1, 1] <= NEAR
+        elif sure and _personal(s):
+            k = bisect_left(starts, s.start)
+            after = k < len(sure) and starts[k] - s.end <= NEAR
+            before = k > 0 and s.start - sure[k - 1].end <= NEAR
             if after or before:
                 out.append(s)
     return out
