@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["Glance", "classes"]
+__all__ = ["SPACE", "Glance", "classes"]
 
 _HEXADECIMAL = b"0123456789ABCDEFabcdef"
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
-_SPACE = b"\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0"
+SPACE = b"\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0"
+"""The spaces of Latin-1."""
+
 _BEYOND = re.compile("[\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]|[^\x00-\xff](?<=\\d)")
 """Spaces and digits that are no byte of Latin-1. Normalised text has hardly any."""
 
@@ -29,14 +31,14 @@ def classes(*given: tuple[Iterable[int], bytes]) -> bytes:
 
 
 _DIGITS = b"0123456789"
-_SPACED = classes((_DIGITS, b"9"), (b"._/ \xb7\\\n\t", b"."))
+SPACED = classes((_DIGITS, b"9"), (b"._/ \xb7\\\n\t", b"."))
 _BACKWARDS = classes((_DIGITS, b"9"), (b"-", b"-"))
 _PAIRS = classes((_HEXADECIMAL, b"h"), (b" :,-", b"."))
 _ENDS = tuple(b"%s." % end for end in b"moc gro ten ude vog oi ed rf oc se ti ln lp".split())
 _CODES = classes((_HEXADECIMAL + b"xX", b"h"))
 _ALIKE = classes((_DIGITS, b"9"), (b"OoIl", b"l"))
 _NUMBERS = classes((_DIGITS + b"OoIl", b"9"))
-_WORDS = classes((range(256), b"x"), (_SPACE, b" "))
+_WORDS = classes((range(256), b"x"), (SPACE, b" "))
 _LETTERS = classes((_BASE64, b"x"))
 
 
@@ -62,7 +64,7 @@ class Glance:
 
     def spaced(self) -> bool:
         """A digit, one sign, and a digit again."""
-        return self._all or b"9.9" in self.raw.translate(_SPACED)
+        return self._all or b"9.9" in self.raw.translate(SPACED)
 
     def backwards(self) -> bool:
         """Digits in the groups of a social security number, from its end."""
@@ -78,7 +80,7 @@ class Glance:
 
     def codes(self) -> bool:
         """Eight character codes or more."""
-        return self._all or b"h" * 16 in self.raw.translate(_CODES, b"," + _SPACE)
+        return self._all or b"h" * 16 in self.raw.translate(_CODES, b"," + SPACE)
 
     def alike(self) -> bool:
         """Eight digits and letters that look like digits, of both one at least."""

@@ -173,10 +173,10 @@ class Needles:
         for word, needles in self._by_word.items():
             at = folded.find(word)
             while at >= 0:
-                whole = _WORD.match(folded, at)
-                if whole is not None and whole.group() == word and not _within(folded, at):
+                end = at + len(word)
+                if not _within(folded, at) and not _within(folded, end + 1):
                     yield at, needles
-                at = folded.find(word, at + len(word))
+                at = folded.find(word, end)
 
     def _find_numbers(self, text: str) -> Iterator[tuple[int, int, str]]:
         for match in _DIGITS.finditer(text):
@@ -242,8 +242,8 @@ def _boundless(char: str) -> bool:
 
 
 def _within(text: str, at: int) -> bool:
-    """Whether a word goes on over the place before ``at``."""
-    return at > 0 and (text[at - 1].isalnum() or text[at - 1] == "_")
+    """Whether the character before ``at`` belongs to a word."""
+    return 0 < at <= len(text) and (text[at - 1].isalnum() or text[at - 1] == "_")
 
 
 def _goes_on(text: str, end: int) -> bool:

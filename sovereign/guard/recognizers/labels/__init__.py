@@ -56,11 +56,14 @@ class LabelsRecognizer:
     def __init__(self) -> None:
         latin = [label for label in LABELS if label.words[0] < "\u0250"]
         self._other = [(label, label.pattern()) for label in LABELS if label not in latin]
-        self._labels = [(label, label.pattern()) for label in latin]
+        self._labels = [(label, label.pattern(), label.digits) for label in latin]
         self._titled = len(latin)
         self._by_word = by_opening([*(label.words for label in latin), TITLES])
-        text = "\n".join(p.pattern for _, p in [*self._labels, *self._other]) + TITLED.pattern
+        text = "\n".join(p.pattern for p in self._patterns()) + TITLED.pattern
         self.build = hashlib.sha256(text.encode()).hexdigest()
+
+    def _patterns(self) -> list[re.Pattern[str]]:
+        return [*(p for _, p, _ in self._labels), *(p for _, p in self._other)]
 
     def __repr__(self) -> str:
         return f"LabelsRecognizer({len(LABELS)} labels)"
@@ -83,7 +86,7 @@ class LabelsRecognizer:
 
     def _behind(self, text: str) -> list[Finding]:
         found: list[Finding] = []
-        numbered = _DIGIT.search(text) is not None
+        last = _last_digit(text)
         lowered = text.lower()
         if len(lowered) != len(text):
             lowered = "".join(low if len(low := c.lower()) == 1 else c for c in text)
@@ -92,7 +95,7 @@ class LabelsRecognizer:
         for word in words.finditer(lowered):
             chosen = choose(word[1])
             if chosen is not None:
-                self._at(text, word.start(), chosen, numbered, found)
+                self._at(text, word.start(), chosen, last, found)
         if not text.isascii() and _SCRIPTS.search(text) is not None:
             for label, pattern in self._other:
                 for match in pattern.finditer(text):
@@ -100,7 +103,7 @@ class LabelsRecognizer:
         return found
 
     def _at(
-        self, text: str, at: int, chosen: tuple[int, ...], numbered: bool, found: list[Finding]
+        self, text: str, at: int, chosen: tuple[int, ...], last: int, found: list[Finding]
     ) -> None:
         for i in chosen:
             if i == self._titled:
@@ -108,11 +111,18 @@ class LabelsRecognizer:
                 if match is not None:
                     found.append(Finding((), *match.span("v"), "PERSON", 0.85, "labels:title"))
                 continue
-            label, pattern = self._labels[i]
-            if numbered or not label.digits:
+            label, pattern, digits = self._labels[i]
+            if at < last or not digits:
                 match = pattern.match(text, at)
                 if match is not None:
                     found += _judged(label, match)
+
+
+def _last_digit(text: str) -> int:
+    """Where the last digit stands, or behind it; -1 if there is none."""
+    if text.isascii():
+        return max(map(text.rfind, "0123456789"))
+    return len(text) if _DIGIT.search(text) is not None else -1
 
 
 def _judged(label: Label, match: re.Match[str]) -> Iterator[Finding]:

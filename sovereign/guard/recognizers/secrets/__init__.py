@@ -10,12 +10,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 
+from sovereign.guard.glance import SPACE, classes
 from sovereign.guard.recognizers.secrets.kinds import KINDS, LEAST, Kind
 from sovereign.types import Finding
 
 __all__ = ["SecretsRecognizer", "likely"]
 
 _CLOSING = ".,;:!?"
+_WORDS = classes((range(256), b"x"), (SPACE, b" "))
+_RUN = b"x" * LEAST
 
 
 _Hints = tuple[tuple[str, tuple[int, ...]], ...]
@@ -49,8 +52,8 @@ def likely(text: str) -> list[Kind]:
     """The kinds that may stand in ``text``: no other's pattern matches anywhere in it."""
     lowered = text.lower()
     found = {i for hint, kinds in _ANYWHERE if hint in lowered for i in kinds}
-    runs = " ".join([run for run in text.split() if len(run) >= LEAST])
-    if runs:
+    if _RUN in text.encode("latin-1", "replace").translate(_WORDS):
+        runs = " ".join([run for run in text.split() if len(run) >= LEAST])
         for groups, where in ((_IN_RUNS, runs.lower()), (_EXACT, runs)):
             for sign, hints in groups:
                 if sign in where:
