@@ -21,7 +21,7 @@ __all__ = ["Segment", "segments", "unbase64", "unhex"]
 def segments(text: str) -> list[Segment]:
     """Disjoint decoded stretches in order. Where nothing is encoded it costs some glances."""
     glance = Glance(text)
-    found = _SIGNED.find(text)
+    found = _SIGNED.find(text, glance.marks)
     if glance.pairs():
         found += filter(None, map(_hex, _PAIRS.finditer(text)))
     if glance.run():

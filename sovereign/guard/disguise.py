@@ -16,7 +16,7 @@ __all__ = ["disguised"]
 
 def disguised(text: str, glance: Glance) -> list[Segment]:
     """Every disguised stretch. They may overlap."""
-    found = _SIGNED.find(text)
+    found = _SIGNED.find(text, glance.marks)
     if glance.apart() and _APART_HINT.search(text) is not None:
         found += filter(None, map(_apart, _APART.finditer(text)))
     # These begin with a digit and look behind it, so that a search skips to digits.
@@ -24,7 +24,7 @@ def disguised(text: str, glance: Glance) -> list[Segment]:
         found += filter(None, map(_codes, _CODES.finditer(text)))
     if glance.backwards() and _SAID_BACKWARDS.search(text) is not None:
         found += map(_reversed, _BACKWARDS.finditer(text))
-    if glance.mirrored():
+    if glance.mirrored() and _DOTTED.search(text) is not None:
         found += map(_reversed, _MIRRORED.finditer(text))
     if glance.alike():
         found += filter(None, map(_likened, _LIKENED.finditer(text)))
@@ -42,6 +42,7 @@ _BACKWARDS = re.compile(r"\d(?<![\w-]\d)\d{3}-\d{2}-\d{3}(?![\w-])")
 _MIRRORED = re.compile(
     r"(?<![\w.])(?:moc|gro|ten|ude|vog|oi|ed|rf|ku\.oc|se|ti|ln|lp)\.[\w.-]{2,60}@[\w.+-]{2,60}(?![\w@])"
 )
+_DOTTED = re.compile(r"\.[\w.-]{2,60}@")
 _SAID_BACKWARDS = re.compile(
     r"backward|revers|mirror|right[ -]to[ -]left|from the end|rückwärts|spiegel|envers|revés|contrario|achterstevoren|wspak",
     re.IGNORECASE,

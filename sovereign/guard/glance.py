@@ -34,21 +34,23 @@ _DIGITS = b"0123456789"
 SPACED = classes((_DIGITS, b"9"), (b"._/ \xb7\\\n\t", b"."))
 _BACKWARDS = classes((_DIGITS, b"9"), (b"-", b"-"))
 _PAIRS = classes((_HEXADECIMAL, b"h"), (b" :,-", b"."))
+_COMMON = bytes(b for b in range(128) if chr(b).isalnum()) + b" ,."
 _ENDS = tuple(b"%s." % end for end in b"moc gro ten ude vog oi ed rf oc se ti ln lp".split())
 _CODES = classes((_HEXADECIMAL + b"xX", b"h"))
 _ALIKE = classes((_DIGITS, b"9"), (b"OoIl", b"l"))
-_NUMBERS = classes((_DIGITS + b"OoIl", b"9"))
 _WORDS = classes((range(256), b"x"), (SPACE, b" "))
 _LETTERS = classes((_BASE64, b"x"))
 
 
 class Glance:
-    """What may stand in one text. ``raw`` is the text in Latin-1, one byte for each character."""
+    """What may stand in one text. ``raw`` is the text in Latin-1, one byte for each character;
+    ``marks`` are its characters that are no letter, digit, space, comma or full stop of ASCII."""
 
-    __slots__ = ("_all", "raw")
+    __slots__ = ("_all", "marks", "raw")
 
     def __init__(self, text: str) -> None:
         self.raw = text.encode("latin-1", "replace")
+        self.marks = frozenset(self.raw.translate(None, _COMMON).decode("latin-1"))
         self._all = not text.isascii() and _BEYOND.search(text) is not None
 
     def __repr__(self) -> str:
@@ -84,7 +86,14 @@ class Glance:
 
     def alike(self) -> bool:
         """Eight digits and letters that look like digits, of both one at least."""
-        return self._all or (
-            b"9l" in self.raw.translate(_ALIKE, b" -")
-            and b"9" * 8 in self.raw.translate(_NUMBERS, b" -")
-        )
+        if self._all:
+            return True
+        shown = self.raw.translate(_ALIKE, b" -")
+        at = shown.find(b"9l")
+        while at >= 0:
+            end = shown.find(b";", at)
+            end = len(shown) if end < 0 else end
+            if end - shown.rfind(b";", 0, at) > 8:
+                return True
+            at = shown.find(b"9l", end)
+        return False

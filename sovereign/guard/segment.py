@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 __all__ = ["Kinds", "Make", "Segment", "kept", "whole"]
@@ -49,14 +49,22 @@ class Kinds:
         for i, (given, _, _) in enumerate(kinds):
             for sign in given:
                 signs.setdefault(sign, []).append(i)
-        self._signs = tuple(signs.items())
+        marks: dict[str, list[tuple[str, list[int]]]] = {}
+        for sign, places in signs.items():
+            marks.setdefault("" if sign[0] == " " else sign[0], []).append((sign, places))
+        self._plain = tuple(marks.pop("", ()))
+        self._marked = tuple((mark, tuple(group)) for mark, group in marks.items())
 
     def __repr__(self) -> str:
         return f"Kinds({len(self._kinds)})"
 
-    def find(self, text: str) -> list[Segment]:
-        """Every stretch of ``text`` that is written so. They may overlap."""
-        possible = {i for sign, kinds in self._signs if sign in text for i in kinds}
+    def find(self, text: str, marks: Container[str]) -> list[Segment]:
+        """Every stretch of ``text`` that is written so. They may overlap. ``marks`` are the
+        characters of ``text`` but for letters, digits, spaces, commas and full stops."""
+        possible = {i for sign, kinds in self._plain if sign in text for i in kinds}
+        for mark, signs in self._marked:
+            if mark in marks:
+                possible.update(i for sign, kinds in signs if sign in text for i in kinds)
         found: list[Segment] = []
         for i in sorted(possible):
             pattern, make = self._kinds[i]
