@@ -16,9 +16,10 @@ from sovereign.types import Finding
 
 __all__ = ["LabelsRecognizer"]
 
-_WORD = re.compile(rf"([^\W\d_]{{1,{FIRST}}})[^\W\d_]*")
-_ASCII_WORD = re.compile(rf"([a-z]{{1,{FIRST}}})[a-z]*")
-"""The same in small ASCII letters, in half the time."""
+_WORD = re.compile(r"[^\W\d_]+")
+_NO_LETTER = re.compile(r"[\W\d_]")
+_SPACED = bytes(b if 97 <= b <= 122 else 32 for b in range(256))
+"""Leaves small letters, and makes a space of everything else."""
 
 _DIGIT = re.compile(r"\d")
 _SCRIPTS = re.compile("[\u0370-\u1dff\u1f00-\u1fff\u2e80-\ud7ff]")
@@ -82,7 +83,7 @@ class LabelsRecognizer:
 
     def _names(self, head: str) -> bool:
         """Whether the head of a column may be a label."""
-        return any(word[1] in self._by_word for word in _WORD.finditer(head.lower()))
+        return any(word[:FIRST] in self._by_word for word in _WORD.findall(head.lower()))
 
     def _behind(self, text: str) -> list[Finding]:
         found: list[Finding] = []
@@ -90,17 +91,31 @@ class LabelsRecognizer:
         lowered = text.lower()
         if len(lowered) != len(text):
             lowered = "".join(low if len(low := c.lower()) == 1 else c for c in text)
-        choose = self._by_word.get
-        words = _ASCII_WORD if lowered.isascii() else _WORD
-        for word in words.finditer(lowered):
-            chosen = choose(word[1])
-            if chosen is not None:
-                self._at(text, word.start(), chosen, last, found)
+        for at, chosen in self._openings(lowered):
+            self._at(text, at, chosen, last, found)
         if not text.isascii() and _SCRIPTS.search(text) is not None:
             for label, pattern in self._other:
                 for match in pattern.finditer(text):
                     found += _judged(label, match)
         return found
+
+    def _openings(self, lowered: str) -> list[tuple[int, tuple[int, ...]]]:
+        """Where words stand that open a label, with the labels. Each word is judged once, however
+        often it stands in the text."""
+        if lowered.isascii():
+            letters = lowered.encode().translate(_SPACED).decode()
+        else:
+            letters = _NO_LETTER.sub(" ", lowered)
+        within = f" {letters} "
+        found = []
+        for word in set(letters.split(" ")):
+            chosen = self._by_word.get(word[:FIRST])
+            if chosen is not None:
+                at = within.find(f" {word} ")
+                while at >= 0:
+                    found.append((at, chosen))
+                    at = within.find(f" {word} ", at + 1)
+        return sorted(found)
 
     def _at(
         self, text: str, at: int, chosen: tuple[int, ...], last: int, found: list[Finding]

@@ -37,12 +37,12 @@ def _by_sign(hints: _Hints) -> tuple[tuple[str, _Hints], ...]:
     """The hints by a sign that each holds, so that one look rules out many; "" is in all."""
     found: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
     for hint, kinds in hints:
-        sign = next((sign for sign in "_-." if sign in hint), "")
+        sign = next((sign for sign in '_-.:="' if sign in hint), "")
         found.setdefault(sign, []).append((hint, kinds))
     return tuple((sign, tuple(group)) for sign, group in found.items())
 
 
-_ANYWHERE = _by_hint(lambda kind, hint: not kind.least)
+_ANYWHERE = _by_sign(_by_hint(lambda kind, hint: not kind.least))
 _IN_RUNS = _by_sign(_by_hint(lambda kind, hint: kind.least > 0 and hint == hint.lower()))
 _EXACT = _by_sign(_by_hint(lambda kind, hint: kind.least > 0 and hint != hint.lower()))
 """Which kinds each hint stands for. Most texts have few long runs, so most hints cost nothing."""
@@ -51,13 +51,15 @@ _EXACT = _by_sign(_by_hint(lambda kind, hint: kind.least > 0 and hint != hint.lo
 def likely(text: str) -> list[Kind]:
     """The kinds that may stand in ``text``: no other's pattern matches anywhere in it."""
     lowered = text.lower()
-    found = {i for hint, kinds in _ANYWHERE if hint in lowered for i in kinds}
+    looks = [(_ANYWHERE, lowered)]
     if _RUN in text.encode("latin-1", "replace").translate(_WORDS):
         runs = " ".join([run for run in text.split() if len(run) >= LEAST])
-        for groups, where in ((_IN_RUNS, runs.lower()), (_EXACT, runs)):
-            for sign, hints in groups:
-                if sign in where:
-                    found.update(i for hint, kinds in hints if hint in where for i in kinds)
+        looks += [(_IN_RUNS, runs.lower()), (_EXACT, runs)]
+    found: set[int] = set()
+    for groups, where in looks:
+        for sign, hints in groups:
+            if sign in where:
+                found.update([i for hint, kinds in hints if hint in where for i in kinds])
     return [KINDS[i] for i in sorted(found)]
 
 
