@@ -226,6 +226,18 @@ class WeightsConfig(StrictModel):
     lock: FilePath = Field(Path("sovereign.lock"), description="the lockfile, kept in git")
 
 
+class TuneConfig(StrictModel):
+    """``[tune]``: who signs the passports of adapters, and whose are believed."""
+
+    key_file: FilePath = Field(
+        Path(".sovereign/passport.key"),
+        description="Ed25519 seed that signs passports; the first `sovereign tune run` makes it",
+    )
+    trust: Paths = Field(
+        (), description="public keys (PEM) that are believed besides: `sovereign tune key`"
+    )
+
+
 class Config(StrictModel):
     """A whole sovereign.toml."""
 
@@ -241,6 +253,7 @@ class Config(StrictModel):
     telemetry: TelemetryConfig | None = Field(None, description="[telemetry]: traces")
     audit: AuditConfig = AuditConfig()
     weights: WeightsConfig = WeightsConfig()
+    tune: TuneConfig = TuneConfig()
 
     _path: Path = Path("sovereign.toml")
 
