@@ -1,4 +1,4 @@
-"""``sovereign serve``: one model in the foreground, for people without the gateway."""
+"""``sovereign serve``: one model in the foreground, without the gateway; and its plan."""
 
 from __future__ import annotations
 
@@ -6,10 +6,33 @@ from pathlib import Path
 
 import click
 
+from sovereign.cli.serve_plan import plan_command
+
 __all__ = ["serve_command"]
 
 
-@click.command("serve")
+class _Serve(click.Group):
+    """``serve MODEL`` is ``serve run MODEL``: what is no verb is the name of a model."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("serve", cls=_Serve, short_help="Run a model from the store behind an OpenAI wire.")
+def serve_command() -> None:
+    """Run a model from the store behind an OpenAI wire.
+
+    `sovereign serve MODEL` is `sovereign serve run MODEL`; `plan` says what that takes, and what it
+    costs beside hosted APIs.
+    """
+
+
+serve_command.add_command(plan_command)
+
+
+@serve_command.command("run")
 @click.argument("model")
 @click.option(
     "--adapter",
@@ -43,7 +66,7 @@ __all__ = ["serve_command"]
 @click.option("--max-context", type=click.IntRange(min=1), help="Tokens; 2048 unless configured.")
 @click.option("--threads", type=click.IntRange(min=0), help="CPU threads; 0 takes what is free.")
 @click.option("--timeout", type=click.FloatRange(min=1), default=300, help="Seconds to load in.")
-def serve_command(
+def run_command(
     model: str,
     adapters: tuple[str, ...],
     config_path: Path,

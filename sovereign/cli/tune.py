@@ -110,8 +110,9 @@ def check_command(
 
     OVERRIDE is key=value, such as train.batch=1. Exit status 1 if it does not fit.
     """
-    from sovereign.tune.preflight import Knobs, fitting, need, parse_memory
+    from sovereign.tune.preflight import Knobs, fitting, need
     from sovereign.tune.recipe import find_recipe, load_recipe
+    from sovereign.weights.dims import parse_memory
 
     loaded = load_recipe(find_recipe(recipe), override)
     prepared = _prepared(loaded, config, store)
@@ -241,7 +242,7 @@ def _left_out(counts: dict[str, int]) -> str:
 def _dims(recipe: Recipe, config: Path, store: Path | None) -> Any:
     """From the store's config.json if the weights are there, or else from recipes/models."""
     from sovereign.cli.weights import store_of
-    from sovereign.tune.preflight import dims_of, model_card
+    from sovereign.weights.dims import dims_of, model_card
 
     try:
         with store_of(config, store, recorded=False, source="tune") as there:

@@ -37,6 +37,7 @@ __all__ = [
     "digest_of",
     "dump",
     "load",
+    "named",
     "parse",
     "save",
     "seal_of",
@@ -48,6 +49,7 @@ KINDS = ("folder", "gguf", "hub", "pickle")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 HEX40 = re.compile(r"[0-9a-f]{40}")
 HEX64 = re.compile(r"[0-9a-f]{64}")
+LICENCE = re.compile(r"[A-Za-z0-9.+-]{1,64}")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 VERDICTS = ("clean", "suspicious", "dangerous", "failed")
 
@@ -138,6 +140,13 @@ def check_name(name: str) -> str:
             hint="lower-case letters, digits, '.', '_' and '-', 64 at most",
         )
     return name
+
+
+def named(name: str, kind: str, source: str, licence: str) -> Entry:
+    """An entry that has no files yet. Raises :class:`WeightsError` if ``licence`` is no id."""
+    if not LICENCE.fullmatch(licence):
+        raise WeightsError("a licence is an SPDX id", hint="such as --licence Apache-2.0")
+    return Entry(name=name, kind=kind, source=source, licence=licence, files=(), digest="")
 
 
 def digest_of(files: Iterable[File]) -> str:
