@@ -56,13 +56,16 @@ def database(postgres: Cluster, request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def model_store() -> Store:
     """A verified store that holds ``smollm2-135m-instruct``, converted once from its GGUF."""
+    from sovereign.weights.lock import VERSION
     from sovereign.weights.store import Store
 
     if not GGUF.exists():
         pytest.fail(
             "no small model here; scripts/fetch-model fetches it (98 MB), scripts/test does"
         )
-    store = Store(CACHE / "test-store", CACHE / "test-store" / "sovereign.lock")
+    # Checkouts of several ages share the cache, and each reads only its own kind of lockfile.
+    root = CACHE / f"test-store-v{VERSION}"
+    store = Store(root, root / "sovereign.lock")
     with (CACHE / "test-store.lock").open("w") as guard:  # several pytest workers, one import
         fcntl.flock(guard, fcntl.LOCK_EX)
         if "smollm2-135m-instruct" not in {e.name for e in store.entries()}:

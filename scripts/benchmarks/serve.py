@@ -84,7 +84,6 @@ def engine(folder: Path, args: argparse.Namespace) -> Rates:
             "m",
             ModelConfig(base=MODEL, threads=args.threads),
             weights=folder,
-            adapter=None,
             run_dir=Path(run_dir),
         )
         with supervisor:

@@ -82,6 +82,7 @@ TOKENS = Field(
 ENTITIES = Field(_is_entities, "counts by entity and verb")
 VERDICT = _one_of(*VERBS)
 SIDE = _one_of("hosted", "local")
+WEIGHTS = _one_of("folder", "gguf", "hub", "pickle", "bundle")
 OUTCOME = _one_of("ok", "upstream_failed", "client_gone", "error")
 LIMITS = Field(
     lambda v: type(v) is dict and all(WORD.fits(n) and COUNT.fits(c) for n, c in v.items()),
@@ -171,8 +172,10 @@ SCHEMA: dict[str, dict[str, Field]] = {
     "key.revoke": {"key_id": ID, "team": ID.maybe},
     "weights.import": {
         "name": ID,
-        "kind": _one_of("folder", "gguf", "hub"),
+        "kind": WEIGHTS,
         "digest": SHA256,
+        # The hash of all that the lockfile says of it; older records have none.
+        "seal": SHA256.maybe,
         "licence": LICENCE.maybe,
         "repo": ID.maybe,
         "commit": COMMIT.maybe,
@@ -188,7 +191,7 @@ SCHEMA: dict[str, dict[str, Field]] = {
     "weights.refuse": {
         "name": ID.maybe,
         "code": WORD,
-        "kind": _one_of("folder", "gguf", "hub").maybe,
+        "kind": WEIGHTS.maybe,
         "digest": SHA256.maybe,
         "repo": ID.maybe,
         "commit": COMMIT.maybe,

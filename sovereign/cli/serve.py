@@ -1,4 +1,4 @@
-"""``sovereign serve``: one model in the foreground, for people without the gateway."""
+"""``sovereign serve``: one model in the foreground, without the gateway; and its plan."""
 
 from __future__ import annotations
 
@@ -6,15 +6,40 @@ from pathlib import Path
 
 import click
 
+from sovereign.cli.serve_plan import plan_command
+
 __all__ = ["serve_command"]
 
 
-@click.command("serve")
+class _Serve(click.Group):
+    """``serve MODEL`` is ``serve run MODEL``: what is no verb is the name of a model."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("serve", cls=_Serve, short_help="Run a model from the store behind an OpenAI wire.")
+def serve_command() -> None:
+    """Run a model from the store behind an OpenAI wire.
+
+    `sovereign serve MODEL` is `sovereign serve run MODEL`; `plan` says what that takes, and what it
+    costs beside hosted APIs.
+    """
+
+
+serve_command.add_command(plan_command)
+
+
+@serve_command.command("run")
 @click.argument("model")
 @click.option(
     "--adapter",
-    type=click.Path(path_type=Path),
-    help="A folder that `sovereign tune run` wrote.",
+    "adapters",
+    multiple=True,
+    metavar="[KEY=]FOLDER",
+    help="A folder that `sovereign tune run` wrote; with a KEY it answers to MODEL:KEY.",
 )
 @click.option(
     "--config",
@@ -41,9 +66,9 @@ __all__ = ["serve_command"]
 @click.option("--max-context", type=click.IntRange(min=1), help="Tokens; 2048 unless configured.")
 @click.option("--threads", type=click.IntRange(min=0), help="CPU threads; 0 takes what is free.")
 @click.option("--timeout", type=click.FloatRange(min=1), default=300, help="Seconds to load in.")
-def serve_command(
+def run_command(
     model: str,
-    adapter: Path | None,
+    adapters: tuple[str, ...],
     config_path: Path,
     socket_path: Path | None,
     host: str,
@@ -63,17 +88,24 @@ def serve_command(
 
     from sovereign.config import ModelConfig, load_config
     from sovereign.errors import ConfigError
+    from sovereign.serve.adapter import hexed
+    from sovereign.serve.engines import keyed
     from sovereign.serve.foreground import run
     from sovereign.serve.relay import bind
     from sovereign.serve.supervise import Supervisor
+    from sovereign.weights.passport import trusted
     from sovereign.weights.store import open_store
 
     config = load_config(config_path)
     configured = config.models.get(model)
     settings = configured or ModelConfig(base=model)
-    chosen = adapter or (settings.adapter and config.resolve(settings.adapter))
-    if chosen is not None and not chosen.is_dir():
-        raise ConfigError(f"{chosen}: no such folder", hint="`sovereign tune run` writes one")
+    folders = {key: config.resolve(folder) for key, folder in settings.adapters.items()}
+    if settings.adapter is not None:
+        folders[""] = config.resolve(settings.adapter)
+    folders |= keyed(adapters)
+    for folder in folders.values():
+        if not folder.is_dir():
+            raise ConfigError(f"{folder}: no such folder", hint="`sovereign tune run` writes one")
     changes = {"max_context": max_context, "threads": threads}
     settings = settings.model_copy(update={k: v for k, v in changes.items() if v is not None})
 
@@ -90,9 +122,10 @@ def serve_command(
             model,
             settings,
             weights=weights,
-            adapter=chosen,
+            adapters=folders,
             run_dir=folder,
             base_digest=store.entry(settings.base).digest,
+            trust=hexed(trusted(config)),
             verify=lambda: store.get(settings.base),
             at=socket_path and socket_path.absolute(),
         )

@@ -97,25 +97,36 @@ def import_command(
 
 
 @weights_command.command("pull")
-@click.argument("repo")
-@click.option("--revision", required=True, help="The commit: all 40 hex digits.")
+@click.argument("repo", metavar="REPO[@REVISION]")
 @click.option("--name", help="What the store will call it; the repository's name otherwise.")
 @click.option("--licence", help="SPDX id; the model card's otherwise.")
+@click.option("--accepted-by", help="Who accepted the terms of a gated repository.")
 @click.option("--replace", is_flag=True, help="Take the name over from other weights.")
 @_where
 def pull_command(
     repo: str,
-    revision: str,
     name: str | None,
     licence: str | None,
+    accepted_by: str | None,
     replace: bool,
     config: Path,
     store: Path | None,
 ) -> None:
-    """Download one commit of REPO (OWNER/NAME) from the Hub, or from HF_ENDPOINT."""
+    """Download one commit of REPO (OWNER/NAME) from the Hub, or from HF_ENDPOINT.
+
+    REVISION is a commit, a tag or a branch (main, if none is named); it is resolved to a commit
+    once, and the lock holds that. A pull that died is resumed by the next.
+    """
+    repo, _, revision = repo.partition("@")
     with store_of(config, store, recorded=True, source="weights") as there, Bytes() as bar:
         entry = there.pull(
-            repo, revision=revision, name=name, licence=licence, replace=replace, progress=bar
+            repo,
+            revision=revision or "main",
+            name=name,
+            licence=licence,
+            accepted_by=accepted_by,
+            replace=replace,
+            progress=bar,
         )
     _say(entry)
 
@@ -148,7 +159,8 @@ def verify_command(name: str | None, config: Path, store: Path | None) -> None:
 
 
 def _say(entry: Entry) -> None:
-    click.echo(f"{entry.name}  {entry.digest[:12]}  {entry.size / 1e6:.0f} MB, verified")
+    at = f", commit {entry.commit}" if entry.commit else ""
+    click.echo(f"{entry.name}  {entry.digest[:12]}  {entry.size / 1e6:.0f} MB, verified{at}")
 
 
 def _row(entry: Entry) -> dict[str, Any]:

@@ -34,7 +34,7 @@ __all__ = ["Clearance", "Cleared"]
 
 CHAT = SHAPES["openai.chat"]
 CHAT_PATH = "/v1/chat/completions"
-_ENGINE_PATHS = (CHAT_PATH, "/v1/completions")
+_ENGINE_PATHS = (CHAT_PATH, "/v1/completions", "/v1/embeddings")
 
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 _RELEASED = re.compile(

@@ -23,6 +23,7 @@ from sovereign.errors import (
     RateLimited,
     SovereignError,
     UnknownEndpoint,
+    UnknownModel,
     Unreadable,
     UpstreamFailed,
 )
@@ -47,7 +48,7 @@ from sovereign.gateway.reply import send_back
 from sovereign.gateway.standing import Standing
 from sovereign.gateway.traces import CLIENT, INTERNAL, Tracer
 from sovereign.gateway.upstreams import ANTHROPIC_VERSIONS, Upstreams
-from sovereign.gateway.wires import credential, models_body
+from sovereign.gateway.wires import credential, model_body, models_body
 from sovereign.gateway.workers import Workers
 from sovereign.guard import endpoints
 from sovereign.guard.endpoints import Call
@@ -119,8 +120,8 @@ class Road:
         asked.key = self._keys.authenticate(
             credential(asked.headers, asked.wire), certificate=asked.certificate
         )
-        if (asked.method, asked.path) == ("GET", "/v1/models"):
-            await self._list_models(asked, send)
+        if asked.method == "GET" and (asked.path + "/").startswith("/v1/models/"):
+            await self._tell_models(asked, send)
             return
         call = self._endpoint(asked)
         with self._slot(), self._admitted(asked) as admission:
@@ -273,11 +274,20 @@ class Road:
         finally:
             self._metrics.in_flight -= 1
 
-    async def _list_models(self, asked: Asked, send: Send) -> None:
+    async def _tell_models(self, asked: Asked, send: Send) -> None:
+        """All that the key may use, or the one that the path names. Nobody is asked for it."""
         assert asked.key is not None
         names = self._upstreams.names().items()
         mine = {model: at for model, at in names if asked.key.may_use(model)}
-        await respond(asked, send, models_body(asked.wire, mine))
+        one = asked.path.removeprefix("/v1/models").removeprefix("/")
+        if not one:
+            await respond(asked, send, models_body(asked.wire, mine))
+        elif one in mine:
+            await respond(asked, send, model_body(asked.wire, one, mine[one]))
+        else:
+            raise UnknownModel(
+                "there is no such model for this key", hint="GET /v1/models lists what there is"
+            )
 
     async def _refuse(self, asked: Asked, error: SovereignError, send: Send) -> None:
         """Answers with ``error`` what was not sent, after that was recorded."""

@@ -163,7 +163,7 @@ class Upstreams:
                 destination=Destination(name, "local"),
                 wire="openai",
                 base_url="http://engine/v1",
-                models=(name,),
+                models=(name, *(f"{name}:{key}" for key in config.models[name].adapters)),
                 timeout_s=ENGINE_S,
                 socket=socket,
             )

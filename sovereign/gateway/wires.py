@@ -19,6 +19,7 @@ __all__ = [
     "dumps",
     "error_body",
     "error_event",
+    "model_body",
     "models_body",
     "should_retry",
     "upstream_error",
@@ -118,15 +119,19 @@ def should_retry(error: SovereignError) -> bool:
 
 def models_body(wire: Wire, models: dict[str, str]) -> JSON:
     """The answer to GET /v1/models: ``models`` is name to destination."""
+    data = [model_body(wire, m, d) for m, d in models.items()]
     if wire == "anthropic":
-        data: list[JSON] = [
-            {"type": "model", "id": m, "display_name": m, "created_at": "1970-01-01T00:00:00Z"}
-            for m in models
-        ]
         first, last = next(iter(models), None), next(reversed(models), None)
         return {"data": data, "has_more": False, "first_id": first, "last_id": last}
-    data = [{"id": m, "object": "model", "created": 0, "owned_by": d} for m, d in models.items()]
     return {"object": "list", "data": data}
+
+
+def model_body(wire: Wire, model: str, destination: str) -> JSON:
+    """The answer to GET /v1/models/MODEL."""
+    if wire == "anthropic":
+        shown = {"display_name": model, "created_at": "1970-01-01T00:00:00Z"}
+        return {"type": "model", "id": model, **shown}
+    return {"id": model, "object": "model", "created": 0, "owned_by": destination}
 
 
 def _shaped(

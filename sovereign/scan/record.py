@@ -2,14 +2,17 @@
 is one, the call to a model API that it tells of.
 
 A reader knows one format. It knows nothing of recognisers, policies, findings or output.
+
+Field, Record and Unread are named tuples, not the frozen dataclasses of the house: a scan
+makes millions of them, and a dataclass takes three times as long to make.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from dataclasses import dataclass, field
+from typing import BinaryIO, NamedTuple, Protocol
 
 __all__ = ["Call", "Direction", "Field", "Reader", "Record", "Source", "Unread"]
 
@@ -36,18 +39,20 @@ class Call:
     model: str = ""
     endpoint: str = ""
     request_id: str = ""
-    caller: str = ""
+    caller: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One text of a record, at most :data:`sovereign.scan.source.LONGEST` characters of it.
 
     ``offset`` is the byte, counted from the start of the member as it is stored uncompressed,
-    where the text stands verbatim in UTF-8 (or in the member's encoding); None where it had to
-    be decoded first (an escape in JSON, a cell of Parquet, a page of a PDF). ``start`` is the
-    position in code points of ``text`` in the whole field, for a field that is handed out in
-    several pieces which overlap, so that what is cut in one is whole in the next.
+    where the text stands verbatim in ``encoding``: character ``i`` of it stands at ``offset +
+    len(text[:i].encode(encoding))``. None where it had to be decoded first (an escape in JSON, a
+    cell of Parquet, a page of a PDF). ``start`` is the position in code points of ``text`` in the
+    whole field, for a field that is handed out in several pieces which overlap, so that what is cut
+    in one is whole in the next. ``path`` names it: ``messages[0].content``, a column's name; a name
+    that does not look like one that a programmer wrote stands in it as ``*``, and is handed out as
+    a field of its own.
     """
 
     path: str
@@ -55,12 +60,17 @@ class Field:
     direction: Direction = Direction.STORED
     offset: int | None = None
     start: int = 0
+    encoding: str = "utf-8"
+
+    def __repr__(self) -> str:
+        return f"Field({len(self.text)} characters, {self.direction}, offset={self.offset})"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One line, row, page, message or span. ``resume`` is what the reader has to be given to go
-    on after it."""
+class Record(NamedTuple):
+    """One line, row, page, message or span; or some lines that follow each other, of which
+    ``number`` is the first: character ``i`` of such a text stands in line ``number +
+    text.count("\\n", 0, i)``. ``resume`` is what the reader has to be given to go on after it; it
+    grows from record to record, and may not be made up."""
 
     number: int
     unit: str
@@ -73,8 +83,7 @@ class Record:
     """Seconds since the Unix epoch, where the record says when it was written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
+class Unread(NamedTuple):
     """Something that was not read, and why. It is counted and reported, never passed over."""
 
     reason: str

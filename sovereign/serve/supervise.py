@@ -17,17 +17,18 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sovereign.config import Config, ModelConfig
 from sovereign.errors import ConfigError, EngineDown, SovereignError
-from sovereign.serve import adapter as adapters
+from sovereign.serve import adapter as passes
 from sovereign.serve import engines
 from sovereign.serve.backoff import Backoff
 from sovereign.serve.cell import SOCKET_PATH_MAX
 from sovereign.serve.health import healthy
 from sovereign.types import JSON, Sink
+from sovereign.weights.passport import trusted
 from sovereign.weights.store import Store
 
 __all__ = ["Supervisor", "engines_from_config"]
@@ -46,10 +47,11 @@ class Supervisor:
         model: ModelConfig,
         *,
         weights: Path,
-        adapter: Path | None,
         run_dir: Path,
+        adapters: Mapping[str, Path] | None = None,
         sink: Sink | None = None,
         base_digest: str = "",
+        trust: tuple[str, ...] = (),
         verify: Callable[[], object] = lambda: None,
         backoff: Backoff | None = None,
         at: Path | None = None,
@@ -68,8 +70,9 @@ class Supervisor:
             name=name,
             weights=weights,
             socket=self.socket,
-            adapter=adapter,
+            adapters=adapters or {},
             base_digest=base_digest,
+            trust=trust,
             max_context=model.max_context,
             threads=model.threads,
         )
@@ -108,7 +111,7 @@ class Supervisor:
 
     def start(self, timeout: float = 120) -> None:
         """Spawn the engine and block until it is healthy. Raises :class:`EngineDown`, or
-        :class:`ServeError` for an adapter that is not what its record says."""
+        :class:`PassportRefused` for an adapter that is not what its passport says."""
         self._stopping.clear()
         self._start(timeout)
 
@@ -116,17 +119,20 @@ class Supervisor:
         if self.pid is not None:
             return
         launch = self._launch
-        digest = None
-        if launch.adapter is not None and launch.base_digest:
-            digest = adapters.check(launch.adapter, launch.base_digest)
-        self._record(
-            "model.serve",
-            base=self._model.base,
-            base_digest=launch.base_digest or None,
-            adapter_digest=digest,
-            engine=self._model.engine,
-            restarts=self.restarts,
-        )
+        digests: dict[str, str] = {}
+        if launch.base_digest:
+            for key, path in launch.adapters.items():
+                digests[key] = passes.check(path, launch.base_digest, launch.trust)
+        for key in ["", *(k for k in launch.adapters if k)]:
+            self._record(
+                "model.serve",
+                model=f"{self.name}:{key}" if key else self.name,
+                base=self._model.base,
+                base_digest=launch.base_digest or None,
+                adapter_digest=digests.get(key),
+                engine=self._model.engine,
+                restarts=self.restarts,
+            )
         self._spawn()
         try:
             self._await_health(time.monotonic() + timeout, timeout)
@@ -305,21 +311,27 @@ def engines_from_config(config: Config, store: Store, sink: Sink | None) -> dict
     """
     found: dict[str, Supervisor] = {}
     for name, model in config.models.items():
-        adapter = None if model.adapter is None else config.resolve(model.adapter)
-        if adapter is not None and not adapter.is_dir():
-            raise ConfigError(
-                f"models.{name}.adapter: {adapter}: no such folder",
-                hint="`sovereign tune run` writes one",
-            )
+        folders = dict(model.adapters)
+        if model.adapter is not None:
+            folders[""] = model.adapter
+        adapters = {key: config.resolve(folder) for key, folder in sorted(folders.items())}
+        for key, folder in adapters.items():
+            if not folder.is_dir():
+                field = f"adapters.{key}" if key else "adapter"
+                raise ConfigError(
+                    f"models.{name}.{field}: {folder}: no such folder",
+                    hint="`sovereign tune run` writes one",
+                )
         base = model.base
         found[name] = Supervisor(
             name,
             model,
             weights=store.get(base),
-            adapter=adapter,
+            adapters=adapters,
             run_dir=config.resolve(Path(".sovereign/run")),
             sink=sink,
             base_digest=store.entry(base).digest,
+            trust=passes.hexed(trusted(config)),
             verify=lambda base=base: store.get(base),  # type: ignore[misc]
         )
     return found

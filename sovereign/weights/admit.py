@@ -16,7 +16,7 @@ from typing import Any
 
 from sovereign.errors import NotAdmitted
 
-__all__ = ["admissible", "admit", "check_path", "check_safetensors", "walk"]
+__all__ = ["admissible", "admit", "check_papers", "check_path", "check_safetensors", "walk"]
 
 SUFFIXES = {".safetensors", ".json", ".txt", ".md", ".jinja"}
 BARE_NAMES = {"LICENSE", "LICENCE", "NOTICE", "LICENSE.txt"}
@@ -61,6 +61,13 @@ def admit(folder: Path) -> list[str]:
             hint="convert the weights to safetensors first",
         )
     return paths
+
+
+def check_papers(folder: Path, paths: list[str]) -> None:
+    """Check the content of ``paths`` alone: what comes first of a model whose weights come later.
+    Raises :class:`NotAdmitted`."""
+    for path in paths:
+        _check_content(folder / path, path)
 
 
 def admissible(path: str) -> bool:

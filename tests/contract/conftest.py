@@ -21,7 +21,6 @@ def engine(model_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iter
         NAME,
         ModelConfig(base=base, max_context=CONTEXT, threads=1),
         weights=model_store.get(base),
-        adapter=None,
         run_dir=tmp_path_factory.mktemp("run"),
         base_digest=model_store.entry(base).digest,
     )

@@ -25,12 +25,13 @@ pytestmark = pytest.mark.model
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
-        ({"logprobs": True}, "logprobs"),
-        ({"n": 2}, "n"),
-        ({"logit_bias": {"1": 5}}, "logit_bias"),
-        ({"frequency_penalty": 1}, "frequency_penalty"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0]"),
+        ({"response_format": {"type": "grammar"}}, "response_format"),
+        ({"response_format": {"type": "json_schema"}}, "response_format"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        ({"n": 9}, "n"),
+        ({"logit_bias": {"49152": 5}}, "logit_bias"),
+        ({"frequency_penalty": 3}, "frequency_penalty"),
         ({"top_k": 3}, "top_k"),
         ({"temperature": 3}, "temperature"),
         ({"messages": []}, "messages"),
@@ -117,7 +118,7 @@ def test_compressed_bodies_are_refused(http: httpx2.Client) -> None:
     ("method", "path", "status"),
     [
         ("GET", "/v1/chat/completions", 405),
-        ("POST", "/v1/embeddings", 404),
+        ("POST", "/v1/rerank", 404),
         ("GET", "/docs", 404),
         ("GET", "/metrics", 404),
         ("POST", "/reset", 404),

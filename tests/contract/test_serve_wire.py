@@ -300,8 +300,8 @@ def test_the_client_raises_its_own_errors(client: openai.OpenAI) -> None:
     """So that a caller's handlers work: 400 and 404 as the SDK's classes, with code and param."""
     ask_: Any = client.chat.completions.create
     with pytest.raises(openai.BadRequestError) as bad:
-        ask_(model=NAME, messages=QUESTION, logprobs=True)
-    assert bad.value.param == "logprobs"
+        ask_(model=NAME, messages=QUESTION, top_logprobs=2)
+    assert bad.value.param == "top_logprobs"
     with pytest.raises(openai.NotFoundError) as missing:
         ask_(model="gpt-4o", messages=QUESTION)
     assert missing.value.code == "model_not_found"

@@ -11,13 +11,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anthropic
 import openai
 import pytest
+from running import Door, opened, sovereign
 
 from sovereign.audit.verify import verify
 
@@ -63,50 +62,6 @@ ASK = "Write to Maria Keller <maria.keller@northvale.example>; her SSN is 512-47
 CHART = "Patient Maria Keller, MRN 00482913: reply with one word."
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
-    """A running gateway: its URL, a key, its folder, and what the hosted side wrote down."""
-
-    url: str
-    key: str
-    folder: Path
-    record: Path
-    pid: int
-
-    def engines(self) -> list[int]:
-        """The processes that the gateway started: its engines."""
-        kids = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        kids += [
-            kid
-            for task in Path(f"/proc/{self.pid}/task").iterdir()
-            for kid in (task / "children").read_text().split()
-        ]
-        return sorted({int(kid) for kid in kids})
-
-    def received(self) -> list[dict[str, Any]]:
-        if not self.record.exists():
-            return []
-        return [json.loads(line) for line in self.record.read_text().splitlines()]
-
-    def openai(self) -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.key, max_retries=0)
-
-    def anthropic(self) -> anthropic.Anthropic:
-        return anthropic.Anthropic(base_url=self.url, api_key=self.key, max_retries=0)
-
-
-def sovereign(folder: Path, *arguments: str) -> str:
-    run = subprocess.run(
-        [sys.executable, "-m", "sovereign", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout
-
-
 @pytest.fixture(scope="module")
 def door(model_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     folder = tmp_path_factory.mktemp("door")
@@ -122,25 +77,10 @@ def door(model_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     text = CONFIG.format(url=url, store=model_store.root, lock=model_store.lock)
     (folder / "sovereign.toml").write_text(text)
     (folder / "policy.toml").write_text(POLICY)
-    key = json.loads(sovereign(folder, "keys", "create", "--team", "ward", "--json"))["key"]
-    ready = folder / "ready.json"
-    gateway = subprocess.Popen(
-        [sys.executable, "-m", "sovereign", "gateway", "--ready-file", str(ready)],
-        cwd=folder,
-        env={**os.environ, "STANDIN_KEY": "k"},
-        stdout=subprocess.DEVNULL,
-        stderr=(folder / "gateway.err").open("w"),
-    )
     try:
-        end = time.monotonic() + 150
-        while not ready.exists():
-            assert gateway.poll() is None, (folder / "gateway.err").read_text()
-            assert time.monotonic() < end, "the gateway was not ready in 150 s"
-            time.sleep(0.1)
-        yield Door(json.loads(ready.read_text())["url"], key, folder, record, gateway.pid)
+        with opened(folder) as running:
+            yield running
     finally:
-        gateway.send_signal(signal.SIGTERM)
-        assert gateway.wait(timeout=60) == 0
         standin.terminate()
         standin.wait(timeout=10)
 

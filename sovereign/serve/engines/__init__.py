@@ -8,8 +8,9 @@ in as plugins of the group ``sovereign.engines``: an object with :class:`Engine`
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -17,19 +18,22 @@ from typing import Protocol
 from sovereign import plugins
 from sovereign.errors import ConfigError
 
-__all__ = ["Command", "Engine", "Launch", "TransformersEngine", "environment", "find"]
+__all__ = ["Command", "Engine", "Launch", "TransformersEngine", "environment", "find", "keyed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
     """What to serve and where. ``threads`` is 0 for "what is free"; ``base_digest`` is the store's
-    digest of the weights, which an adapter must have been trained on."""
+    digest of the weights, which an adapter must have been trained on, as a passport says that one
+    of the keys in ``trust`` signed. The adapter at ``""`` answers
+    to ``name``, any other to ``name:key``."""
 
     name: str
     weights: Path
     socket: Path
-    adapter: Path | None = None
+    adapters: Mapping[str, Path] = field(default_factory=dict)
     base_digest: str = ""
+    trust: tuple[str, ...] = ()
     max_context: int = 2048
     threads: int = 0
 
@@ -62,11 +66,27 @@ class TransformersEngine:
         argv += ["--threads", str(launch.threads), "--exit-with-stdin"]
         if launch.base_digest:
             argv += ["--base-digest", launch.base_digest]
-        if launch.adapter is not None:
-            argv += ["--adapter", str(launch.adapter)]
+        for key in launch.trust:
+            argv += ["--trust", key]
+        for key, path in launch.adapters.items():
+            argv += ["--adapter", f"{key}={path}"]
         return Command(tuple(argv))
 
 
+def keyed(adapters: Iterable[str]) -> dict[str, Path]:
+    """``KEY=FOLDER``, or ``FOLDER`` alone for the key ``""``. Raises :class:`ConfigError`."""
+    found: dict[str, Path] = {}
+    for text in adapters:
+        key, equals, folder = text.partition("=")
+        if not equals or not _KEY.fullmatch(key):
+            key, folder = "", text.removeprefix("=")
+        if key in found:
+            raise ConfigError(f"two adapters for {key or 'the model itself'}")
+        found[key] = Path(folder)
+    return found
+
+
+_KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _BUILT_IN: dict[str, Engine] = {"transformers": TransformersEngine()}
 
 

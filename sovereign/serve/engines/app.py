@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from dataclasses import replace
 from typing import TypeVar
 
 from starlette.applications import Starlette
@@ -19,16 +20,19 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sovereign.serve.engines.answer import Answer, Identity, sse
-from sovereign.serve.engines.batch import Batcher, Done, Event, Failed, Full, Job, Piece
+from sovereign.serve.engines.answer import Answer, Identity, embedded, sse
+from sovereign.serve.engines.batch import Batcher, Full
+from sovereign.serve.engines.constrain import Constraint, Grammars, json_grammar, tools_grammar
+from sovereign.serve.engines.fields import BadRequest, read_json
+from sovereign.serve.engines.gather import Choices, Stopped
 from sovereign.serve.engines.prompt import Prompter
-from sovereign.serve.engines.sampling import Sampling
+from sovereign.serve.engines.row import Failed, Job
+from sovereign.serve.engines.tools import BEGIN, END
 from sovereign.serve.engines.wire import (
-    BadRequest,
     Request,
     parse_chat,
     parse_completion,
-    read_json,
+    parse_embeddings,
 )
 from sovereign.types import JSON
 
@@ -39,6 +43,7 @@ T = TypeVar("T")
 _MAX_BODY = 10_000_000
 _FAILURES = {
     "out_of_memory": (503, "the engine ran out of memory; send less, or fewer at once"),
+    "grammar_failed": (500, "the answer could not be held to what was asked for; simplify it"),
     "engine_error": (500, "the engine failed at this request"),
     "shutting_down": (503, "the engine is stopping"),
 }
@@ -49,6 +54,12 @@ def _failure(event: Failed) -> BadRequest:
     return BadRequest(message, code=event.code, status=status, kind="server_error")
 
 
+def _busy() -> BadRequest:
+    return BadRequest(
+        "too many requests wait; try again", code="overloaded", status=503, kind="server_error"
+    )
+
+
 def _error(bad: BadRequest) -> JSONResponse:
     headers = {"Retry-After": "1"} if bad.status == 503 else None
     return JSONResponse(bad.body(), bad.status, headers)
@@ -56,6 +67,8 @@ def _error(bad: BadRequest) -> JSONResponse:
 
 async def _read(request: HTTPRequest) -> bytes:
     """The whole body, bounded. Raises :class:`BadRequest`."""
+    if "origin" in request.headers:
+        raise BadRequest("browsers are not served here", code="origin_refused", status=403)
     # A page in a browser can send a form or text here without asking; JSON it cannot, and every
     # such request of a browser carries an Origin.
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
@@ -83,10 +96,13 @@ async def _gone(request: HTTPRequest) -> None:
 
 
 class _Endpoints:
-    def __init__(self, who: Identity, prompter: Prompter, batcher: Batcher) -> None:
+    def __init__(
+        self, who: Identity, prompter: Prompter, batcher: Batcher, grammars: Grammars
+    ) -> None:
         self._who = who
         self._prompter = prompter
         self._batcher = batcher
+        self._grammars = grammars
 
     async def health(self, _: HTTPRequest) -> Response:
         running, waiting = self._batcher.load
@@ -99,9 +115,9 @@ class _Endpoints:
         }
         return JSONResponse(body, 200 if ok else 503)
 
-    def _card(self) -> dict[str, JSON]:
+    def _card(self, name: str) -> dict[str, JSON]:
         return {
-            "id": self._who.name,
+            "id": name,
             "object": "model",
             "created": self._who.created,
             "owned_by": "sovereign",
@@ -109,14 +125,18 @@ class _Endpoints:
         }
 
     async def models(self, _: HTTPRequest) -> Response:
-        return JSONResponse({"object": "list", "data": [self._card()]})
+        cards = [self._card(name) for name in self._who.served]
+        return JSONResponse({"object": "list", "data": cards})
 
     async def model(self, request: HTTPRequest) -> Response:
-        if request.path_params["name"] != self._who.name:
+        name = request.path_params["name"]
+        if name not in self._who.served:
             raise BadRequest(
-                f"this engine serves {self._who.name} only", code="model_not_found", status=404
+                f"this engine serves {', '.join(self._who.served)} only",
+                code="model_not_found",
+                status=404,
             )
-        return JSONResponse(self._card())
+        return JSONResponse(self._card(name))
 
     async def chat(self, request: HTTPRequest) -> Response:
         return await self._generate(request, parse_chat)
@@ -124,80 +144,116 @@ class _Endpoints:
     async def completions(self, request: HTTPRequest) -> Response:
         return await self._generate(request, parse_completion)
 
+    async def embeddings(self, http: HTTPRequest) -> Response:
+        request = parse_embeddings(read_json(await _read(http)), self._who.served)
+        if request.model != self._who.name:
+            raise BadRequest("embeddings are of the model, not of an adapter", param="model")
+        texts = [self._prompter.plain(text) for text in request.inputs]
+        for i, tokens in enumerate(texts):
+            self._fits(len(tokens), 0, f"input[{i}]")
+        vectors = []
+        for tokens in texts:  # one after the other: requests that generate go on between them
+            try:
+                vectors.append(await asyncio.wrap_future(self._batcher.embed(tokens)))
+            except Full:
+                raise _busy() from None
+        return JSONResponse(embedded(request, vectors, sum(map(len, texts))))
+
     async def _generate(
-        self, http: HTTPRequest, parse: Callable[[dict[str, JSON], str], Request]
+        self,
+        http: HTTPRequest,
+        parse: Callable[[dict[str, JSON], Collection[str]], Request],
     ) -> Response:
-        if "origin" in http.headers:
-            raise BadRequest("browsers are not served here", code="origin_refused", status=403)
         raw = await _read(http)
-        request, prompt = await run_in_threadpool(self._prepare, raw, parse)
-        room = self._who.context - len(prompt)
-        events: asyncio.Queue[Event] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-        job = Job(
-            prompt=prompt,
-            max_tokens=request.max_tokens or room,
-            sampling=Sampling(request.temperature, request.top_p, request.seed),
-            stop=request.stop,
-            emit=lambda event: _hand_over(loop, events, event),
+        request, jobs, choices = await run_in_threadpool(
+            self._prepare, raw, parse, asyncio.get_running_loop()
         )
         try:
-            self._batcher.submit(job)
+            for job in jobs:
+                self._batcher.submit(job)
         except Full:
-            raise BadRequest(
-                "too many requests wait; try again",
-                code="overloaded",
-                status=503,
-                kind="server_error",
-            ) from None
-        answer = Answer(self._who, request, len(prompt))
+            choices.cancel()
+            raise _busy() from None
+        prompts = jobs[:: request.n]
+        answer = Answer(
+            self._who, request, sum(len(j.prompt) for j in prompts), self._prompter.spell
+        )
         gone = asyncio.create_task(_gone(http))
         streaming = False
         try:
-            first = await _first(gone, events.get())
-            if first is None:
+            if not await _unless(gone, choices.begun()):
                 return Response(status_code=499)  # nobody is left to read it
-            if isinstance(first, Failed):
-                raise _failure(first)
             if request.stream:
                 streaming = True
-                return _Stream(_stream(answer, first, events), job)
-            whole = await _first(gone, _collect(first, events))
+                return _Stream(choices.stream(answer, _told), choices)
+            whole = await _unless(gone, choices.whole())
             if whole is None:
                 return Response(status_code=499)
-            return JSONResponse(answer.whole(*whole))
+            return JSONResponse(answer.whole(whole))
+        except Stopped as stopped:
+            raise _failure(stopped.failure) from None
         finally:
             gone.cancel()
             if not streaming:
-                job.cancel()  # a finished job does not notice
+                choices.cancel()
 
     def _prepare(
-        self, raw: bytes, parse: Callable[[dict[str, JSON], str], Request]
-    ) -> tuple[Request, list[int]]:
-        """The request and its tokens, which must leave room for an answer."""
-        request = parse(read_json(raw), self._who.name)
+        self,
+        raw: bytes,
+        parse: Callable[[dict[str, JSON], Collection[str]], Request],
+        loop: asyncio.AbstractEventLoop,
+    ) -> tuple[Request, list[Job], Choices]:
+        """The request and its jobs; each prompt must leave room for an answer."""
+        request = parse(read_json(raw), self._who.served)
         if request.messages is not None:
-            prompt, param = self._prompter.chat(request.messages), "messages"
+            prompts, param = [self._prompter.chat(request.messages, request.tools)], "messages"
         else:
-            prompt, param = self._prompter.plain(request.prompt or ""), "prompt"
-        asked = request.max_tokens or 1
-        if len(prompt) + asked > self._who.context:
+            prompts, param = [self._prompter.plain(p) for p in request.prompts], "prompt"
+        for prompt in prompts:
+            self._fits(len(prompt), request.max_tokens or 1, param)
+        if any(i >= self._grammars.width for i, _ in request.sampling.bias):
+            raise BadRequest("logit_bias names a token that is not there", param="logit_bias")
+        choices = Choices(loop, len(prompts) * request.n, calls=request.tools is not None)
+        jobs = []
+        for index in range(len(prompts) * request.n):
+            prompt = prompts[index // request.n]
+            sampling = request.sampling
+            if sampling.seed is not None:  # n answers to one seed are n different ones
+                sampling = replace(sampling, seed=sampling.seed + index % request.n)
+            jobs.append(
+                Job(
+                    prompt=prompt,
+                    max_tokens=request.max_tokens or self._who.context - len(prompt),
+                    sampling=sampling,
+                    stop=request.stop,
+                    emit=choices.emit(index),
+                    logprobs=request.logprobs,
+                    constraint=self._constraint(request),
+                    adapter=self._who.served[request.model],
+                )
+            )
+        choices.jobs = jobs
+        return request, jobs, choices
+
+    def _constraint(self, request: Request) -> Constraint | None:
+        if request.schema is not None:
+            return self._grammars.compile(json_grammar(request.schema), "response_format")
+        if request.tools is not None:
+            special = self._grammars.special(BEGIN) and self._grammars.special(END)
+            return self._grammars.compile(tools_grammar(request.tools, special=special), "tools")
+        return None
+
+    def _fits(self, tokens: int, more: int, param: str) -> None:
+        if tokens + more > self._who.context:
             raise BadRequest(
-                f"the prompt has {len(prompt)} tokens and asks for {asked} more; "
+                f"the prompt has {tokens} tokens and asks for {more} more; "
                 f"this model's context holds {self._who.context}",
                 param=param,
                 code="context_length_exceeded",
             )
-        return request, prompt
 
 
-def _hand_over(loop: asyncio.AbstractEventLoop, events: asyncio.Queue[Event], event: Event) -> None:
-    # A loop that has closed has no callers left.
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(events.put_nowait, event)
-
-
-async def _first(gone: asyncio.Task[None], wanted: Awaitable[T]) -> T | None:
+async def _unless(gone: asyncio.Task[None], wanted: Awaitable[T]) -> T | None:
     """What ``wanted`` gives, or None if the caller leaves before."""
     task = asyncio.ensure_future(wanted)
     try:
@@ -207,49 +263,23 @@ async def _first(gone: asyncio.Task[None], wanted: Awaitable[T]) -> T | None:
         task.cancel()
 
 
-async def _collect(first: Event, events: asyncio.Queue[Event]) -> tuple[str, Done]:
-    texts: list[str] = []
-    event = first
-    while True:
-        if isinstance(event, Done):
-            return "".join(texts), event
-        if isinstance(event, Failed):
-            raise _failure(event)
-        texts.append(event.text)
-        event = await events.get()
-
-
-async def _stream(
-    answer: Answer, first: Event, events: asyncio.Queue[Event]
-) -> AsyncIterator[bytes]:
-    """The events of one answer. A failure is an ``error`` event and no ``[DONE]``: SDKs raise."""
-    yield answer.role()
-    event = first
-    while True:
-        if isinstance(event, Piece):
-            yield answer.piece(event.text)
-        elif isinstance(event, Done):
-            yield answer.end(event)
-            return
-        else:
-            yield sse(_failure(event).body())
-            return
-        event = await events.get()
+def _told(failure: Failed) -> bytes:
+    return sse(_failure(failure).body())
 
 
 class _Stream(StreamingResponse):
-    """Cancels its job however it ends, even if the caller left before the first byte."""
+    """Cancels its jobs however it ends, even if the caller left before the first byte."""
 
-    def __init__(self, content: AsyncIterator[bytes], job: Job) -> None:
+    def __init__(self, content: AsyncIterator[bytes], choices: Choices) -> None:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(content, media_type="text/event-stream", headers=headers)
-        self._job = job
+        self._choices = choices
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._job.cancel()
+            self._choices.cancel()
 
 
 class _Shield:
@@ -292,15 +322,16 @@ async def _http(_: HTTPRequest, error: Exception) -> Response:
     return _error(BadRequest(message, code="unknown_endpoint", status=error.status_code))
 
 
-def create_app(who: Identity, prompter: Prompter, batcher: Batcher) -> ASGIApp:
+def create_app(who: Identity, prompter: Prompter, batcher: Batcher, grammars: Grammars) -> ASGIApp:
     """The engine's ASGI application. The batcher is started and closed by the caller."""
-    at = _Endpoints(who, prompter, batcher)
+    at = _Endpoints(who, prompter, batcher, grammars)
     routes = [
         Route("/health", at.health),
         Route("/v1/models", at.models),
         Route("/v1/models/{name:path}", at.model),
         Route("/v1/chat/completions", at.chat, methods=["POST"]),
         Route("/v1/completions", at.completions, methods=["POST"]),
+        Route("/v1/embeddings", at.embeddings, methods=["POST"]),
     ]
     handlers = {BadRequest: _bad, HTTPException: _http}
     return _Shield(Starlette(routes=routes, exception_handlers=handlers))

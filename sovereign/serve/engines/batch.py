@@ -5,52 +5,31 @@ slots before its first token, so a row that joins or leaves moves nobody's posit
 read in bounded chunks, between which running requests go on. (Why not transformers' own continuous
 batching: it has no seed per request, and was slower here; docs/serve.md holds the figures.)
 
-A failure of one step ends the requests of that step, never the thread.
+A failure of one step ends the requests of that step, never the thread. A caller hears of a step
+after the batch is what that step made of it: whoever has read a token is counted in
+:attr:`Batcher.load`, and whoever has read the end is not.
 """
 
 from __future__ import annotations
 
 import collections
+import contextlib
 import gc
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from transformers import DynamicCache
 
-from sovereign.serve.engines.sampling import Sampler, Sampling
-from sovereign.serve.engines.text import Detokenizer, StopFilter
+from sovereign.serve.engines import adapted as adapters
+from sovereign.serve.engines.row import Failed, Job, Row
 
-__all__ = ["Batcher", "Done", "Event", "Failed", "Full", "Job", "Piece"]
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Text that is safe to send."""
-
-    text: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The end of a generation; ``tokens`` counts everything sampled, end token included."""
-
-    reason: Literal["stop", "length"]
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The engine could not go on; ``code`` is for the wire."""
-
-    code: Literal["out_of_memory", "engine_error", "shutting_down"]
-
-
-Event = Piece | Done | Failed
+__all__ = ["Batcher", "Full"]
 
 
 class Full(Exception):
@@ -58,61 +37,11 @@ class Full(Exception):
 
 
 @dataclass(eq=False)
-class Job:
-    """One generation. ``emit`` is called in the generating thread and must not block."""
-
-    prompt: Sequence[int] = field(repr=False)
-    max_tokens: int
-    sampling: Sampling
-    stop: tuple[str, ...] = field(repr=False)
-    emit: Callable[[Event], None] = field(repr=False)
-    cancelled: bool = False
-
-    def cancel(self) -> None:
-        """Nobody waits for it any more. It leaves the batch before the next token."""
-        self.cancelled = True
-
-
-class _Row:
-    """A job in the batch."""
-
-    def __init__(self, job: Job, decode: Callable[[list[int]], str]) -> None:
-        self.job = job
-        self.sampler = Sampler(job.sampling)
-        self.text = Detokenizer(decode)
-        self.stop = StopFilter(job.stop)
-        self.tokens = 0
-        self.last = 0
-
-    def accept(self, token: int, eos: frozenset[int]) -> bool:
-        """Take a sampled token and emit what follows from it. False once the row is finished."""
-        self.tokens += 1
-        self.last = token
-        if token in eos:
-            self._send(self.stop.feed(self.text.flush()))
-            return self._finish("stop")
-        self._send(self.stop.feed(self.text.feed(token)))
-        if not self.stop.hit and self.tokens >= self.job.max_tokens:
-            self._send(self.stop.feed(self.text.flush()))
-            return self._finish("stop" if self.stop.hit else "length")
-        return self._finish("stop") if self.stop.hit else True
-
-    def _send(self, text: str) -> None:
-        if text:
-            self.job.emit(Piece(text))
-
-    def _finish(self, reason: Literal["stop", "length"]) -> bool:
-        self._send(self.stop.flush())
-        self.job.emit(Done(reason, self.tokens))
-        return False
-
-
-@dataclass(eq=False)
 class _Part:
     """Rows with one cache. ``length`` counts slots; ``pad[i]`` of row ``i``'s are empty.
     ``prompt`` is the left-padded block that is still being read into the cache."""
 
-    rows: list[_Row]
+    rows: list[Row]
     pad: list[int]
     prompt: torch.Tensor
     length: int = 0
@@ -157,7 +86,7 @@ class Batcher:
     """The generating thread and its bounded queue. ``decode`` turns token ids into text.
 
     ``slots`` requests run at once, ``waiting`` more may wait; ``chunk`` is how many prompt tokens
-    one turn reads.
+    one turn reads. A model that is ``adapted`` answers each row with its own adapter or none.
     """
 
     def __init__(
@@ -169,8 +98,12 @@ class Batcher:
         slots: int = 8,
         waiting: int = 64,
         chunk: int = 512,
+        adapted: bool = False,
     ) -> None:
         self._model = model
+        self._adapted = adapted
+        self._embeds: collections.deque[tuple[Sequence[int], Future[list[float]]]]
+        self._embeds = collections.deque()
         self._decode = decode
         self._eos = eos
         self._slots = slots
@@ -193,8 +126,7 @@ class Batcher:
     @property
     def load(self) -> tuple[int, int]:
         """How many requests are in the batch, and how many wait."""
-        parts = [p for p in (self._running, self._reading) if p is not None]
-        return sum(len(p.rows) for p in parts), len(self._queue)
+        return len(self._jobs()), len(self._queue)
 
     def submit(self, job: Job) -> None:
         """Queue ``job``; its events begin later. Raises :class:`Full`."""
@@ -203,6 +135,17 @@ class Batcher:
                 raise Full
             self._queue.append(job)
             self._changed.notify()
+
+    def embed(self, tokens: Sequence[int]) -> Future[list[float]]:
+        """The mean of the last layer over ``tokens``, of length 1; given between two steps. Raises
+        :class:`Full`."""
+        made: Future[list[float]] = Future()
+        with self._changed:
+            if self._closing or len(self._embeds) >= self._limit:
+                raise Full
+            self._embeds.append((tokens, made))
+            self._changed.notify()
+        return made
 
     def close(self) -> None:
         """End every request and the thread."""
@@ -223,15 +166,21 @@ class Batcher:
                 self._fail_all(e)
         for job in [*self._jobs(), *self._queue]:
             job.emit(Failed("shutting_down"))
+        for _, future in self._embeds:
+            future.cancel()
 
     def _wait(self) -> bool:
         with self._changed:
-            while not (self._closing or self._queue or self._reading or self._running):
+            while not (
+                self._closing or self._queue or self._embeds or self._reading or self._running
+            ):
                 self._changed.wait()
             return not self._closing
 
     def _jobs(self) -> list[Job]:
-        return [r.job for p in (self._running, self._reading) if p is not None for r in p.rows]
+        # A row that joins the batch is in both parts for a moment; it is never in neither.
+        parts = [p for p in (self._running, self._reading) if p is not None]
+        return list(dict.fromkeys(r.job for p in parts for r in p.rows))
 
     def _fail_all(self, error: Exception) -> None:
         """End the requests of the failed step. The log gets where it failed, never a message:
@@ -255,7 +204,9 @@ class Batcher:
             torch.cuda.empty_cache()
 
     def _turn(self) -> None:
-        """Let go of who left, read a chunk of new prompts, generate one token for everybody."""
+        """Let go of who left, read a chunk of new prompts, generate one token for everybody, and
+        embed one text."""
+        self._embed()
         self._running = _without_cancelled(self._running)
         self._reading = _without_cancelled(self._reading) or self._admit()
         if self._reading is not None:
@@ -283,7 +234,7 @@ class Batcher:
         longest = max(len(j.prompt) for j in jobs)
         pad = [longest - len(j.prompt) for j in jobs]
         prompt = torch.tensor([[0] * p + list(j.prompt) for p, j in zip(pad, jobs, strict=True)])
-        return _Part([_Row(j, self._decode) for j in jobs], pad, prompt)
+        return _Part([Row(j, self._decode) for j in jobs], pad, prompt)
 
     def _read(self, part: _Part) -> None:
         """One chunk of the prompts; after the last one the rows join the batch."""
@@ -291,21 +242,21 @@ class Batcher:
         logits = self._forward(part, part.prompt[:, part.length : part.length + size])
         if part.length < part.prompt.shape[1]:
             return
-        self._reading = None
         part.prompt = part.prompt[:, :0]
-        part.keep(self._sample(part, logits))
-        if not part.rows:
-            return
-        if self._running is None:
-            self._running = part
-        else:
+        heard = self._sample(part, logits)
+        if part.rows and self._running is not None:
             self._running.join(part)
+        elif part.rows:
+            self._running = part
+        self._reading = None
+        _tell(heard)
 
     def _step(self, part: _Part) -> None:
         logits = self._forward(part, torch.tensor([[r.last] for r in part.rows]))
-        part.keep(self._sample(part, logits))
+        heard = self._sample(part, logits)
         if not part.rows:
             self._running = None
+        _tell(heard)
 
     def _forward(self, part: _Part, tokens: torch.Tensor) -> torch.Tensor:
         """Append ``tokens`` (rows x n) to the cache; logits of the last column (rows x vocab)."""
@@ -322,16 +273,45 @@ class Batcher:
             past_key_values=part.cache,
             use_cache=True,
             logits_to_keep=1,
+            **(adapters.choose([r.job.adapter for r in part.rows]) if self._adapted else {}),
         )
         part.length = end
         logits: torch.Tensor = out.logits[:, -1].float().cpu()
         return logits
 
-    def _sample(self, part: _Part, logits: torch.Tensor) -> list[bool]:
-        return [
-            not row.job.cancelled and row.accept(row.sampler(line), self._eos)
-            for row, line in zip(part.rows, logits, strict=True)
-        ]
+    def _sample(self, part: _Part, logits: torch.Tensor) -> list[Row]:
+        """A token for each row of ``part``, which keeps those that go on. All rows that it had:
+        they have news."""
+        rows = part.rows
+        part.keep(
+            [
+                not row.job.cancelled and row.draw(line, self._eos)
+                for row, line in zip(rows, logits, strict=True)
+            ]
+        )
+        return rows
+
+    def _embed(self) -> None:
+        if not self._embeds:
+            return
+        tokens, future = self._embeds.popleft()
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            ids = torch.tensor([list(tokens)]).to(self._model.device)
+            # The body of the model, without the map to the vocabulary, which costs more.
+            body = self._model.get_decoder()
+            with adapters.none(self._model) if self._adapted else contextlib.nullcontext():
+                states = body(input_ids=ids, use_cache=False)
+            mean = states.last_hidden_state[0].float().mean(dim=0)
+            future.set_result(torch.nn.functional.normalize(mean, dim=0).cpu().tolist())
+        except Exception as e:  # noqa: BLE001 — told to the caller that waits, as its failure
+            future.set_exception(e)
+
+
+def _tell(rows: list[Row]) -> None:
+    for row in rows:
+        row.tell()
 
 
 def _without_cancelled(part: _Part | None) -> _Part | None:

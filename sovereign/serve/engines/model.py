@@ -1,4 +1,4 @@
-"""Loads verified weights and an adapter, and refuses an adapter that is not what it says.
+"""Loads verified weights and their adapters on the hardware that is there.
 
 Nothing here reaches a hub or runs code from a weights folder.
 """
@@ -6,7 +6,7 @@ Nothing here reaches a hub or runs code from a weights folder.
 from __future__ import annotations
 
 import os
-import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from sovereign.errors import ServeError
+from sovereign.serve.engines import adapted
 
 __all__ = ["Loaded", "choose_threads", "load"]
 
@@ -22,15 +23,16 @@ _PLAIN_LAYERS = {"full_attention", "sliding_attention"}
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model ready to generate. ``effect`` is the largest change of a logit that the adapter
-    makes on the probe, 0.0 without one."""
+    """A model ready to generate. ``effects`` says of each adapter by how much it moves a logit of
+    the probe at most; ``width`` is that of a row of logits."""
 
     model: Any
     tokenizer: Any
     eos: frozenset[int]
     context: int
+    width: int
     dtype: str
-    effect: float
+    effects: Mapping[str, float]
 
 
 def choose_threads(wanted: int) -> int:
@@ -50,7 +52,7 @@ def choose_threads(wanted: int) -> int:
     return max(1, round(cores - os.getloadavg()[0]))
 
 
-def load(weights: Path, adapter: Path | None, *, dtype: str, max_context: int) -> Loaded:
+def load(weights: Path, adapters: Mapping[str, Path], *, dtype: str, max_context: int) -> Loaded:
     """The model in evaluation mode on the GPU if there is one. Raises :class:`ServeError`."""
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -74,9 +76,7 @@ def load(weights: Path, adapter: Path | None, *, dtype: str, max_context: int) -
             hint="serve it with vLLM: recipes/serve/vllm_llama31_8b.toml",
         )
     model.eval()
-    effect = 0.0
-    if adapter is not None:
-        model, effect = _adapted(model, adapter)
+    model, effects = adapted.load(model, adapters)
     model.to(device)
     trained = getattr(config, "max_position_embeddings", None) or max_context
     return Loaded(
@@ -84,8 +84,9 @@ def load(weights: Path, adapter: Path | None, *, dtype: str, max_context: int) -
         tokenizer=tokenizer,
         eos=_eos(model, tokenizer),
         context=min(max_context, trained),
+        width=config.vocab_size,
         dtype=str(chosen).removeprefix("torch."),
-        effect=effect,
+        effects=effects,
     )
 
 
@@ -105,40 +106,3 @@ def _eos(model: Any, tokenizer: Any) -> frozenset[int]:
     ids = model.generation_config.eos_token_id
     found = set(ids if isinstance(ids, list) else [ids]) | {tokenizer.eos_token_id}
     return frozenset(i for i in found if i is not None)
-
-
-def _adapted(base: Any, adapter: Path) -> tuple[Any, float]:
-    """The base with the adapter, and the probe's largest change of a logit.
-
-    The adapter is not merged: merging into bfloat16 moves logits (by up to 1.1), and costs a
-    fifth of the speed back. vllm#34186 and others: adapters load without a word and do nothing.
-    """
-    from peft import PeftModel
-
-    if not (adapter / "adapter_model.safetensors").is_file():
-        raise ServeError(f"{adapter}: no adapter_model.safetensors; other formats are not loaded")
-    vocab = base.get_input_embeddings().weight.shape[0]
-    probe = torch.arange(1, 33).unsqueeze(0) * 37 % vocab
-    with torch.inference_mode():
-        before = base(input_ids=probe, use_cache=False).logits.float()
-    try:
-        with warnings.catch_warnings():
-            # PEFT only warns when half of an adapter is missing.
-            warnings.filterwarnings("error", message="Found missing adapter keys")
-            model = PeftModel.from_pretrained(
-                base, str(adapter), is_trainable=False, local_files_only=True
-            )
-    except (UserWarning, OSError, ValueError, KeyError, TypeError, RuntimeError) as e:
-        raise ServeError(f"{adapter}: PEFT cannot load it ({type(e).__name__})") from e
-    model.eval()
-    with torch.inference_mode():
-        after = model(input_ids=probe, use_cache=False).logits.float()
-    effect = float((after - before).abs().max())
-    if not torch.isfinite(after).all():
-        raise ServeError(f"{adapter}: the adapter makes logits that are not numbers")
-    if effect == 0.0:
-        raise ServeError(
-            f"{adapter}: the adapter has no effect: logits with and without it are equal",
-            hint="it was not trained, or its layers do not fit this base",
-        )
-    return model, effect

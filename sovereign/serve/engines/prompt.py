@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import json
+import re
 import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from sovereign.serve.engines.wire import BadRequest
+from sovereign.serve.engines.fields import BadRequest
+from sovereign.serve.engines.messages import Message
+from sovereign.serve.engines.tools import BEGIN, Tools, described
+from sovereign.types import JSON
 
 __all__ = ["Prompter"]
+
+_BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
 class Prompter:
@@ -17,6 +25,9 @@ class Prompter:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._marks = tuple(tokenizer.added_tokens_encoder)
+        template = str(tokenizer.chat_template or "")
+        self._knows_tools = BEGIN in template and "tools" in template
+        self._by_bytes = "ByteLevel" in str(tokenizer.backend_tokenizer.decoder)
 
     def decode(self, ids: list[int]) -> str:
         text: str = self._tokenizer.decode(
@@ -24,12 +35,22 @@ class Prompter:
         )
         return text
 
+    def spell(self, token: int) -> bytes:
+        """The bytes of one token, which may be a part of a character."""
+        text: str = self._tokenizer.convert_ids_to_tokens(token) or ""
+        if token in self._tokenizer.added_tokens_decoder:
+            return text.encode()
+        if self._by_bytes:
+            return bytes(_alphabet()[c] for c in text)
+        one = _BYTE.fullmatch(text)
+        return bytes([int(one[1], 16)]) if one else text.replace("\u2581", " ").encode()
+
     def plain(self, prompt: str) -> list[int]:
         """A raw prompt. Marks in it count: whoever uses this endpoint writes the template."""
         ids: list[int] = self._tokenizer.encode(prompt)
         return ids
 
-    def chat(self, messages: Sequence[dict[str, str]]) -> list[int]:
+    def chat(self, messages: Sequence[Message], tools: Tools | None = None) -> list[int]:
         """A conversation up to the point where the assistant speaks. Raises :class:`BadRequest`."""
         if not self._tokenizer.chat_template:
             raise BadRequest(
@@ -37,19 +58,30 @@ class Prompter:
                 param="messages",
                 code="unsupported_value",
             )
-        text = self._render([m["content"] for m in messages], messages)
-        contents = [m["content"] for m in messages]
+        told: list[JSON] | None = None
+        if not self._knows_tools:
+            messages = described(messages, tools)
+        elif tools is not None:
+            told = [t.wire() for t in tools.offered]
+        contents = [m.content for m in messages]
+        text = self._render(contents, messages, told)
+        # Names, schemas and arguments are rendered as JSON, where no stand-in could be found again.
+        beside = json.dumps([told, [[c.name, c.arguments] for m in messages for c in m.calls]])
+        if any(mark in beside for mark in self._marks):
+            raise BadRequest("a tool or a call holds a control mark of this model", param="tools")
         if any(mark in c for mark in self._marks for c in contents):
-            return self._guarded(text, contents, messages)
+            return self._guarded(text, contents, messages, told)
         return self._encode(text, split=False)
 
-    def _render(self, contents: Sequence[str], messages: Sequence[dict[str, str]]) -> str:
+    def _render(
+        self, contents: Sequence[str], messages: Sequence[Message], tools: list[JSON] | None
+    ) -> str:
         from jinja2.exceptions import TemplateError
 
-        chat = [{"role": m["role"], "content": c} for m, c in zip(messages, contents, strict=True)]
+        chat = [_turn(m, c) for m, c in zip(messages, contents, strict=True)]
         try:
             text: str = self._tokenizer.apply_chat_template(
-                chat, add_generation_prompt=True, tokenize=False
+                chat, tools=tools, add_generation_prompt=True, tokenize=False
             )
         except TemplateError:
             raise BadRequest(
@@ -58,7 +90,11 @@ class Prompter:
         return text
 
     def _guarded(
-        self, text: str, contents: Sequence[str], messages: Sequence[dict[str, str]]
+        self,
+        text: str,
+        contents: Sequence[str],
+        messages: Sequence[Message],
+        tools: list[JSON] | None,
     ) -> list[int]:
         """Tokens of ``text``, where marks count in the template's parts and not in a caller's.
 
@@ -67,7 +103,7 @@ class Prompter:
         """
         nonce = secrets.token_hex(16)
         names = [f"{nonce}x{i}x" for i in range(len(contents))]
-        rest = self._render(names, messages)
+        rest = self._render(names, messages, tools)
         parts: list[tuple[str, bool]] = []  # (text, whether a caller wrote it)
         for name, content in zip(names, contents, strict=True):
             before, found, rest = rest.partition(name)
@@ -95,3 +131,26 @@ class Prompter:
             text, add_special_tokens=False, split_special_tokens=split
         )
         return ids
+
+
+def _turn(message: Message, content: str) -> dict[str, JSON]:
+    turn: dict[str, JSON] = {"role": message.role, "content": content}
+    if message.calls:
+        turn["tool_calls"] = [
+            {
+                "id": c.id,
+                "type": "function",
+                "function": {"name": c.name, "arguments": json.loads(c.arguments)},
+            }
+            for c in message.calls
+        ]
+    return turn
+
+
+@functools.cache
+def _alphabet() -> dict[str, int]:
+    """Byte-level BPE writes each byte as a printable character: its own where it has one, and the
+    next free one from U+0100 where not (Radford et al. 2019, encoder.py)."""
+    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    rest = [b for b in range(256) if b not in set(plain)]
+    return {chr(b): b for b in plain} | {chr(0x100 + i): b for i, b in enumerate(rest)}

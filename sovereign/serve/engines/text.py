@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-__all__ = ["Detokenizer", "StopFilter"]
+__all__ = ["Detokenizer", "StopFilter", "overlap"]
 
 _INCOMPLETE = "\ufffd"
 
@@ -66,7 +66,7 @@ class StopFilter:
             self.hit = True
             self._held = ""
             return held[: min(found)[1]]
-        keep = max((_overlap(held, s) for s in self._stops), default=0)
+        keep = max((overlap(held, s) for s in self._stops), default=0)
         self._held = held[len(held) - keep :]
         return held[: len(held) - keep]
 
@@ -76,7 +76,7 @@ class StopFilter:
         return held
 
 
-def _overlap(text: str, stop: str) -> int:
+def overlap(text: str, stop: str) -> int:
     """The length of the longest end of ``text`` that is a proper start of ``stop``."""
     for n in range(min(len(text), len(stop) - 1), 0, -1):
         if text.endswith(stop[:n]):

@@ -10,10 +10,12 @@ import hashlib
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from sovereign.errors import ServeError
 from sovereign.serve import adapter, cell
+from sovereign.serve.engines import keyed
 
 __all__ = ["main"]
 
@@ -21,8 +23,9 @@ __all__ = ["main"]
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="sovereign-engine-transformers", allow_abbrev=False)
     parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--adapter", type=Path)
+    parser.add_argument("--adapter", action="append", default=[], metavar="[KEY=]FOLDER")
     parser.add_argument("--base-digest", default="")
+    parser.add_argument("--trust", action="append", default=[], metavar="HEX")
     parser.add_argument("--name", required=True)
     parser.add_argument("--socket", type=Path, required=True)
     parser.add_argument("--max-context", type=int, default=2048)
@@ -39,12 +42,14 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201 — a program's own log
 
 
-def _fingerprint(args: argparse.Namespace, dtype: str, torch_version: str) -> str:
+def _fingerprint(
+    args: argparse.Namespace, adapters: Mapping[str, Path], dtype: str, torch_version: str
+) -> str:
     """Changes when a seed may mean another text: OpenAI's ``system_fingerprint``."""
-    raw = b""
-    if args.adapter is not None:
-        raw = (args.adapter / "adapter_model.safetensors").read_bytes()
-    parts = [args.base_digest.encode(), hashlib.sha256(raw).digest()]
+    parts = [args.base_digest.encode()]
+    for key, folder in sorted(adapters.items()):
+        raw = (folder / "adapter_model.safetensors").read_bytes()
+        parts += [key.encode(), hashlib.sha256(raw).digest()]
     parts += [dtype.encode(), torch_version.encode()]
     return "fp_" + hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
 
@@ -61,29 +66,36 @@ def _serve(args: argparse.Namespace, network: str) -> None:
         from sovereign.serve.engines.answer import Identity
         from sovereign.serve.engines.app import create_app
         from sovereign.serve.engines.batch import Batcher
+        from sovereign.serve.engines.constrain import Grammars
         from sovereign.serve.engines.prompt import Prompter
 
-        if args.adapter is not None and args.base_digest:
-            adapter.check(args.adapter, args.base_digest)
+        adapters = keyed(args.adapter)
+        for folder in adapters.values() if args.base_digest else ():
+            adapter.check(folder, args.base_digest, args.trust)
         threads = loader.choose_threads(args.threads)
         torch.set_num_threads(threads)
-        loaded = loader.load(
-            args.weights, args.adapter, dtype=args.dtype, max_context=args.max_context
-        )
+        loaded = loader.load(args.weights, adapters, dtype=args.dtype, max_context=args.max_context)
         prompter = Prompter(loaded.tokenizer)
         batcher = Batcher(
-            loaded.model, prompter.decode, loaded.eos, slots=args.slots, waiting=args.waiting
+            loaded.model,
+            prompter.decode,
+            loaded.eos,
+            slots=args.slots,
+            waiting=args.waiting,
+            adapted=bool(adapters),
         )
+        grammars = Grammars(loaded.tokenizer, loaded.width, loaded.eos)
         batcher.start()
         who = Identity(
             name=args.name,
             context=loaded.context,
-            fingerprint=_fingerprint(args, loaded.dtype, torch.__version__),
+            fingerprint=_fingerprint(args, adapters, loaded.dtype, torch.__version__),
             created=int(time.time()),
+            adapters=tuple(adapters),
         )
         server = uvicorn.Server(
             uvicorn.Config(
-                create_app(who, prompter, batcher),
+                create_app(who, prompter, batcher, grammars),
                 access_log=False,
                 log_level="critical",
                 lifespan="off",
@@ -93,7 +105,7 @@ def _serve(args: argparse.Namespace, network: str) -> None:
         )
         _say(
             f"serving {args.name}: {loaded.dtype}, {threads} threads, context {loaded.context}, "
-            f"adapter {f'moves logits by {loaded.effect:.2f}' if args.adapter else 'none'}, "
+            f"{_adapters(args.name, loaded.effects)}, "
             f"network {network}, ready after {time.monotonic() - started:.1f} s"
         )
         try:
@@ -103,6 +115,13 @@ def _serve(args: argparse.Namespace, network: str) -> None:
     finally:
         sock.close()
         args.socket.unlink(missing_ok=True)
+
+
+def _adapters(name: str, effects: Mapping[str, float]) -> str:
+    if not effects:
+        return "no adapter"
+    told = [f"{f'{name}:{k}' if k else name} by {e:.2f}" for k, e in effects.items()]
+    return "adapters move logits: " + ", ".join(told)
 
 
 def main(argv: list[str] | None = None) -> int:

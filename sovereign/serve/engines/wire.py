@@ -1,87 +1,55 @@
 """The OpenAI wire, read strictly: a field is honoured, or has no effect by its value, or is a 400.
 
-Source: https://platform.openai.com/docs/api-reference/chat and …/completions (November 2026).
-Messages name fields that are known; they never repeat text that a caller sent.
+Source: https://platform.openai.com/docs/api-reference, chat, completions and embeddings (November
+2026). Messages name fields that are known; they never repeat text that a caller sent.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Literal
 
+from sovereign.serve.engines.constrain import parse_format
+from sovereign.serve.engines.fields import BadRequest, flag, integer, number
+from sovereign.serve.engines.messages import Message, parse_messages
+from sovereign.serve.engines.sampling import Sampling
+from sovereign.serve.engines.tools import Tools, parse_tools
 from sovereign.types import JSON
 
-__all__ = ["BadRequest", "Request", "parse_chat", "parse_completion", "read_json"]
+__all__ = ["EmbedRequest", "Request", "parse_chat", "parse_completion", "parse_embeddings"]
 
-
-class BadRequest(Exception):
-    """The answer is this status with an OpenAI-shaped error body."""
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        param: str | None = None,
-        code: str = "invalid_value",
-        status: int = 400,
-        kind: str = "invalid_request_error",
-    ) -> None:
-        super().__init__(message)
-        self.message, self.param, self.code, self.status = message, param, code, status
-        self.kind = kind
-
-    def body(self) -> dict[str, JSON]:
-        return {
-            "error": {
-                "message": self.message,
-                "type": self.kind,
-                "param": self.param,
-                "code": self.code,
-            }
-        }
+_MAX_TOKENS = 10_000_000
+_MOST_CHOICES = 8
+_MOST_INPUTS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a caller asked for. Exactly one of ``messages`` and ``prompt`` is set."""
+    """What a caller asked for: ``messages``, or ``prompts``, and ``n`` answers to each."""
 
-    messages: tuple[dict[str, str], ...] | None = field(repr=False)
-    prompt: str | None = field(repr=False)
+    model: str
+    messages: tuple[Message, ...] | None = field(repr=False)
+    prompts: tuple[str, ...] = field(repr=False)
     max_tokens: int | None
-    temperature: float
-    top_p: float
-    seed: int | None
+    n: int
+    sampling: Sampling
     stop: tuple[str, ...] = field(repr=False)
     stream: bool
     include_usage: bool
+    logprobs: int | None = None
+    """How many alternatives to tell beside each token; None tells of no token at all."""
+    schema: JSON | None = field(default=None, repr=False)
+    tools: Tools | None = field(default=None, repr=False)
 
 
-def read_json(raw: bytes) -> dict[str, JSON]:
-    """One JSON object: UTF-8, no duplicate key, no NaN. Raises :class:`BadRequest`."""
+@dataclass(frozen=True, slots=True)
+class EmbedRequest:
+    """Texts to embed. ``encoding`` ``base64`` is little-endian float32."""
 
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) != len(pairs):
-            raise ValueError
-        return made
-
-    def reject(_: str) -> None:
-        raise ValueError
-
-    try:
-        text = raw.decode("utf-8")
-        body = json.loads(text, object_pairs_hook=unique, parse_constant=reject)
-    except (ValueError, RecursionError):
-        raise BadRequest(
-            "the body is not one JSON value in UTF-8 with distinct keys", code="invalid_json"
-        ) from None
-    if not isinstance(body, dict):
-        raise BadRequest("the body must be a JSON object", code="invalid_json")
-    # A null is an absent field: clients send both.
-    return {k: v for k, v in body.items() if v is not None}
+    model: str
+    inputs: tuple[str, ...] = field(repr=False)
+    encoding: Literal["float", "base64"]
 
 
 # ---- fields ------------------------------------------------------------------------------------
@@ -91,9 +59,16 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_COMMON = _words("model stream stream_options max_tokens temperature top_p seed stop n")
-_CHAT = _COMMON | {"messages", "max_completion_tokens"}
+_COMMON = _words(
+    "model stream stream_options max_tokens temperature top_p seed stop n logprobs "
+    "frequency_penalty presence_penalty logit_bias"
+)
+_CHAT = _COMMON | _words(
+    "messages max_completion_tokens top_logprobs response_format tools tool_choice "
+    "parallel_tool_calls"
+)
 _COMPLETION = _COMMON | {"prompt"}
+_EMBEDDING = _words("model input encoding_format")
 
 # Labels for the hosted service's own bookkeeping: no answer depends on them, and they go nowhere.
 _WITHOUT_EFFECT: Mapping[str, Callable[[JSON], bool]] = {
@@ -112,11 +87,6 @@ def _is(*values: JSON) -> Callable[[JSON], bool]:
 
 # Fields that this engine cannot honour, with the values at which there is nothing to honour.
 _NEUTRAL: Mapping[str, Callable[[JSON], bool]] = {
-    "frequency_penalty": _is(0),
-    "presence_penalty": _is(0),
-    "logit_bias": _is({}),
-    "logprobs": _is(False),
-    "response_format": _is({"type": "text"}),
     "service_tier": _is("auto", "default"),
     "store": _is(False),
     "modalities": _is(["text"]),
@@ -124,9 +94,8 @@ _NEUTRAL: Mapping[str, Callable[[JSON], bool]] = {
     "echo": _is(False),
 }
 _UNSUPPORTED = _words(
-    "audio function_call functions moderation parallel_tool_calls prediction prompt_cache_key "
-    "prompt_cache_retention reasoning_effort suffix tool_choice tools top_logprobs verbosity "
-    "web_search_options"
+    "audio dimensions function_call functions input moderation prediction prompt_cache_key "
+    "prompt_cache_retention reasoning_effort suffix verbosity web_search_options"
 )
 # Not OpenAI's, but common enough that naming them helps.
 _FOREIGN = _words(
@@ -162,33 +131,6 @@ def _check_fields(body: Mapping[str, JSON], honoured: frozenset[str]) -> None:
             )
 
 
-def _number(body: Mapping[str, JSON], key: str, default: float, low: float, high: float) -> float:
-    value = body.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadRequest(f"{key} must be a number", param=key, code="invalid_type")
-    if not math.isfinite(value) or not low <= value <= high:
-        raise BadRequest(f"{key} must be from {low:g} to {high:g}", param=key)
-    return float(value)
-
-
-def _integer(body: Mapping[str, JSON], key: str, low: int, high: int) -> int | None:
-    value = body.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise BadRequest(f"{key} must be an integer", param=key, code="invalid_type")
-    if not low <= value <= high:
-        raise BadRequest(f"{key} must be from {low} to {high}", param=key)
-    return value
-
-
-def _flag(body: Mapping[str, JSON], key: str, where: str) -> bool:
-    value = body.get(key, False)
-    if not isinstance(value, bool):
-        raise BadRequest(f"{where} must be true or false", param=where, code="invalid_type")
-    return value
-
-
 def _stop(body: Mapping[str, JSON]) -> tuple[str, ...]:
     value = body.get("stop", [])
     stops = [value] if isinstance(value, str) else value
@@ -202,7 +144,7 @@ def _stop(body: Mapping[str, JSON]) -> tuple[str, ...]:
 
 
 def _streaming(body: Mapping[str, JSON]) -> tuple[bool, bool]:
-    stream = _flag(body, "stream", "stream")
+    stream = flag(body, "stream", "stream")
     options = body.get("stream_options")
     if options is None:
         return stream, False
@@ -218,131 +160,152 @@ def _streaming(body: Mapping[str, JSON]) -> tuple[bool, bool]:
             code="unknown_parameter",
         )
     # Obfuscation pads chunks against eavesdroppers on the wire; this wire has none.
-    if _flag(options, "include_obfuscation", "stream_options.include_obfuscation"):
+    if flag(options, "include_obfuscation", "stream_options.include_obfuscation"):
         raise BadRequest(
             "include_obfuscation is not supported here",
             param="stream_options.include_obfuscation",
             code="unsupported_parameter",
         )
-    return stream, _flag(options, "include_usage", "stream_options.include_usage")
+    return stream, flag(options, "include_usage", "stream_options.include_usage")
 
 
-def _request(
-    body: Mapping[str, JSON],
-    served: str,
-    messages: tuple[dict[str, str], ...] | None,
-    prompt: str | None,
-    max_tokens: int | None,
-) -> Request:
+def _model(body: Mapping[str, JSON], served: Collection[str]) -> str:
     model = body.get("model")
     if not isinstance(model, str):
         raise BadRequest("model must be a string", param="model", code="invalid_type")
-    if model != served:
+    if model not in served:
         raise BadRequest(
-            f"this engine serves {served} only", param="model", code="model_not_found", status=404
+            f"this engine serves {', '.join(served)} only",
+            param="model",
+            code="model_not_found",
+            status=404,
         )
-    if _integer(body, "n", 1, 128) not in (None, 1):
-        raise BadRequest("n must be 1 here", param="n", code="unsupported_value")
-    top_p = _number(body, "top_p", 1.0, 0.0, 1.0)
+    return model
+
+
+def _sampling(body: Mapping[str, JSON]) -> Sampling:
+    top_p = number(body, "top_p", 1.0, 0.0, 1.0)
     if top_p == 0:
         raise BadRequest("top_p must be over 0", param="top_p")
-    stream, include_usage = _streaming(body)
-    return Request(
-        messages=messages,
-        prompt=prompt,
-        max_tokens=max_tokens,
-        temperature=_number(body, "temperature", 1.0, 0.0, 2.0),
+    return Sampling(
+        temperature=number(body, "temperature", 1.0, 0.0, 2.0),
         top_p=top_p,
-        seed=_integer(body, "seed", -(2**63), 2**63 - 1),
-        stop=_stop(body),
-        stream=stream,
-        include_usage=include_usage,
+        seed=integer(body, "seed", -(2**63), 2**63 - 1),
+        frequency_penalty=number(body, "frequency_penalty", 0.0, -2.0, 2.0),
+        presence_penalty=number(body, "presence_penalty", 0.0, -2.0, 2.0),
+        bias=_bias(body),
     )
 
 
-_MAX_TOKENS = 10_000_000
+def _bias(body: Mapping[str, JSON]) -> tuple[tuple[int, float], ...]:
+    """Pairs of token id and what is added to its logit. Ids that the model does not have are for
+    :class:`~sovereign.serve.engines.app` to refuse: only it knows the vocabulary."""
+    value = body.get("logit_bias", {})
+    if not isinstance(value, dict) or len(value) > 1024:
+        raise BadRequest(
+            "logit_bias must be an object of at most 1024 token ids", param="logit_bias"
+        )
+    pairs = []
+    for key, amount in value.items():
+        if not (key.isascii() and key.isdigit() and len(key) < 10):
+            raise BadRequest("the keys of logit_bias must be token ids", param="logit_bias")
+        pairs.append((int(key), number({"logit_bias": amount}, "logit_bias", 0.0, -100.0, 100.0)))
+    return tuple(sorted(pairs))
 
 
-def parse_chat(body: Mapping[str, JSON], served: str) -> Request:
+def _choices(body: Mapping[str, JSON], prompts: int) -> int:
+    n = integer(body, "n", 1, 128) or 1
+    if n * prompts > _MOST_CHOICES:
+        raise BadRequest(
+            f"this engine gives at most {_MOST_CHOICES} answers to a request", param="n"
+        )
+    return n
+
+
+# ---- endpoints ---------------------------------------------------------------------------------
+
+
+def parse_chat(body: Mapping[str, JSON], served: Collection[str]) -> Request:
     """The body of ``POST /v1/chat/completions``. Raises :class:`BadRequest`."""
     _check_fields(body, _CHAT)
-    old = _integer(body, "max_tokens", 1, _MAX_TOKENS)
-    new = _integer(body, "max_completion_tokens", 1, _MAX_TOKENS)
+    old = integer(body, "max_tokens", 1, _MAX_TOKENS)
+    new = integer(body, "max_completion_tokens", 1, _MAX_TOKENS)
     if old is not None and new is not None and old != new:
         raise BadRequest(
             "max_tokens and max_completion_tokens differ", param="max_completion_tokens"
         )
-    return _request(body, served, _messages(body), None, new if old is None else old)
+    top = integer(body, "top_logprobs", 0, 20)
+    told = flag(body, "logprobs", "logprobs")
+    if top is not None and not told:
+        raise BadRequest("top_logprobs needs logprobs", param="top_logprobs")
+    tools, schema = parse_tools(body), parse_format(body)
+    if tools is not None and schema is not None:
+        raise BadRequest(
+            "tools and a response_format together are not supported here",
+            param="response_format",
+            code="unsupported_value",
+        )
+    stream, include_usage = _streaming(body)
+    return Request(
+        model=_model(body, served),
+        messages=parse_messages(body),
+        prompts=(),
+        max_tokens=new if old is None else old,
+        n=_choices(body, 1),
+        sampling=_sampling(body),
+        stop=_stop(body),
+        stream=stream,
+        include_usage=include_usage,
+        logprobs=(top or 0) if told else None,
+        schema=schema,
+        tools=tools,
+    )
 
 
-def parse_completion(body: Mapping[str, JSON], served: str) -> Request:
+def parse_completion(body: Mapping[str, JSON], served: Collection[str]) -> Request:
     """The body of ``POST /v1/completions``. Raises :class:`BadRequest`."""
     _check_fields(body, _COMPLETION)
-    prompt = body.get("prompt")
-    if isinstance(prompt, list) and len(prompt) == 1:
-        prompt = prompt[0]
-    if not isinstance(prompt, str):
+    prompts = _texts(body, "prompt", _MOST_CHOICES)
+    limit = integer(body, "max_tokens", 1, _MAX_TOKENS)
+    # `false` is what some clients send for "none".
+    absent = body.get("logprobs") is False
+    told = None if absent else integer(body, "logprobs", 0, 5)
+    stream, include_usage = _streaming(body)
+    return Request(
+        model=_model(body, served),
+        messages=None,
+        prompts=prompts,
+        # 16 is the wire's documented default for this endpoint.
+        max_tokens=16 if limit is None else limit,
+        n=_choices(body, len(prompts)),
+        sampling=_sampling(body),
+        stop=_stop(body),
+        stream=stream,
+        include_usage=include_usage,
+        logprobs=told,
+    )
+
+
+def parse_embeddings(body: Mapping[str, JSON], served: Collection[str]) -> EmbedRequest:
+    """The body of ``POST /v1/embeddings``. Raises :class:`BadRequest`."""
+    _check_fields(body, _EMBEDDING)
+    encoding = body.get("encoding_format", "float")
+    if encoding not in ("float", "base64"):
+        raise BadRequest("encoding_format must be float or base64", param="encoding_format")
+    return EmbedRequest(_model(body, served), _texts(body, "input", _MOST_INPUTS), encoding)
+
+
+def _texts(body: Mapping[str, JSON], key: str, most: int) -> tuple[str, ...]:
+    value = body.get(key)
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
         raise BadRequest(
-            "prompt must be one string; token ids and several prompts are not supported here",
-            param="prompt",
+            f"{key} must be a string or a list of strings; token ids are not supported here",
+            param=key,
             code="unsupported_value",
         )
-    if not prompt:
-        raise BadRequest("prompt must not be empty", param="prompt")
-    limit = _integer(body, "max_tokens", 1, _MAX_TOKENS)
-    # 16 is the wire's documented default for this endpoint.
-    return _request(body, served, None, prompt, 16 if limit is None else limit)
-
-
-def _messages(body: Mapping[str, JSON]) -> tuple[dict[str, str], ...]:
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise BadRequest("messages must be a list with at least one message", param="messages")
-    return tuple(_message(m, f"messages[{i}]") for i, m in enumerate(messages))
-
-
-def _message(message: JSON, where: str) -> dict[str, str]:
-    if not isinstance(message, dict):
-        raise BadRequest(f"{where} must be an object", param=where, code="invalid_type")
-    role = message.get("role")
-    # A system message by another name since 2024.
-    role = "system" if role == "developer" else role
-    if role not in ("system", "user", "assistant"):
-        raise BadRequest(
-            f"{where}.role must be system, developer, user or assistant here",
-            param=f"{where}.role",
-            code="unsupported_value",
-        )
-    # Clients send back an assistant's message as they got it: with empty fields.
-    extra = [k for k, v in message.items() if k not in ("role", "content") and v not in (None, [])]
-    if extra:
-        raise BadRequest(
-            f"{where} may hold role and content only",
-            param=where,
-            code="unsupported_parameter",
-        )
-    return {"role": role, "content": _content(message.get("content"), f"{where}.content")}
-
-
-def _content(content: JSON, where: str) -> str:
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list) or not content:
-        raise BadRequest(
-            f"{where} must be a string or a list of parts", param=where, code="invalid_type"
-        )
-    texts: list[str] = []
-    for i, part in enumerate(content):
-        if (
-            not isinstance(part, dict)
-            or part.get("type") != "text"
-            or part.keys() != {"type", "text"}
-            or not isinstance(part["text"], str)
-        ):
-            raise BadRequest(
-                f"{where}[{i}] must be a part of type text here",
-                param=f"{where}[{i}]",
-                code="unsupported_value",
-            )
-        texts.append(part["text"])
-    return "\n".join(texts)
+    if not 1 <= len(texts) <= most:
+        raise BadRequest(f"{key} takes 1 to {most} texts", param=key)
+    if not all(texts):
+        raise BadRequest(f"{key} must not be empty", param=key)
+    return tuple(texts)

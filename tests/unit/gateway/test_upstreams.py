@@ -20,15 +20,21 @@ def _config(**upstream: dict[str, object]) -> Config:
 def test_a_name_in_full_wins_over_any_pattern() -> None:
     """Whatever the order of the file, and engines are asked first."""
     inside = {"side": "local", "base_url": "http://vllm:8000/v1", "models": ["gpt-oss"]}
-    upstreams = Upstreams.from_config(
-        _config(openai=HOSTED, inside=inside), {"o3": Path("/run/o3.sock")}
+    config = Config.model_validate(
+        {
+            "policy": {"preset": "direct"},
+            "upstream": {"openai": HOSTED, "inside": inside},
+            "models": {"o3": {"base": "b", "adapters": {"cardiology": "runs/c/adapter"}}},
+        }
     )
+    upstreams = Upstreams.from_config(config, {"o3": Path("/run/o3.sock")})
+    assert upstreams.route("o3:cardiology").upstream is upstreams.route("o3").upstream
     assert upstreams.route("gpt-oss").upstream.destination.name == "inside"
     assert upstreams.route("o3").upstream.socket == Path("/run/o3.sock")
     route = upstreams.route("gpt-4o")
     assert (route.upstream.destination.name, route.exact) == ("openai", False)
     assert route.recorded == "gpt-@"
-    assert upstreams.names() == {"o3": "o3", "gpt-oss": "inside"}
+    assert upstreams.names() == {"o3": "o3", "o3:cardiology": "o3", "gpt-oss": "inside"}
     with pytest.raises(UnknownModel) as refused:
         upstreams.route("Maria Keller")
     assert "Maria" not in refused.value.message + refused.value.hint

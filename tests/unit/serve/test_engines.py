@@ -8,7 +8,7 @@ import pytest
 
 from sovereign import plugins
 from sovereign.errors import ConfigError
-from sovereign.serve.engines import Command, Launch, TransformersEngine, environment, find
+from sovereign.serve.engines import Command, Launch, TransformersEngine, environment, find, keyed
 
 
 def test_the_embedded_engines_command_says_everything() -> None:
@@ -17,16 +17,31 @@ def test_the_embedded_engines_command_says_everything() -> None:
         name="m",
         weights=Path("/w"),
         socket=Path("/s"),
-        adapter=Path("/a"),
+        adapters={"": Path("/a"), "b": Path("/c=d")},
         base_digest="d" * 64,
         max_context=99,
         threads=3,
     )
     argv = " ".join(TransformersEngine().command(launch).argv)
-    for part in ("--weights /w", "--socket /s", "--adapter /a", "--max-context 99", "--threads 3"):
+    for part in (
+        "--weights /w",
+        "--socket /s",
+        "--adapter =/a",
+        "--adapter b=/c=d",
+        "--max-context 99",
+        "--threads 3",
+    ):
         assert part in argv
     assert f"--base-digest {'d' * 64}" in argv
     assert "--exit-with-stdin" in argv
+
+
+def test_adapters_are_read_as_they_are_written() -> None:
+    """A folder may hold an equals sign; two adapters may not answer to one name."""
+    assert keyed(["a/b"]) == {"": Path("a/b")}
+    assert keyed(["x=a", "=b=c", "y=d"]) == {"x": Path("a"), "": Path("b=c"), "y": Path("d")}
+    with pytest.raises(ConfigError, match="two adapters"):
+        keyed(["x=a", "x=b"])
 
 
 def test_an_engine_gets_no_secrets_and_no_telemetry() -> None:

@@ -100,7 +100,6 @@ def _supervisor(tmp_path: Path, **kw: Any) -> Supervisor:
         "m",
         ModelConfig(base="b", engine="fake"),
         weights=tmp_path,
-        adapter=None,
         run_dir=tmp_path / "run",
         backoff=Backoff(first=0.01),
         **kw,
@@ -271,7 +270,7 @@ def test_an_engine_does_not_outlive_a_supervisor_that_was_killed(tmp_path: Path)
         "(sys.executable, '-c', sys.argv[1], str(launch.socket), 'serves'))\n"
         "engines._BUILT_IN['fake'] = Fake()\n"
         "s = supervise.Supervisor('m', ModelConfig(base='b', engine='fake'),\n"
-        "    weights=Path('/'), adapter=None, run_dir=Path(sys.argv[2]))\n"
+        "    weights=Path('/'), run_dir=Path(sys.argv[2]))\n"
         "s.start(20)\n"
         "print(s.pid, flush=True)\n"
         "time.sleep(60)\n"
@@ -294,7 +293,6 @@ def test_a_deep_folder_gets_a_short_socket(tmp_path: Path, fake: Fake) -> None:
         "m",
         ModelConfig(base="b", engine="fake"),
         weights=tmp_path,
-        adapter=None,
         run_dir=tmp_path / ("deep/" * 30),
     )
     engine.start(timeout=20)

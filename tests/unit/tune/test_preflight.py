@@ -8,8 +8,9 @@ import pytest
 
 from sovereign import recipes
 from sovereign.errors import ConfigError
-from sovereign.tune.preflight import Knobs, dims_of, fitting, model_card, need, parse_memory
+from sovereign.tune.preflight import Knobs, fitting, need
 from sovereign.tune.recipe import find_recipe, load_recipe
+from sovereign.weights.dims import dims_of, model_card, parse_memory
 from sovereign.weights.store import Store
 
 GB = 1e9

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from sovereign.errors import NotVerified
-from sovereign.weights.lock import load
+from sovereign.weights.lock import Base, Gate, Scan, dump, load, parse, seal_of
 from sovereign.weights.store import Store
 
 
@@ -32,6 +34,7 @@ def edit(data: Any, *path: Any, to: Any) -> None:
 
 
 FILE = ("models", "tiny", "files", 0)
+SCAN = {"scanner": "picklescan", "version": "1", "verdict": "clean"}
 
 
 @pytest.mark.parametrize(
@@ -47,9 +50,22 @@ FILE = ("models", "tiny", "files", 0)
         ("a kind nobody knows", ("models", "tiny", "kind"), "magic"),
         ("a short commit", ("models", "tiny", "commit"), "abc"),
         ("a key more", ("models", "tiny", "note"), "x"),
-        ("another version", ("version",), 2),
+        ("another version", ("version",), 3),
         ("no models", ("models",), []),
-        ("a licence that is no text", ("models", "tiny", "licence"), None),
+        ("a licence that is no text", ("models", "tiny", "licence", "id"), None),
+        ("another licence", ("models", "tiny", "licence", "id"), "MIT"),
+        ("another licence text", ("models", "tiny", "licence", "sha256"), "0" * 64),
+        ("another source", ("models", "tiny", "source"), "clinic/other"),
+        ("another chat template", ("models", "tiny", "chat_template_sha256"), "0" * 64),
+        ("a gate that nobody accepted", ("models", "tiny", "gate"), {"kind": "auto"}),
+        (
+            "a gate accepted afterwards",
+            ("models", "tiny", "gate"),
+            {"kind": "auto", "accepted_by": "x", "accepted_at": "2026-01-01T00:00:00Z"},
+        ),
+        ("a scan that was not done", ("models", "tiny", "scans"), [SCAN]),
+        ("another seal", ("models", "tiny", "seal"), "0" * 64),
+        ("no seal", ("models", "tiny", "seal"), None),
     ],
 )
 def test_a_lockfile_edited_by_hand_is_refused(
@@ -71,3 +87,42 @@ def test_a_lockfile_that_is_not_canonical_is_refused(lock: Path, change: Any) ->
     lock.write_text(change(lock.read_text()))
     with pytest.raises(NotVerified):
         load(lock)
+
+
+def test_every_paper_survives_the_way_to_disk_and_back(lock: Path) -> None:
+    """What is written is read again as it was, and each paper is under the seal."""
+    (entry,) = load(lock).values()
+    papers: dict[str, Any] = {
+        "kind": "hub",
+        "source": "clinic/Tiny",
+        "commit": "c0ffee" + "0" * 34,
+        "gate": Gate("manual", "A. Officer", "2026-11-26T10:00:00Z"),
+        "base": Base("clinic/base", "main"),
+        "scans": (Scan("picklescan", "1.0.5", "clean"),),
+        "source_sha256": "a" * 64,
+        "converter": {"torch": "2.13.0"},
+    }
+    full = dataclasses.replace(entry, **papers)
+    assert parse(dump({"tiny": full}), "it") == {"tiny": full}
+    assert full.purl == "pkg:huggingface/clinic/Tiny@c0ffee" + "0" * 34
+    for name, value in papers.items():
+        assert seal_of(dataclasses.replace(entry, **{name: value})) != seal_of(entry), name
+
+
+def test_the_papers_are_read_off_the_files(lock: Path) -> None:
+    """A reviewer can compute the licence's hash with sha256sum."""
+    (entry,) = load(lock).values()
+    assert entry.licence_sha256 == hashlib.sha256(b"Apache").hexdigest()
+    told = json.dumps({"chat_template.jinja": "{{ messages }}"}, separators=(",", ":"))
+    assert entry.chat_template == hashlib.sha256(told.encode()).hexdigest()
+    assert entry.tokenizer
+    assert entry.purl is None
+
+
+def test_a_lockfile_of_the_first_version_says_what_to_do(lock: Path) -> None:
+    """It had no papers, and none are invented for it."""
+    lock.write_text(json.dumps({"version": 1, "models": {}}, indent=2, sort_keys=True) + "\n")
+    with pytest.raises(NotVerified) as caught:
+        load(lock)
+    assert caught.value.hint is not None
+    assert "pull again" in caught.value.hint

@@ -13,7 +13,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from sovereign.serve.engines.batch import Batcher, Done, Event, Failed, Full, Job, Piece
+from sovereign.serve.engines.batch import Batcher, Full
+from sovereign.serve.engines.row import Done, Event, Failed, Job, Piece
 from sovereign.serve.engines.sampling import Sampling
 
 EOS = 1
@@ -132,6 +133,44 @@ def test_a_stop_string_ends_its_own_request_only(model: LlamaForCausalLM, batche
 def test_the_count_of_tokens_is_exact_at_the_limit(batcher: Batcher) -> None:
     """One token is one token."""
     assert Caller(batcher, [5, 6], 1).finish()[1] in (Done("length", 1), Done("stop", 1))
+
+
+@pytest.mark.parametrize("crowd", [0, 1])
+def test_who_reads_a_first_token_is_counted_and_who_reads_the_end_is_not(
+    model: LlamaForCausalLM, crowd: int
+) -> None:
+    """Also in the moment in which a row goes over from the prompts into the batch, where another
+    row may be or not: what a supervisor reads there decides whether it drains."""
+    batcher = Batcher(model, _decode, frozenset(), slots=4)
+    loads: list[tuple[type[Event], int]] = []
+    for prompt in _prompts(crowd):
+        batcher.submit(Job(prompt, 9, Sampling(temperature=0), (), lambda _: None))
+    with torch.inference_mode():
+        batcher._turn()
+        batcher.submit(
+            Job(
+                [5, 6, 7],
+                2,
+                Sampling(temperature=0),
+                (),
+                lambda event: loads.append((type(event), batcher.load[0])),
+            )
+        )
+        batcher._turn()
+    assert loads == [(Piece, crowd + 1), (Piece, crowd), (Done, crowd)]
+
+
+def test_a_failure_at_the_first_token_is_told_to_the_caller(model: LlamaForCausalLM) -> None:
+    """Its row is then in no batch yet. Nobody waits for ever."""
+
+    def broken(ids: list[int]) -> str:
+        raise MemoryError
+
+    batcher = Batcher(model, broken, frozenset())
+    batcher.start()
+    assert Caller(batcher, [5, 6], 5).finish() == ("", Failed("out_of_memory"))
+    assert batcher.load == (0, 0)
+    batcher.close()
 
 
 def test_a_cancelled_request_leaves_and_the_others_go_on(model: LlamaForCausalLM) -> None:

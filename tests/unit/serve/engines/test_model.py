@@ -60,23 +60,23 @@ def _adapter(base: Path, folder: Path, *, trained: bool = True) -> Path:
 
 def test_a_base_loads_with_its_own_bounds(base: Path) -> None:
     """The context is the smaller of what was configured and what it was trained for."""
-    loaded = loader.load(base, None, dtype="float32", max_context=4096)
-    assert (loaded.context, loaded.dtype, loaded.effect) == (128, "float32", 0.0)
+    loaded = loader.load(base, {}, dtype="float32", max_context=4096)
+    assert (loaded.context, loaded.dtype, loaded.effects) == (128, "float32", {})
     assert loaded.eos == {1}
-    assert loader.load(base, None, dtype="bfloat16", max_context=50).context == 50
+    assert loader.load(base, {}, dtype="bfloat16", max_context=50).context == 50
 
 
 def test_an_adapter_that_was_trained_moves_logits(base: Path, tmp_path: Path) -> None:
     """The probe measures it."""
     adapter = _adapter(base, tmp_path / "a")
-    assert loader.load(base, adapter, dtype="float32", max_context=64).effect > 0.01
+    assert loader.load(base, {"": adapter}, dtype="float32", max_context=64).effects[""] > 0.01
 
 
 def test_an_adapter_without_effect_is_refused(base: Path, tmp_path: Path) -> None:
     """vllm#34186: it loads without a word, and everybody believes in it."""
     adapter = _adapter(base, tmp_path / "a", trained=False)
     with pytest.raises(ServeError, match="no effect"):
-        loader.load(base, adapter, dtype="float32", max_context=64)
+        loader.load(base, {"": adapter}, dtype="float32", max_context=64)
 
 
 def test_an_adapter_of_layers_that_are_not_there_is_refused(base: Path, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_an_adapter_of_layers_that_are_not_there_is_refused(base: Path, tmp_path
     file = adapter / "adapter_model.safetensors"
     save_file({k.replace("layers.1", "layers.7"): v for k, v in load_file(file).items()}, file)
     with pytest.raises(ServeError, match="UserWarning"):
-        loader.load(base, adapter, dtype="float32", max_context=64)
+        loader.load(base, {"": adapter}, dtype="float32", max_context=64)
 
 
 def test_an_adapter_with_numbers_that_are_none_is_refused(base: Path, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_an_adapter_with_numbers_that_are_none_is_refused(base: Path, tmp_path: 
     file = adapter / "adapter_model.safetensors"
     save_file({k: v * float("nan") for k, v in load_file(file).items()}, file)
     with pytest.raises(ServeError, match="not numbers"):
-        loader.load(base, adapter, dtype="float32", max_context=64)
+        loader.load(base, {"": adapter}, dtype="float32", max_context=64)
 
 
 def test_a_pickled_adapter_is_never_opened(base: Path, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_pickled_adapter_is_never_opened(base: Path, tmp_path: Path) -> None:
     adapter = _adapter(base, tmp_path / "a")
     (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
     with pytest.raises(ServeError, match=r"no adapter_model\.safetensors"):
-        loader.load(base, adapter, dtype="float32", max_context=64)
+        loader.load(base, {"": adapter}, dtype="float32", max_context=64)
 
 
 def test_a_model_whose_state_is_no_plain_cache_is_refused(tmp_path: Path) -> None:
@@ -115,17 +115,17 @@ def test_a_model_whose_state_is_no_plain_cache_is_refused(tmp_path: Path) -> Non
     MambaForCausalLM(config).save_pretrained(tmp_path)
     _tokenizer(tmp_path)
     with pytest.raises(ServeError, match="plain attention caches"):
-        loader.load(tmp_path, None, dtype="float32", max_context=64)
+        loader.load(tmp_path, {}, dtype="float32", max_context=64)
 
 
 def test_weights_that_cannot_be_loaded_are_one_line(tmp_path: Path) -> None:
     """A folder with a configuration and nothing else, and one with nothing at all."""
     with pytest.raises(ServeError, match="cannot load"):
-        loader.load(tmp_path, None, dtype="float32", max_context=64)
+        loader.load(tmp_path, {}, dtype="float32", max_context=64)
     GPT2Config().save_pretrained(tmp_path)
     _tokenizer(tmp_path)
     with pytest.raises(ServeError, match="cannot load"):
-        loader.load(tmp_path, None, dtype="float32", max_context=64)
+        loader.load(tmp_path, {}, dtype="float32", max_context=64)
 
 
 def test_threads_are_those_that_are_free(monkeypatch: pytest.MonkeyPatch) -> None:

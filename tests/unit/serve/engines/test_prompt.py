@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from sovereign.serve.engines.fields import BadRequest
+from sovereign.serve.engines.messages import Call, Message
 from sovereign.serve.engines.prompt import Prompter
-from sovereign.serve.engines.wire import BadRequest
+from sovereign.serve.engines.tools import Tool, Tools
 from sovereign.weights.store import Store
 
 pytestmark = pytest.mark.model
@@ -20,15 +22,19 @@ def tokenizer(model_store: Store) -> Any:
     return AutoTokenizer.from_pretrained(model_store.get("smollm2-135m-instruct"))
 
 
-def _chat(*contents: str) -> list[dict[str, str]]:
-    roles = ["user", "assistant"]
-    return [{"role": roles[i % 2], "content": c} for i, c in enumerate(contents)]
+def _chat(*contents: str) -> list[Message]:
+    roles: list[Any] = ["user", "assistant"]
+    return [Message(roles[i % 2], c) for i, c in enumerate(contents)]
+
+
+def _plain(chat: list[Message]) -> list[dict[str, str]]:
+    return [{"role": m.role, "content": m.content} for m in chat]
 
 
 def test_a_conversation_is_what_the_template_makes_of_it(tokenizer: Any) -> None:
     """Token for token what training saw."""
     chat = _chat("hi", "hello", "what now?")
-    wanted = tokenizer.apply_chat_template(chat, add_generation_prompt=True)["input_ids"]
+    wanted = tokenizer.apply_chat_template(_plain(chat), add_generation_prompt=True)["input_ids"]
     assert Prompter(tokenizer).chat(chat) == wanted
 
 
@@ -54,7 +60,9 @@ def test_marks_in_a_message_are_text(tokenizer: Any, attack: str) -> None:
         ids = prompter.chat(chat)
         marks = [i for i in ids if i < 17]
         assert marks == [i for i in prompter.chat(calm) if i < 17]
-        rendered = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+        rendered = tokenizer.apply_chat_template(
+            _plain(chat), add_generation_prompt=True, tokenize=False
+        )
         assert tokenizer.decode(ids, skip_special_tokens=False) == rendered
 
 
@@ -88,3 +96,71 @@ def test_a_model_without_a_template_points_to_the_other_endpoint(tokenizer: Any)
     base.chat_template = None
     with pytest.raises(BadRequest, match="/v1/completions"):
         Prompter(base).chat(_chat("x"))
+
+
+def test_a_token_is_spelled_in_its_bytes(tokenizer: Any) -> None:
+    """A part of a character too: together they are the text again. Both families of tokenizers."""
+    from tokenizers import Tokenizer, decoders
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+
+    text = "Zürich, 北京 \U0001f600\n\t<|im_end|>é"
+    prompter = Prompter(tokenizer)
+    ids = tokenizer.encode(text)
+    assert b"".join(prompter.spell(i) for i in ids).decode() == text
+    words = Tokenizer(WordLevel({"\u2581Hi": 0, "<0xC3>": 1, "<0xA9>": 2, "<unk>": 3}, "<unk>"))
+    words.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback()])
+    spm = Prompter(PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>"))
+    assert b"".join(spm.spell(i) for i in range(3)).decode() == " Hié"
+
+
+TOOLS = Tools(*[(Tool("look", "Looks it up", {"type": "object"}),)] * 2, "auto", True)
+CALLED = Message("assistant", "", (Call("c1", "look", '{"q": 1}'),))
+
+
+def test_a_model_whose_template_has_no_words_for_tools_is_told_in_a_system_message(
+    tokenizer: Any,
+) -> None:
+    """And of calls and results in the same tags, results of one turn together."""
+    results = [Message("tool", "one"), Message("tool", "two")]
+    chat = [Message("system", "Be brief."), Message("user", "x"), CALLED, *results]
+    text = tokenizer.decode(Prompter(tokenizer).chat(chat, TOOLS))
+    assert text.count("<|im_start|>system") == 1
+    assert '"name": "look"' in text.split("<|im_end|>")[0]
+    assert "Be brief." in text.split("<|im_end|>")[0]
+    assert '<tool_call>\n{"name": "look", "arguments": {"q": 1}}\n</tool_call>' in text
+    assert text.count("<|im_start|>user") == 2
+    assert "one\n</tool_response>\n\n<tool_response>\ntwo" in text
+
+
+def test_a_template_that_knows_tools_speaks_for_itself(tokenizer: Any) -> None:
+    """It gets the tools and the calls as data."""
+    import copy
+
+    knows = copy.deepcopy(tokenizer)
+    knows.chat_template = (
+        "{% for t in tools or [] %}[{{ t.function.name }}]{% endfor %}"
+        "{% for m in messages %}{{ m.role }}:{{ m.content }}"
+        "{% for c in m.tool_calls or [] %}<tool_call>{{ c.function.arguments.q }}{% endfor %};"
+        "{% endfor %}"
+    )
+    chat = [Message("user", "x"), CALLED, Message("tool", "2")]
+    assert knows.decode(Prompter(knows).chat(chat, TOOLS)) == (
+        "[look]user:x;assistant:<tool_call>1;tool:2;"
+    )
+    assert knows.decode(Prompter(knows).chat(chat[:1])) == "user:x;"
+
+
+def test_marks_in_tools_and_calls_are_refused(tokenizer: Any) -> None:
+    """They are rendered as JSON, where a caller's part cannot be told from the template's."""
+    bad = Tools(*[(Tool("look", "<|im_end|>", {"type": "object"}),)] * 2, "auto", True)
+    import copy
+
+    knows = copy.deepcopy(tokenizer)
+    knows.chat_template = "{{ tools }}{% for m in messages %}{{ m.content }}{% endfor %}<tool_call>"
+    with pytest.raises(BadRequest, match="control mark"):
+        Prompter(knows).chat([Message("user", "x")], bad)
+    # Told in a system message, they are text of a caller, and marks in it are text.
+    ids = Prompter(tokenizer).chat([Message("user", "x")], bad)
+    calm = Prompter(tokenizer).chat([Message("user", "x")], TOOLS)
+    assert [i for i in ids if i < 17] == [i for i in calm if i < 17]

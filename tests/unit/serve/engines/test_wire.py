@@ -10,23 +10,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sovereign.serve.engines.wire import BadRequest, parse_chat, parse_completion, read_json
+from sovereign.serve.engines.fields import BadRequest, read_json
+from sovereign.serve.engines.messages import Call, Message
+from sovereign.serve.engines.wire import parse_chat, parse_completion, parse_embeddings
 
 BASE: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
 
 def _refused(body: dict[str, Any], parse: Any = parse_chat) -> BadRequest:
     with pytest.raises(BadRequest) as caught:
-        parse(read_json(json.dumps(body).encode()), "m")
+        parse(read_json(json.dumps(body).encode()), {"m"})
     return caught.value
 
 
 def test_defaults_are_those_of_the_wire() -> None:
     """What a caller does not say is what OpenAI documents, not what a model's folder says."""
-    request = parse_chat(BASE, "m")
-    assert (request.temperature, request.top_p, request.max_tokens) == (1.0, 1.0, None)
+    request = parse_chat(BASE, {"m"})
+    assert (request.sampling.temperature, request.sampling.top_p) == (1.0, 1.0)
+    assert (request.max_tokens, request.n, request.logprobs) == (None, 1, None)
     assert not request.stream
-    assert parse_completion({"model": "m", "prompt": "x"}, "m").max_tokens == 16
+    assert parse_completion({"model": "m", "prompt": "x"}, {"m"}).max_tokens == 16
 
 
 @pytest.mark.parametrize(
@@ -44,37 +47,45 @@ def test_defaults_are_those_of_the_wire() -> None:
         ("store", False),
         ("n", 1),
         ("tools", None),
+        ("tools", []),
+        ("tool_choice", "auto"),
+        ("parallel_tool_calls", False),
     ],
 )
 def test_a_field_without_effect_by_its_value_is_accepted(field: str, value: object) -> None:
     """Clients send defaults; refusing them would break them for nothing."""
-    parse_chat(read_json(json.dumps({**BASE, field: value}).encode()), "m")
+    parse_chat(read_json(json.dumps({**BASE, field: value}).encode()), {"m"})
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("tools", []),
-        ("tools", [{"type": "function"}]),
-        ("tool_choice", "auto"),
-        ("response_format", {"type": "json_object"}),
+        ("tools", "f"),
+        ("tools", [{"type": "function", "function": {"name": str(i)}} for i in range(129)]),
+        ("tools", [{"type": "function", "function": {"name": "f"}}] * 2),
+        ("tool_choice", "required"),
+        ("response_format", {"type": "grammar"}),
+        ("response_format", {"type": "json_object", "schema": {}}),
         ("response_format", {"type": "json_schema", "json_schema": {}}),
-        ("logprobs", True),
+        ("response_format", {"type": "json_schema", "json_schema": {"name": "x", "schema": 5}}),
         ("logprobs", 0),
         ("top_logprobs", 2),
-        ("n", 2),
+        ("n", 9),
         ("n", 0),
         ("n", True),
-        ("frequency_penalty", 0.1),
+        ("frequency_penalty", 2.1),
         ("presence_penalty", False),
-        ("logit_bias", {"5": 1}),
+        ("logit_bias", {"5": 101}),
+        ("logit_bias", {"five": 1}),
+        ("logit_bias", [5]),
         ("store", True),
         ("service_tier", "flex"),
         ("audio", {}),
         ("modalities", ["audio"]),
         ("prediction", {}),
         ("reasoning_effort", "low"),
-        ("parallel_tool_calls", False),
+        ("input", "x"),
+        ("dimensions", 5),
         ("top_k", 5),
         ("min_p", 0.1),
         ("repetition_penalty", 1.1),
@@ -157,23 +168,25 @@ def test_text_parts_and_an_echoed_assistant_message_are_read() -> None:
                 {"role": "assistant", "content": "c", "refusal": None, "annotations": []},
             ],
         },
-        "m",
+        {"m"},
     )
     assert request.messages == (
-        {"role": "system", "content": "s"},
-        {"role": "user", "content": "a\nb"},
-        {"role": "assistant", "content": "c"},
+        Message("system", "s"),
+        Message("user", "a\nb"),
+        Message("assistant", "c"),
     )
 
 
-@pytest.mark.parametrize("prompt", ["", [], ["a", "b"], [1, 2], [[1, 2]], 5, None, [""]], ids=repr)
-def test_a_prompt_is_one_text(prompt: object) -> None:
-    """Token ids cannot be read by the guard, several prompts need n answers."""
+@pytest.mark.parametrize(
+    "prompt", ["", [], ["a"] * 9, [1, 2], [[1, 2]], 5, None, ["a", ""], ["a", 5]], ids=repr
+)
+def test_a_prompt_is_text_or_a_few_texts(prompt: object) -> None:
+    """Token ids cannot be read by the guard, and each prompt is a row of the batch."""
     assert _refused({"model": "m", "prompt": prompt}, parse_completion).param == "prompt"
 
 
 @pytest.mark.parametrize(
-    "extra", [{"echo": True}, {"best_of": 2}, {"suffix": "x"}, {"logprobs": 1}]
+    "extra", [{"echo": True}, {"best_of": 2}, {"suffix": "x"}, {"logprobs": 6}, {"tools": [5]}]
 )
 def test_what_completions_cannot_do_is_refused(extra: dict[str, Any]) -> None:
     """As for chat."""
@@ -217,7 +230,7 @@ def test_two_token_limits_must_agree() -> None:
     """Which one holds would otherwise be a secret of ours."""
     assert _refused({**BASE, "max_tokens": 5, "max_completion_tokens": 6}).param
     both = {**BASE, "max_tokens": 5, "max_completion_tokens": 5}
-    assert parse_chat(both, "m").max_tokens == 5
+    assert parse_chat(both, {"m"}).max_tokens == 5
 
 
 @given(
@@ -234,13 +247,102 @@ def test_no_body_gets_past_with_anything_but_a_request_or_a_shaped_refusal(
     extra: dict[str, Any],
 ) -> None:
     """Any JSON object beside the base: read or refused, never another exception."""
-    for parse in (parse_chat, parse_completion):
+    for parse in (parse_chat, parse_completion, parse_embeddings):
         with contextlib.suppress(BadRequest):
-            parse({**extra, **BASE}, "m")
+            parse({**extra, **BASE}, {"m"})
 
 
 def test_a_request_shows_no_text() -> None:
     """A repr ends up in tracebacks."""
-    request = parse_chat({**BASE, "stop": "hidden"}, "m")
+    request = parse_chat({**BASE, "stop": "hidden"}, {"m"})
     assert "hi" not in repr(request).replace("hidden", "").replace("include_usage", "")
     assert "hidden" not in repr(request)
+
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+
+
+def test_a_conversation_with_tools_is_read_whole() -> None:
+    """What was called, with what, and what came of it."""
+    messages = [
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        {"role": "tool", "tool_call_id": "c1", "content": "2"},
+    ]
+    request = parse_chat({"model": "m", "messages": messages, "tools": [TOOL]}, {"m"})
+    assert request.messages == (
+        Message("user", "x"),
+        Message("assistant", "", (Call("c1", "f", '{"a": 1}'),)),
+        Message("tool", "2"),
+    )
+    assert request.tools is not None
+    assert [t.name for t in request.tools.offered] == ["f"]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"role": "tool", "tool_call_id": "c2", "content": "of no call"},
+        {"role": "tool", "content": "of no call"},
+        {"role": "assistant", "tool_calls": [{**CALL, "type": "custom"}]},
+        {"role": "assistant", "tool_calls": [{**CALL, "function": {"name": "f"}}]},
+        {
+            "role": "assistant",
+            "tool_calls": [{**CALL, "function": {"name": "f", "arguments": "[1]"}}],
+        },
+        {
+            "role": "assistant",
+            "tool_calls": [{**CALL, "function": {"name": "f", "arguments": "{"}}],
+        },
+        {"role": "assistant", "tool_calls": "c1"},
+        {"role": "user", "content": "x", "tool_calls": [CALL]},
+    ],
+)
+def test_a_call_that_cannot_be_read_is_refused(broken: dict[str, Any]) -> None:
+    """A model that is told half of it would answer to something else."""
+    called = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    bad = _refused({"model": "m", "messages": [called, broken]})
+    assert (bad.param or "").startswith("messages[1]")
+
+
+@pytest.mark.parametrize(
+    ("choice", "callable_", "kind"),
+    [
+        (None, "fg", "auto"),
+        ("auto", "fg", "auto"),
+        ("required", "fg", "required"),
+        ({"type": "function", "function": {"name": "g"}}, "g", "required"),
+    ],
+)
+def test_tool_choice_says_what_may_and_what_must_be_called(
+    choice: object, callable_: str, kind: str
+) -> None:
+    """All are shown to the model; those that may be called, the grammar lets through."""
+    tools = [{"type": "function", "function": {"name": name}} for name in "fg"]
+    asked = parse_chat({**BASE, "tools": tools, "tool_choice": choice}, {"m"}).tools
+    assert asked is not None
+    assert "".join(t.name for t in asked.callable) == callable_
+    assert (len(asked.offered), asked.choice) == (2, kind)
+
+
+def test_tool_choice_none_offers_nothing() -> None:
+    """Nothing is rendered and nothing is parsed: text that looks like a call is text."""
+    assert parse_chat({**BASE, "tools": [TOOL], "tool_choice": "none"}, {"m"}).tools is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"input": ""}, "input"),
+        ({"input": []}, "input"),
+        ({"input": [1, 2]}, "input"),
+        ({"input": ["x"] * 257}, "input"),
+        ({"input": "x", "encoding_format": "int8"}, "encoding_format"),
+        ({"input": "x", "dimensions": 5}, "dimensions"),
+        ({"input": "x", "messages": []}, "messages"),
+    ],
+)
+def test_an_embedding_that_cannot_be_made_is_refused(fields: dict[str, Any], param: str) -> None:
+    """As for chat."""
+    assert _refused({"model": "m", **fields}, parse_embeddings).param == param

@@ -1,0 +1,32 @@
+"""The formats that the scan reads, one small module each.
+
+Which one reads a file is decided by its first bytes, and by its name where bytes do not tell.
+"""
+
+from __future__ import annotations
+
+from sovereign.scan.readers.bounds import Inside
+from sovereign.scan.readers.json_reader import JsonReader
+from sovereign.scan.readers.packed import PackedReader
+from sovereign.scan.readers.text import TextReader
+from sovereign.scan.readers.unknown import UnknownReader
+from sovereign.scan.record import Reader
+
+__all__ = ["READERS", "reader_for"]
+
+
+def reader_for(name: str, head: bytes) -> Reader:
+    """The first reader that claims what is called ``name`` and starts with ``head``, its first
+    :data:`sovereign.scan.source.HEAD` bytes, or all of them. There is always one: the last reads
+    nothing, and says so."""
+    return next(reader for reader in READERS if reader.claims(name, head))
+
+
+_INSIDE = Inside(reader_for)
+
+READERS: tuple[Reader, ...] = (
+    PackedReader(_INSIDE),
+    JsonReader(),
+    TextReader(),
+    UnknownReader(),
+)

@@ -1,0 +1,157 @@
+"""JSON files: which kind they are, and where in them to go on."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+from sovereign.scan.readers import json_values
+from sovereign.scan.readers.lines import blocks, encoding_of
+from sovereign.scan.readers.text import record_of
+from sovereign.scan.record import Record, Source, Unread
+from sovereign.scan.source import HEAD, Held, OpenedSource, Stream
+
+__all__ = ["JsonReader"]
+
+_LINED = (".jsonl", ".ndjson", ".jsonlines")
+_START = re.compile(
+    rb'\s*(?:\{\s*["}]|\[\s*(?:[\[{"\]]|-?\d+(?:\.\d+)?\s*,|(?:true|false|null)\b))'
+)
+"""How JSON starts, and a line of a log that starts with a date or a number in brackets does not."""
+CHUNK = 1 << 18
+
+
+class JsonReader:
+    """JSON documents and JSON lines."""
+
+    name = "json"
+
+    def claims(self, name: str, head: bytes) -> bool:
+        encoding, mark = encoding_of(head)
+        if encoding != "utf-8":
+            head = head[mark:].decode(encoding, "replace").encode()
+            mark = 0
+        return _START.match(head, mark) is not None
+
+    def read(self, source: Source, resume: int = 0) -> Iterator[Record | Unread]:
+        with Stream(source) as stream:
+            head = stream.read(HEAD)
+        encoding, mark = encoding_of(head)
+        if encoding != "utf-8":
+            utf8 = OpenedSource(
+                source.name, None, lambda: cast(BinaryIO, _Transcoded(source, encoding, mark))
+            )
+            for item in self._read(utf8, resume):
+                # Its places are not those of the file.
+                if isinstance(item, Record):
+                    fields = tuple(f._replace(offset=None) for f in item.fields)
+                    item = item._replace(fields=fields)
+                yield item
+            return
+        yield from self._read(source, resume)
+
+    def _read(self, source: Source, resume: int) -> Iterator[Record | Unread]:
+        with Stream(source) as stream:
+            held = stream.read(json_values.LARGEST)
+            if held.startswith(codecs.BOM_UTF8):
+                held = held[3:]
+            if _lined(source.name, held):
+                yield from _lines(stream, held, resume)
+            else:
+                for item in json_values.document(stream, held):
+                    if item.resume > resume:
+                        yield item
+            if stream.failure:
+                yield Unread(stream.failure, resume=stream.offset)
+
+
+def _lined(name: str, held: bytes) -> bool:
+    """Whether each line is a value of its own."""
+    if name.lower().endswith(_LINED):
+        return True
+    first, _, rest = held.partition(b"\n")
+    return bool(rest.strip()) and first[:1] == b"{" and json_values.parsed(first) is not None
+
+
+def _lines(stream: Stream, buffer: bytes, resume: int) -> Iterator[Record | Unread]:
+    number = 1
+    while True:
+        more = stream.read(CHUNK)
+        buffer += more
+        base = stream.offset - len(buffer)
+        # Without more to come, the last line ends with the file.
+        cut = buffer.rfind(b"\n") + 1 if more else len(buffer)
+        for raw in io.BytesIO(buffer[:cut]):
+            base += len(raw)
+            if base > resume:
+                for record in _line(raw, base - len(raw), number):
+                    if record.resume > resume:
+                        yield record
+            number += 1
+        buffer = buffer[cut:]
+        if len(buffer) > json_values.LARGEST:
+            long = _Line(stream)
+            for item in json_values.document(long, buffer):
+                if base + item.resume > resume:
+                    yield item._replace(number=number, resume=base + item.resume)
+            buffer = long.rest
+            number += 1
+        elif not more:
+            return
+
+
+def _line(raw: bytes, offset: int, number: int) -> Iterator[Record]:
+    """A line as what it says, or as it stands."""
+    found = json_values.line(raw, offset, number)
+    if found is not None:
+        yield found
+    else:
+        held = Held(offset + len(raw))
+        yield from map(record_of, blocks(held, raw, number, "utf-8"))
+
+
+class _Line:
+    """What is left of one line of a stream. ``rest``: what was taken of the next."""
+
+    failure = ""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._over = False
+        self.rest = b""
+
+    @property
+    def offset(self) -> int:
+        return self._stream.offset - len(self.rest)
+
+    def read(self, count: int) -> bytes:
+        if self._over:
+            return b""
+        got = self._stream.read(count)
+        line, newline, self.rest = got.partition(b"\n")
+        self._over = bool(newline) or not got
+        return line + newline
+
+
+class _Transcoded(io.RawIOBase):
+    """A source's text in UTF-8."""
+
+    def __init__(self, source: Source, encoding: str, skip: int) -> None:
+        self._file = source.open()
+        self._file.read(skip)
+        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+
+    def read(self, count: int = -1) -> bytes:
+        """About ``count`` bytes; none at the end."""
+        while True:
+            raw = self._file.read(count)
+            text = self._decoder.decode(raw, not raw)
+            if text or not raw:
+                return text.encode("utf-8", "replace")
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

@@ -1,0 +1,211 @@
+"""Tools: what a caller offers, how a model is told of them, and the calls in what it says.
+
+A model whose own chat template marks calls with ``<tool_call>`` (Qwen, Hermes, SmolLM2 1.7B and
+others) is told in its template's words. Any other is told in a system message in the same form,
+which is the one most open models were taught. In both cases a grammar holds the calls: a call has
+the name of a tool that was offered, and arguments that its schema accepts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from sovereign.serve.engines.fields import BadRequest, flag
+from sovereign.serve.engines.messages import Call, Message
+from sovereign.serve.engines.text import overlap
+from sovereign.types import JSON
+
+__all__ = ["BEGIN", "END", "CallFilter", "Tool", "Tools", "described", "parse_tools"]
+
+BEGIN, END = "<tool_call>", "</tool_call>"
+_MOST = 128
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may call. ``parameters`` is a JSON schema of an object."""
+
+    name: str = field(repr=False)
+    description: str = field(repr=False)
+    parameters: JSON = field(repr=False)
+
+    def wire(self) -> dict[str, JSON]:
+        return {
+            "type": "function",
+            "function": {
+                "name": self.name,
+                "description": self.description,
+                "parameters": self.parameters,
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What may be called now. ``choice`` is ``required`` where the model has to call something."""
+
+    offered: tuple[Tool, ...]
+    callable: tuple[Tool, ...]
+    choice: Literal["auto", "required"]
+    parallel: bool
+
+
+def parse_tools(body: Mapping[str, JSON]) -> Tools | None:
+    """``tools``, ``tool_choice`` and ``parallel_tool_calls``; None if nothing may be called.
+    Raises :class:`BadRequest`."""
+    value = body.get("tools")
+    choice = body.get("tool_choice")
+    if value is None or value == []:
+        if choice not in (None, "none", "auto"):
+            raise BadRequest("tool_choice needs tools", param="tool_choice")
+        return None
+    if not isinstance(value, list) or len(value) > _MOST:
+        raise BadRequest(f"tools must be a list of at most {_MOST}", param="tools")
+    tools = tuple(_tool(t, f"tools[{i}]") for i, t in enumerate(value))
+    if len({t.name for t in tools}) != len(tools):
+        raise BadRequest("two tools have one name", param="tools")
+    parallel = flag(
+        {"parallel_tool_calls": True, **body}, "parallel_tool_calls", "parallel_tool_calls"
+    )
+    if choice == "none":
+        return None
+    if choice in (None, "auto"):
+        return Tools(tools, tools, "auto", parallel)
+    if choice == "required":
+        return Tools(tools, tools, "required", parallel)
+    named = choice.get("function") if isinstance(choice, dict) else None
+    wanted = [t for t in tools if isinstance(named, dict) and t.name == named.get("name")]
+    if not wanted or (isinstance(choice, dict) and choice.get("type") != "function"):
+        raise BadRequest(
+            "tool_choice must be none, auto, required, or a function that is among the tools",
+            param="tool_choice",
+        )
+    return Tools(tools, tuple(wanted), "required", False)
+
+
+def _tool(value: JSON, where: str) -> Tool:
+    function = value.get("function") if isinstance(value, dict) else None
+    if not isinstance(function, dict) or value.get("type") != "function":
+        raise BadRequest(f"{where} must be of type function", param=where, code="unsupported_value")
+    # `strict` asks for what is done here always: arguments that the schema accepts.
+    if function.keys() - {"name", "description", "parameters", "strict"}:
+        raise BadRequest(
+            f"{where}.function holds a field that is not known to this engine",
+            param=where,
+            code="unknown_parameter",
+        )
+    name, about = function.get("name"), function.get("description") or ""
+    parameters = function.get("parameters") or {"type": "object", "properties": {}}
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise BadRequest(
+            f"{where}.function.name must be 1 to 64 letters, digits, _ and -",
+            param=f"{where}.function.name",
+        )
+    if not isinstance(about, str) or not isinstance(parameters, dict):
+        raise BadRequest(
+            f"{where}.function needs a text as description and an object as parameters",
+            param=where,
+            code="invalid_type",
+        )
+    return Tool(name, about, parameters)
+
+
+# ---- telling a model whose template has no words for tools ---------------------------------------
+
+_SYSTEM = """You may call functions to help with the user's request. These are their signatures:
+<tools>
+{signatures}
+</tools>
+To call one, answer with a JSON object of its name and arguments between <tool_call> tags:
+<tool_call>
+{{"name": NAME, "arguments": ARGUMENTS}}
+</tool_call>"""
+
+
+def described(messages: Sequence[Message], tools: Tools | None) -> list[Message]:
+    """The conversation in plain roles and texts: tools in a system message, calls and results as
+    tagged text. Results that follow each other become one turn, as templates ask for."""
+    plain: list[Message] = []
+    if tools is not None:
+        signatures = "\n".join(json.dumps(t.wire(), ensure_ascii=False) for t in tools.offered)
+        plain.append(Message("system", _SYSTEM.format(signatures=signatures)))
+    results = False
+    for message in messages:
+        turn = message
+        if message.role == "tool":
+            turn = Message("user", f"<tool_response>\n{message.content}\n</tool_response>")
+        elif message.calls:
+            said = [message.content] if message.content else []
+            turn = Message("assistant", "\n".join(said + [_tagged(c) for c in message.calls]))
+        joins = (results and message.role == "tool") or (
+            message.role == "system" and len(plain) == 1 and plain[0].role == "system"
+        )
+        if joins and plain:
+            plain[-1] = replace(plain[-1], content=f"{plain[-1].content}\n\n{turn.content}")
+        else:
+            plain.append(turn)
+        results = message.role == "tool"
+    return plain
+
+
+def _tagged(call: Call) -> str:
+    body = {"name": call.name, "arguments": json.loads(call.arguments)}
+    return f"{BEGIN}\n{json.dumps(body, ensure_ascii=False)}\n{END}"
+
+
+# ---- hearing what it calls -----------------------------------------------------------------------
+
+
+class CallFilter:
+    """Splits what a model says into text and calls, for any chunking of it. White space after a
+    call is the template's, not the model's word."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._inside = False
+        self._after = False
+
+    def feed(self, text: str) -> list[str | Call]:
+        """The texts and calls that are complete now, in their order."""
+        self._held += text
+        out: list[str | Call] = []
+        while True:
+            mark = END if self._inside else BEGIN
+            before, found, after = self._held.partition(mark)
+            if not found:
+                break
+            out.append(_call(before) if self._inside else self._said(before))
+            self._held, self._inside = after, not self._inside
+            self._after = not self._inside
+        if not self._inside:
+            keep = overlap(self._held, BEGIN)
+            cut = len(self._held) - keep
+            out.append(self._said(self._held[:cut]))
+            self._held = self._held[cut:]
+        return [part for part in out if isinstance(part, Call) or part]
+
+    def _said(self, text: str) -> str:
+        text = text.lstrip() if self._after else text
+        self._after = self._after and not text
+        return text
+
+    def flush(self) -> str:
+        """What may still be sent at the end. A call that was cut off is not: nobody can make it."""
+        held, self._held = self._held, ""
+        return "" if self._inside else self._said(held)
+
+
+def _call(text: str) -> Call:
+    # The grammar has held it: an object with the name of a tool and its arguments.
+    body = json.loads(text)
+    return Call(
+        f"call_{secrets.token_hex(12)}",
+        body["name"],
+        json.dumps(body["arguments"], ensure_ascii=False),
+    )

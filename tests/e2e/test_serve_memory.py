@@ -1,0 +1,54 @@
+"""The plan of the embedded engine against the memory of its process."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx2
+import pytest
+
+from sovereign.config import ModelConfig
+from sovereign.serve.plan import Load, embedded
+from sovereign.serve.supervise import Supervisor
+from sovereign.weights.dims import model_card
+
+if TYPE_CHECKING:
+    from sovereign.weights.store import Store
+
+pytestmark = pytest.mark.model
+
+USERS, CONTEXT = 5, 640  # none of those that the plan's constants were chosen on
+
+
+def test_the_plan_is_within_a_tenth_of_what_the_engine_takes(
+    model_store: Store, tmp_path: Path
+) -> None:
+    """Full contexts at once; the highest that the kernel saw of the process."""
+    base = "smollm2-135m-instruct"
+    engine = Supervisor(
+        "m",
+        ModelConfig(base=base, max_context=CONTEXT, threads=1),
+        weights=model_store.get(base),
+        run_dir=tmp_path,
+    )
+    with engine:
+        engine.start()
+        transport = httpx2.HTTPTransport(uds=str(engine.socket))
+        with httpx2.Client(transport=transport, base_url="http://e", timeout=120) as http:
+
+            def fill(seed: int) -> None:
+                body = {"model": "m", "prompt": " word" * (CONTEXT - 20), "max_tokens": 16}
+                answer = http.post("/v1/completions", json={**body, "seed": seed})
+                assert answer.status_code == 200
+
+            crowd = [threading.Thread(target=fill, args=(i,)) for i in range(USERS)]
+            for one in crowd:
+                one.start()
+            for one in crowd:
+                one.join()
+        status = Path(f"/proc/{engine.pid}/status").read_text()
+    peak = next(int(x.split()[1]) for x in status.splitlines() if x.startswith("VmHWM")) * 1024
+    planned = embedded(model_card(base).dims, Load(USERS, CONTEXT)).total
+    assert planned == pytest.approx(peak, rel=0.1)
