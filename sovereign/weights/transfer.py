@@ -142,7 +142,8 @@ class Transfer:
                     out.truncate(0)  # the server knows no ranges: from the start
                     self._step(-digest.size)
                     digest.reset()
-                for block in _blocks(answer):
+                # As they come: a block that waits for others is lost to a kill.
+                for block in answer.iter_raw():
                     if self._stop.is_set():
                         raise _GivenUp
                     if digest.size + len(block) > file.size:
@@ -272,11 +273,6 @@ def _check_answer(file: Wanted, answer: Any, offset: int) -> bool:
         what = f"{length} bytes long, where {rest} are listed"
         raise NotVerified(f"{file.path}: is {what}", hint=LIES)
     return status == 200 and offset > 0
-
-
-def _blocks(answer: Any) -> Iterable[bytes]:
-    """The body in large blocks: a hash of many small ones is slower than the network."""
-    return answer.iter_raw(BLOCK)  # type: ignore[no-any-return]
 
 
 def retry_after(value: str | None, now: Callable[[], float] = time.time) -> float | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import sys
 import threading
 import time
@@ -38,7 +39,8 @@ class Hub:
     """What the server tells and sends; tests change it to make it lie.
 
     ``sends`` replaces bodies, ``faults`` answers instead (by path; a fault that returns False lets
-    the usual answer follow). ``sent`` has (path, first byte, bytes written) of each body.
+    the usual answer follow). ``sent`` has (path, first byte, bytes written) of each body that
+    ended, ``served`` the bytes of all bodies so far.
     """
 
     files: dict[str, bytes]
@@ -55,6 +57,7 @@ class Hub:
     pause: float = 0.0
     asked: list[str] = field(default_factory=list)
     sent: list[tuple[str, int, int]] = field(default_factory=list)
+    served: int = 0
 
     def tree(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = [{"type": "directory", "path": "original", "oid": "0" * 40}]
@@ -150,6 +153,7 @@ class Handler(BaseHTTPRequestHandler):
                 piece = view[done : done + PIECE]
                 self.wfile.write(piece)
                 done += len(piece)
+                self.hub.served += len(piece)
                 if self.hub.pause:
                     time.sleep(self.hub.pause)
         except OSError:
@@ -160,6 +164,12 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        # What lies in this buffer is counted as sent, and a killed client never had it.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PIECE)
+        return connection, address
 
     def handle_error(self, request: object, client_address: object) -> None:
         if not isinstance(sys.exception(), OSError):
