@@ -32,7 +32,7 @@ def test_twenty_kills_and_no_byte_twice_but_those_in_flight(tmp_path: Path) -> N
     files = {f"model-{n}-of-3.safetensors": tensors(5_000_000, n) for n in (1, 2, 3)}
     files |= {"config.json": b"{}", "tokenizer.json": b'{"version": "1.0"}'}
     total = sum(map(len, files.values()))
-    hub = Hub(files, lfs={n for n in files if n.endswith(".safetensors")}, pause=0.02)
+    hub = Hub(files, lfs={n for n in files if n.endswith(".safetensors")}, pause=0.02, buffer=PIECE)
     store = Store(tmp_path / "store", tmp_path / "store" / "sovereign.lock")
 
     def start() -> subprocess.Popen[bytes]:
