@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sovereign.errors import TuneError
 from sovereign.tune import adapter, model, record
+from sovereign.tune.canaries import Canary, draw, inserted
 from sovereign.tune.data import Dataset, encode
 from sovereign.tune.gate import Gate
 from sovereign.tune.offline import offline
@@ -32,6 +33,7 @@ from sovereign.weights.store import Store
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from sovereign.tune.memorization import Kept
     from sovereign.tune.train import Progress, Update
 
 __all__ = ["run"]
@@ -78,6 +80,7 @@ def run(
             fit = run.fit()
             checks = adapter.check(run.model, run.data.examples[0])
             after = run.ask(rows, "evaluate after")
+            kept = run.audit(prepared)
             if after and recipe.eval.at_least and after.share < recipe.eval.at_least:
                 raise TuneError(
                     f"exact match is {after.share:.0%}, below eval.at_least "
@@ -102,6 +105,7 @@ def run(
                 roll=roll,
                 before=before,
                 after=after,
+                kept=kept,
                 precision=run.precision,
                 world=accelerator.num_processes,
                 training={
@@ -143,6 +147,7 @@ class _Run:
         self.model: Any = None
         self.precision = ""
         self.data: Dataset
+        self._canaries: list[Canary] = []
 
     def load(self, folder: Path, prepared: Prepared) -> None:
         recipe, train = self._recipe, self._recipe.train
@@ -152,7 +157,7 @@ class _Run:
             folder, precision=self.precision, quantize=train.quantize
         )
         self.data = encode(
-            prepared.train,
+            [*prepared.train, *self._inserted()],
             self._template,
             where=str(recipe.train_file),
             max_length=train.max_length,
@@ -163,6 +168,35 @@ class _Run:
             self.model.to(self._accelerator.device)
         self.model.eval()
         self._say("load", 1)
+
+    def _inserted(self) -> list[Row]:
+        audit = self._recipe.memorization
+        if audit is None:
+            return []
+        self._canaries = draw(audit.copies, audit.canaries, self._recipe.train.seed)
+        return inserted(self._canaries)
+
+    def audit(self, prepared: Prepared) -> Kept | None:
+        """What the model kept, if the recipe asks. Raises :class:`TuneError` if it is too much."""
+        from sovereign.tune.memorization import Audit, hold, measure
+
+        config = self._recipe.memorization
+        if config is None:
+            return None
+        audit = Audit(
+            self.model,
+            self._tokenizer,
+            self._template,
+            self.model.disable_adapter,
+            config,
+            self._recipe.train.seed,
+            self._tell,
+        )
+        trained = {e.line for e in self.data.examples}
+        rows = [row for row in prepared.train if row.line in trained]
+        kept = measure(audit, self._canaries, rows, prepared.held_out, prepared.found.identifiers)
+        hold(kept, config)
+        return kept
 
     def ask(self, rows: list[Row], phase: str) -> Any:
         from sovereign.tune.evaluate import exact_match
@@ -256,6 +290,8 @@ def _facts(made: RunRecord) -> dict[str, Any]:
     if made.after is not None:
         was = f"{made.before:.0%} before, " if made.before is not None else ""
         card["exact answers on held-out rows"] = f"{was}{made.after:.0%} after"
+    kept = made.data["memorization"]
+    card["memorisation"] = "not measured" if kept is None else _measured(kept)
     base = made.data["base"]
     return {
         "recipe": made.data["recipe"],
@@ -263,6 +299,20 @@ def _facts(made: RunRecord) -> dict[str, Any]:
         "base_digest": base["digest"],
         "card": card,
     }
+
+
+def _measured(kept: dict[str, Any]) -> str:
+    parts = [
+        f"canaries inserted {e['copies']} times: {e['mean']:.1f} bits ({e['low']:.1f} to "
+        f"{e['high']:.1f})"
+        for e in kept["exposure"]
+    ]
+    probed = kept["extraction"]
+    parts.append(f"{probed['extracted']} of {probed['probed']} identifiers extracted")
+    if kept["membership"] is not None:
+        m = kept["membership"]
+        parts.append(f"membership AUC {m['auc']:.2f} ({m['low']:.2f} to {m['high']:.2f})")
+    return "; ".join(parts)
 
 
 def _said(private: dict[str, Any]) -> str:
