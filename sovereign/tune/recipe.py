@@ -22,6 +22,7 @@ __all__ = [
     "EvalConfig",
     "LoraConfig",
     "MemorizationConfig",
+    "PrivacyConfig",
     "PrivateConfig",
     "Recipe",
     "TrainConfig",
@@ -137,6 +138,15 @@ class EvalConfig(StrictModel):
     )
 
 
+class PrivacyConfig(StrictModel):
+    """``[privacy]``: differential privacy for each row (DP-SGD). ``train.clip`` bounds a row."""
+
+    epsilon: float = Field(gt=0, le=100, description="the guarantee for one row, such as 8")
+    delta: float | None = Field(
+        None, gt=0, lt=1, description="its slack, below 1 / rows; rows ** -1.1 otherwise"
+    )
+
+
 class MemorizationConfig(StrictModel):
     """``[memorization]``: measure after training what the model kept by heart. Without this table
     nothing is inserted and nothing is measured."""
@@ -181,6 +191,7 @@ class Recipe(StrictModel):
     lora: LoraConfig = LoraConfig()
     train: TrainConfig
     eval: EvalConfig = EvalConfig()
+    privacy: PrivacyConfig | None = None
     memorization: MemorizationConfig | None = None
 
     _path: Path = Path("recipe.toml")

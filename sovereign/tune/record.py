@@ -20,6 +20,7 @@ from sovereign.tune.data import Dataset
 from sovereign.tune.evaluate import Score
 from sovereign.tune.memorization import Kept
 from sovereign.tune.prepare import Prepared
+from sovereign.tune.private import Spent
 from sovereign.tune.recipe import Recipe
 from sovereign.tune.roll import Roll
 from sovereign.weights.lock import Entry, File
@@ -71,6 +72,7 @@ def build(
     before: Score | None,
     after: Score | None,
     kept: Kept | None,
+    spent: Spent | None,
     precision: str,
     world: int,
     training: dict[str, Any],
@@ -106,7 +108,7 @@ def build(
         },
         "roll": {"root": roll.root, "keys": len(roll.keys)},
         "private": private,
-        "privacy": {"epsilon": "none"},
+        "privacy": {"epsilon": "none"} if spent is None else spent.record(recipe.train.clip),
         "memorization": None if kept is None else kept.record(),
         "hyperparameters": {
             "lora": recipe.lora.model_dump(mode="json"),

@@ -34,11 +34,13 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sovereign.tune.memorization import Kept
+    from sovereign.tune.private import Spent
     from sovereign.tune.train import Progress, Update
 
 __all__ = ["run"]
 
 TOKENS = "tokens.json"
+PROBED = 64  # rows whose loss must have fallen
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG, errno.ENOTDIR)
 
 
@@ -78,6 +80,7 @@ def run(
             run.load(folder, prepared)
             before = run.ask(rows, "evaluate before") if recipe.eval.before else None
             fit = run.fit()
+            run.learnt(prepared)
             checks = adapter.check(run.model, run.data.examples[0])
             after = run.ask(rows, "evaluate after")
             kept = run.audit(prepared)
@@ -106,6 +109,7 @@ def run(
                 before=before,
                 after=after,
                 kept=kept,
+                spent=run.spent,
                 precision=run.precision,
                 world=accelerator.num_processes,
                 training={
@@ -147,6 +151,7 @@ class _Run:
         self.model: Any = None
         self.precision = ""
         self.data: Dataset
+        self.spent: Spent | None = None
         self._canaries: list[Canary] = []
 
     def load(self, folder: Path, prepared: Prepared) -> None:
@@ -168,6 +173,23 @@ class _Run:
             self.model.to(self._accelerator.device)
         self.model.eval()
         self._say("load", 1)
+
+    def learnt(self, prepared: Prepared) -> None:
+        """Raises :class:`TuneError` if a private run left no lower loss: noise moves weights as
+        well, so that they moved says nothing."""
+        from sovereign.tune.memorization import losses_of
+
+        if self.spent is None:
+            return
+        rows = prepared.train[:PROBED]
+        now = sum(losses_of(self.model, self._template, rows))
+        with self.model.disable_adapter():
+            before = sum(losses_of(self.model, self._template, rows))
+        if not now < before:
+            raise TuneError(
+                "the loss did not fall: the noise was larger than what there was to learn",
+                hint="more rows, a larger train.batch, or a larger privacy.epsilon",
+            )
 
     def _inserted(self) -> list[Row]:
         audit = self._recipe.memorization
@@ -214,6 +236,7 @@ class _Run:
         )
 
     def fit(self) -> Any:
+        from sovereign.tune.private import fit_private, spend
         from sovereign.tune.train import fit
 
         def told(update: Update) -> None:
@@ -231,14 +254,15 @@ class _Run:
             self._tell(update)
 
         pad = self._tokenizer.pad_token_id
-        return fit(
-            self.model,
-            self.data,
-            self._recipe.train,
-            pad=pad if pad is not None else self._tokenizer.eos_token_id,
-            accelerator=self._accelerator,
-            progress=told,
-        )
+        common = {
+            "pad": pad if pad is not None else self._tokenizer.eos_token_id,
+            "accelerator": self._accelerator,
+            "progress": told,
+        }
+        if self._recipe.privacy is None:
+            return fit(self.model, self.data, self._recipe.train, **common)
+        self.spent = spend(self._recipe.privacy, self._recipe.train, len(self.data.examples))
+        return fit_private(self.model, self.data, self._recipe.train, self.spent, **common)
 
     def _say(self, phase: str, done: int) -> None:
         from sovereign.tune.train import Update
