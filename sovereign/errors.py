@@ -17,6 +17,7 @@
     ├── WeightsError
     │   ├── NotAdmitted        a file that may not enter the store
     │   └── NotVerified        the store is not what the lock says
+    ├── ScanError              a scan cannot begin or go on
     ├── TuneError              data, recipe or training
     ├── ServeError
     │   └── EngineDown         the engine did not start, or died
@@ -59,6 +60,7 @@ __all__ = [
     "RecordRejected",
     "Refused",
     "ResidualFound",
+    "ScanError",
     "ServeError",
     "SovereignError",
     "TooLarge",
@@ -187,6 +189,12 @@ class NotVerified(WeightsError):
     """The store is not what the lock says; the message names the file."""
 
     code = "not_verified"
+
+
+class ScanError(SovereignError):
+    """A scan cannot begin or go on."""
+
+    code = "scan"
 
 
 class TuneError(SovereignError):
