@@ -161,7 +161,7 @@ def _weights(options: argparse.Namespace) -> None:
 
         commit = HfApi().model_info(HUB_REPO).sha
         print(
-            _sovereign("weights", "pull", HUB_REPO, "--revision", str(commit), "--name", BASE),
+            _sovereign("weights", "pull", f"{HUB_REPO}@{commit}", "--name", BASE),
             end="",
         )
     else:

@@ -219,11 +219,41 @@ class AuditConfig(StrictModel):
     )
 
 
+HUB_HOSTS = (
+    "cdn-lfs.huggingface.co",
+    "cdn-lfs-us-1.huggingface.co",
+    "cdn-lfs.hf.co",
+    "cdn-lfs-us-1.hf.co",
+    "cdn-lfs-eu-1.hf.co",
+    "cas-bridge.xethub.hf.co",
+    "*.cdn.hf.co",
+)
+"""Where huggingface.co sends those who download large files."""
+
+
 class WeightsConfig(StrictModel):
     """``[weights]``: the store of verified weights, and its lock."""
 
     store: FilePath = Field(Path(".sovereign/weights"), description="the store's folder")
     lock: FilePath = Field(Path("sovereign.lock"), description="the lockfile, kept in git")
+    licences: Words = Field((), description="SPDX ids that may enter; empty: any")
+    repositories: Words = Field((), description='"OWNER/NAME" or "OWNER/*"; empty: any')
+    hosts: Hosts = Field(
+        HUB_HOSTS, description="hosts that the Hub or a mirror may redirect a download to"
+    )
+    revoked: Words = Field((), description="commits and digests that are no longer to be used")
+
+
+class TuneConfig(StrictModel):
+    """``[tune]``: who signs the passports of adapters, and whose are believed."""
+
+    key_file: FilePath = Field(
+        Path(".sovereign/passport.key"),
+        description="Ed25519 seed that signs passports; the first `sovereign tune run` makes it",
+    )
+    trust: Paths = Field(
+        (), description="public keys (PEM) that are believed besides: `sovereign tune key`"
+    )
 
 
 class Config(StrictModel):
@@ -241,6 +271,7 @@ class Config(StrictModel):
     telemetry: TelemetryConfig | None = Field(None, description="[telemetry]: traces")
     audit: AuditConfig = AuditConfig()
     weights: WeightsConfig = WeightsConfig()
+    tune: TuneConfig = TuneConfig()
 
     _path: Path = Path("sovereign.toml")
 

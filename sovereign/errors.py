@@ -19,6 +19,7 @@
     │   └── NotVerified        the store is not what the lock says
     ├── TuneError              data, recipe or training
     ├── ServeError
+    │   ├── PassportRefused    an adapter is not what a trusted key signed
     │   └── EngineDown         the engine did not start, or died
     └── GatewayError
         ├── NotAuthenticated   no key, or an unknown one
@@ -54,6 +55,7 @@ __all__ = [
     "NotPermitted",
     "NotVerified",
     "Overloaded",
+    "PassportRefused",
     "RateLimited",
     "RecognizerFailed",
     "RecordRejected",
@@ -200,6 +202,12 @@ class ServeError(SovereignError):
 
     code = "serve"
     status = 503
+
+
+class PassportRefused(ServeError):
+    """An adapter has no passport, or one that is not trusted, or is not what the passport says."""
+
+    code = "passport_refused"
 
 
 class EngineDown(ServeError):

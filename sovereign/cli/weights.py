@@ -1,4 +1,4 @@
-"""``sovereign weights``: import, pull, list and verify. Every change goes to the audit log."""
+"""``sovereign weights``: import, pull, convert, list, verify. Changes go to the audit log."""
 
 from __future__ import annotations
 
@@ -97,26 +97,62 @@ def import_command(
 
 
 @weights_command.command("pull")
-@click.argument("repo")
-@click.option("--revision", required=True, help="The commit: all 40 hex digits.")
+@click.argument("repo", metavar="REPO[@REVISION]")
 @click.option("--name", help="What the store will call it; the repository's name otherwise.")
 @click.option("--licence", help="SPDX id; the model card's otherwise.")
+@click.option("--accepted-by", help="Who accepted the terms of a gated repository.")
 @click.option("--replace", is_flag=True, help="Take the name over from other weights.")
 @_where
 def pull_command(
     repo: str,
-    revision: str,
     name: str | None,
     licence: str | None,
+    accepted_by: str | None,
     replace: bool,
     config: Path,
     store: Path | None,
 ) -> None:
-    """Download one commit of REPO (OWNER/NAME) from the Hub, or from HF_ENDPOINT."""
+    """Download one commit of REPO (OWNER/NAME) from the Hub, or from HF_ENDPOINT.
+
+    REVISION is a commit, a tag or a branch (main, if none is named); it is resolved to a commit
+    once, and the lock holds that. A pull that died is resumed by the next.
+    """
+    repo, _, revision = repo.partition("@")
     with store_of(config, store, recorded=True, source="weights") as there, Bytes() as bar:
         entry = there.pull(
-            repo, revision=revision, name=name, licence=licence, replace=replace, progress=bar
+            repo,
+            revision=revision or "main",
+            name=name,
+            licence=licence,
+            accepted_by=accepted_by,
+            replace=replace,
+            progress=bar,
         )
+    _say(entry)
+
+
+@weights_command.command("convert")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--name", required=True, help="What the store will call it.")
+@click.option("--licence", default="unknown", help="SPDX id, such as Apache-2.0.")
+@click.option("--replace", is_flag=True, help="Take the name over from other weights.")
+@_where
+def convert_command(
+    path: Path, name: str, licence: str, replace: bool, config: Path, store: Path | None
+) -> None:
+    """Convert torch's pickles (.bin, .pt, .pth, .ckpt) at PATH to safetensors, and import them.
+
+    Only for weights that come no other way. They are opened in a process without network, programs
+    or files of yours, as torch's weights_only; without those walls nothing is opened.
+    """
+    if not path.exists():
+        raise WeightsError(f"{path}: no such file or folder")
+    with store_of(config, store, recorded=True, source="weights") as there, Bytes() as bar:
+        entry = there.add_pickle(path, name=name, licence=licence, replace=replace, progress=bar)
+    for scan in entry.scans:
+        click.echo(f"{scan.scanner} {scan.version}: {scan.verdict}", err=True)
+    if not entry.scans:
+        click.echo("no scanner looked at it: neither picklescan nor modelscan is here", err=True)
     _say(entry)
 
 
@@ -148,7 +184,8 @@ def verify_command(name: str | None, config: Path, store: Path | None) -> None:
 
 
 def _say(entry: Entry) -> None:
-    click.echo(f"{entry.name}  {entry.digest[:12]}  {entry.size / 1e6:.0f} MB, verified")
+    at = f", commit {entry.commit}" if entry.commit else ""
+    click.echo(f"{entry.name}  {entry.digest[:12]}  {entry.size / 1e6:.0f} MB, verified{at}")
 
 
 def _row(entry: Entry) -> dict[str, Any]:

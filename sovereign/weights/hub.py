@@ -1,29 +1,30 @@
-"""Fetches one commit of a Hub repository, and believes none of its hashes: each is computed here.
+"""Asks a Hub, or a mirror of one, what a commit holds; and says which hosts may be asked at all.
 
-A branch or tag can move; a commit cannot, so only all 40 hex digits of one are taken. The client
-library checks sizes alone; here every file is held against the SHA-256 (LFS) or the git blob id
-that the Hub lists for that commit. ``HF_ENDPOINT`` names a mirror, ``HF_TOKEN`` opens gates.
+A branch or tag can move, so it is resolved once, and from then on only the commit counts. Nothing
+that is answered is believed where it can be computed: see :mod:`sovereign.weights.transfer`.
+``HF_ENDPOINT`` names a mirror, ``HF_TOKEN`` opens gates.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
+from fnmatch import fnmatchcase
 from typing import Any, NoReturn
 
-from sovereign.errors import MissingExtra, NotAdmitted, NotVerified, WeightsError
+from sovereign.errors import MissingExtra, NotAdmitted, NotVerified, SovereignError, WeightsError
 from sovereign.weights.admit import admissible, check_path
-from sovereign.weights.staging import hash_file
+from sovereign.weights.rules import Rules
+from sovereign.weights.transfer import LONGEST_WAIT, TRANSIENT, Transfer, Wanted, retry_after
 
-__all__ = ["Plan", "Wanted", "fetch", "plan"]
+__all__ = ["Hub", "Plan", "connect"]
 
 REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+REVISION = re.compile(r"[A-Za-z0-9][\w./-]{0,127}")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 GUARDS = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -32,112 +33,188 @@ GUARDS = {
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
 }
 """Read when huggingface_hub is imported, so they are set before that."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A file of the commit as the Hub lists it. ``sha256`` is there for LFS files only."""
-
-    path: str
-    size: int
-    blob: str
-    sha256: str | None
+TRIES = 4
+TIMEOUT_S = 60.0  # without a byte
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be fetched, and what was left out because the store would not admit it."""
+    """What will be fetched, and what was left out because the store would not admit it.
+
+    ``gate`` is None, ``"auto"`` or ``"manual"``: the Hub's word for how access is given.
+    """
 
     repo: str
     commit: str
     licence: str
+    gate: str | None
     files: tuple[Wanted, ...]
     left_out: tuple[str, ...]
 
+    @property
+    def papers(self) -> tuple[Wanted, ...]:
+        """All but the weights: what is fetched and looked at first."""
+        return tuple(f for f in self.files if not f.path.endswith(".safetensors"))
 
-def plan(repo: str, commit: str) -> Plan:
-    """Ask for the list of files, and fetch none. Raises :class:`WeightsError`."""
-    if not REPO.fullmatch(repo):
-        raise WeightsError(f"{repo!r} is no Hub repository", hint="it looks like OWNER/NAME")
-    if not COMMIT.fullmatch(commit):
-        raise WeightsError(
-            f"{repo}: the revision must be a commit of 40 hex digits",
-            hint="branches and tags move; copy the commit from the repository's history",
-        )
-    hub = _client()
-    api = hub.HfApi()
-    try:
-        info = api.model_info(repo, revision=commit)
-        tree = list(api.list_repo_tree(repo, revision=commit, recursive=True))
-    except Exception as e:  # noqa: BLE001 - told apart below, and raised again
-        _explain(e, repo, commit)
-    if info.sha != commit:
-        raise NotVerified(f"{repo}: the Hub answered with another commit than {commit}")
-    card = getattr(info, "card_data", None)
-    wanted: list[Wanted] = []
-    left_out: list[str] = []
-    for item in tree:
-        if not isinstance(item, hub.RepoFile):
-            continue
-        if not _plain(item.path) or not admissible(item.path):
-            left_out.append(item.path)
-            continue
-        sha256 = item.lfs.sha256 if item.lfs else None
-        wanted.append(Wanted(item.path, item.size, item.blob_id, sha256))
-    if not any(f.path.endswith(".safetensors") for f in wanted):
-        pickles = [p for p in left_out if p.endswith((".bin", ".pt", ".pth"))]
-        named = f"{pickles[0]}: " if pickles else ""
-        raise NotAdmitted(
-            f"{named}{repo} holds no .safetensors file at this commit",
-            hint="look for a commit or a repository that has the weights as safetensors",
-        )
-    licence = getattr(card, "license", None) if card else None
-    licence = licence if isinstance(licence, str) and licence else "unknown"
-    return Plan(repo, commit, licence, tuple(wanted), tuple(sorted(left_out)))
+    @property
+    def weights(self) -> tuple[Wanted, ...]:
+        """The files of tensors."""
+        return tuple(f for f in self.files if f.path.endswith(".safetensors"))
 
 
-def fetch(plan: Plan, target: Path, step: Callable[[int], None]) -> None:
-    """Download the plan's files into ``target``. Raises :class:`NotVerified` naming the first that
-    is not what the Hub listed."""
-    hub = _client()
-    for file in plan.files:
-        try:
-            hub.hf_hub_download(
-                plan.repo,
-                file.path,
-                revision=plan.commit,
-                local_dir=target,
-                tqdm_class=_bar(step),
+class Hub:
+    """One endpoint. Use :func:`connect`."""
+
+    def __init__(self, library: Any, endpoint: str, session: Any) -> None:
+        self._library = library
+        self._endpoint = endpoint
+        self._session = session
+
+    def plan(self, repo: str, revision: str = "main") -> Plan:
+        """Resolve ``revision`` to a commit and ask for its list of files; fetch none.
+
+        Raises :class:`WeightsError`; :class:`NotVerified` if the answers contradict each other.
+        """
+        if not REPO.fullmatch(repo):
+            raise WeightsError(f"{repo!r} is no Hub repository", hint="it looks like OWNER/NAME")
+        if not REVISION.fullmatch(revision) or ".." in revision:
+            raise WeightsError(
+                f"{revision!r} is no revision", hint="a commit of 40 hex digits, a tag or a branch"
             )
-        except Exception as e:  # noqa: BLE001 - told apart, and raised again
-            _explain(e, plan.repo, plan.commit)
-        _check(target / file.path, file, plan.repo)
-    shutil.rmtree(target / ".cache", ignore_errors=True)
+        api = self._library.HfApi(endpoint=self._endpoint)
+        info = self._ask(repo, revision, lambda: api.model_info(repo, revision=revision))
+        commit = info.sha
+        if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
+            raise NotVerified(f"{repo}: the Hub names no commit for {revision}")
+        if COMMIT.fullmatch(revision) and commit != revision:
+            raise NotVerified(f"{repo}: the Hub answered with another commit than {revision}")
+        tree = self._ask(
+            repo, commit, lambda: list(api.list_repo_tree(repo, revision=commit, recursive=True))
+        )
+        wanted, left_out = self._sort(tree)
+        if not any(f.path.endswith(".safetensors") for f in wanted):
+            pickles = [p for p in left_out if p.endswith((".bin", ".pt", ".pth"))]
+            named = f"{pickles[0]}: " if pickles else ""
+            raise NotAdmitted(
+                f"{named}{repo} holds no .safetensors file at this commit",
+                hint="take a commit that has the weights as safetensors, or weights convert",
+            )
+        gate = info.gated if info.gated in ("auto", "manual") else None
+        return Plan(repo, commit, _licence(info), gate, tuple(wanted), tuple(sorted(left_out)))
+
+    def transfer(self, plan: Plan, parts: Any, step: Callable[[int], None]) -> Transfer:
+        """What fetches ``plan``'s files, with the token that the environment names."""
+
+        def url_of(path: str) -> str:
+            url: str = self._library.hf_hub_url(
+                plan.repo, path, revision=plan.commit, endpoint=self._endpoint
+            )
+            return url
+
+        headers = self._library.utils.build_hf_headers()
+        return Transfer(self._session, parts, url_of, headers=headers, step=step)
+
+    def _sort(self, tree: list[Any]) -> tuple[list[Wanted], list[str]]:
+        wanted: list[Wanted] = []
+        left_out: list[str] = []
+        for item in tree:
+            if not isinstance(item, self._library.RepoFile):
+                continue
+            if not _plain(item.path) or not admissible(item.path):
+                left_out.append(item.path)
+                continue
+            sha256 = item.lfs.sha256 if item.lfs else None
+            wanted.append(Wanted(item.path, item.size, item.blob_id, sha256))
+        if len({f.path for f in wanted}) != len(wanted):
+            raise NotVerified("the Hub lists a file twice")
+        return wanted, left_out
+
+    def _ask(self, repo: str, revision: str, call: Callable[[], Any]) -> Any:
+        for tries in range(1, TRIES + 1):
+            try:
+                return call()
+            except SovereignError:
+                raise
+            except Exception as e:  # noqa: BLE001 - told apart, and raised again in our words
+                answer = getattr(e, "response", None)
+                status = getattr(answer, "status_code", None)
+                wait = retry_after(answer.headers.get("Retry-After")) if answer else None
+                wait = 0.25 * 2**tries if wait is None else wait
+                if status not in TRANSIENT or tries == TRIES or wait > LONGEST_WAIT:
+                    self._explain(e, repo, revision)
+                time.sleep(wait)
+        raise AssertionError
+
+    def _explain(self, error: Exception, repo: str, revision: str) -> NoReturn:
+        """What went wrong, in our words: the client's messages hold URLs and request ids."""
+        name = type(error).__name__
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        known = {
+            "GatedRepoError": ("is gated", "accept its terms on the Hub, then set HF_TOKEN"),
+            "RepositoryNotFoundError": (
+                "does not exist, or is private",
+                "check the name; HF_TOKEN",
+            ),
+            "RevisionNotFoundError": (
+                f"has no revision {revision}",
+                "if it was there before, it was withdrawn: ask why before you use what you have",
+            ),
+            "OfflineModeIsEnabled": ("cannot be pulled offline", "unset HF_HUB_OFFLINE"),
+        }
+        if name in known:
+            what, hint = known[name]
+            raise WeightsError(f"{repo}: {what}", hint=hint) from None
+        what = f"the Hub answered {status}" if status else f"the Hub did not answer ({name})"
+        raise WeightsError(
+            f"{repo}: {what}", hint=f"is {self._endpoint} reachable from here?"
+        ) from None
 
 
-def _check(path: Path, file: Wanted, repo: str) -> None:
-    size, sha256 = hash_file(path)
-    if size != file.size:
-        what = f"is {size} bytes long, the Hub lists {file.size}"
-    elif file.sha256 is not None and sha256 != file.sha256:
-        what = "has another SHA-256 than the Hub lists"
-    elif file.sha256 is None and _git_blob(path, size) != file.blob:
-        what = "has another git blob id than the Hub lists"
-    else:
-        return
-    raise NotVerified(
-        f"{repo}: {file.path}: {what}",
-        hint="pull again; if it persists, the mirror or the connection changes files",
+@contextmanager
+def connect(rules: Rules, *, endpoint: str | None = None) -> Iterator[Hub]:
+    """The Hub at ``endpoint`` or ``HF_ENDPOINT``, through huggingface_hub's own client, which asks
+    no host but the endpoint's and those of ``rules``. Raises :class:`MissingExtra`."""
+    library = _library()
+    endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+    library.set_client_factory(lambda: _session(library, endpoint, rules.hosts))
+    try:
+        yield Hub(library, endpoint, library.get_session())
+    finally:
+        library.set_client_factory(library.utils._http.default_client_factory)
+
+
+def _session(library: Any, endpoint: str, hosts: tuple[str, ...]) -> Any:
+    import httpx2
+
+    home = httpx2.URL(endpoint)
+
+    def pin(request: Any) -> None:
+        """Called for each request, so also for each redirect."""
+        url = request.url
+        if (url.scheme, url.host, url.port) == (home.scheme, home.host, home.port):
+            return
+        if url.scheme != home.scheme and url.scheme != "https":
+            raise NotAdmitted(f"{url.host}: the Hub redirects to it without TLS")
+        if not any(fnmatchcase(url.host, pattern) for pattern in hosts):
+            raise NotAdmitted(
+                f"{url.host}: the Hub redirects to it, and it is not among [weights] hosts",
+                hint="if it belongs to your mirror, add it there",
+            )
+
+    return httpx2.Client(
+        event_hooks={"request": [pin, library.utils._http.hf_request_event_hook]},
+        follow_redirects=True,
+        timeout=httpx2.Timeout(TIMEOUT_S, connect=20.0),
     )
 
 
-def _git_blob(path: Path, size: int) -> str:
-    """Git's name for a file; SHA-1 is what git uses, ours is computed beside it."""
-    digest = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
-    with path.open("rb") as f:
-        while block := f.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+def _licence(info: Any) -> str:
+    """The card's licence; one without an SPDX id goes by the name that the card gives it."""
+    card = getattr(info, "card_data", None)
+    licence = getattr(card, "license", None) if card else None
+    if licence == "other":
+        licence = getattr(card, "license_name", None) or licence
+    return licence if isinstance(licence, str) and licence else "unknown"
 
 
 def _plain(path: str) -> bool:
@@ -148,67 +225,13 @@ def _plain(path: str) -> bool:
     return True
 
 
-def _client() -> Any:
+def _library() -> Any:
     for name, value in GUARDS.items():
         os.environ.setdefault(name, value)
     try:
         import huggingface_hub
         import huggingface_hub.hf_api
+        import huggingface_hub.utils
     except ImportError:
-        raise MissingExtra("huggingface_hub", "tune") from None
+        raise MissingExtra("huggingface_hub", "weights") from None
     return huggingface_hub
-
-
-def _explain(error: Exception, repo: str, commit: str) -> NoReturn:
-    """What went wrong, in our words: the client's messages hold URLs and request ids."""
-    name = type(error).__name__
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    known = {
-        "GatedRepoError": ("is gated", "accept its terms on the Hub, then set HF_TOKEN"),
-        "RepositoryNotFoundError": ("does not exist, or is private", "check the name; HF_TOKEN"),
-        "RevisionNotFoundError": (f"has no commit {commit}", "copy it from its history"),
-        "RemoteEntryNotFoundError": ("lists a file that is not there", "try again"),
-        "OfflineModeIsEnabled": ("cannot be pulled offline", "unset HF_HUB_OFFLINE"),
-    }
-    if name in known:
-        what, hint = known[name]
-        raise WeightsError(f"{repo}: {what}", hint=hint) from None
-    if isinstance(error, OSError) and error.errno is not None and status is None:
-        raise WeightsError(f"{repo}: {error.strerror or name}") from None
-    what = f"the Hub answered {status}" if status else f"the Hub did not answer ({name})"
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    raise WeightsError(f"{repo}: {what}", hint=f"is {endpoint} reachable from here?") from None
-
-
-def _bar(step: Callable[[int], None]) -> type:
-    """What huggingface_hub takes for a progress bar: it calls ``update`` with bytes."""
-
-    class Bar:
-        def __init__(self, *args: object, **kwargs: Any) -> None:
-            self.n = kwargs.get("initial", 0)
-            self.total = kwargs.get("total")
-
-        def update(self, n: float = 1) -> None:
-            self.n += n
-            step(int(n))
-
-        def set_description(self, *args: object, **kwargs: object) -> None: ...
-
-        def reset(self, total: int | None = None) -> None:
-            self.n, self.total = 0, total
-
-        def refresh(self, *args: object, **kwargs: object) -> None: ...
-
-        def close(self) -> None: ...
-
-        def __enter__(self) -> Bar:
-            return self
-
-        def __exit__(
-            self,
-            kind: type[BaseException] | None,
-            value: BaseException | None,
-            trace: TracebackType | None,
-        ) -> None: ...
-
-    return Bar

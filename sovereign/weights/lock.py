@@ -37,6 +37,7 @@ __all__ = [
     "digest_of",
     "dump",
     "load",
+    "named",
     "parse",
     "save",
     "seal_of",
@@ -48,6 +49,7 @@ KINDS = ("folder", "gguf", "hub", "pickle")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 HEX40 = re.compile(r"[0-9a-f]{40}")
 HEX64 = re.compile(r"[0-9a-f]{64}")
+LICENCE = re.compile(r"[A-Za-z0-9.+-]{1,64}")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 VERDICTS = ("clean", "suspicious", "dangerous", "failed")
 
@@ -140,6 +142,13 @@ def check_name(name: str) -> str:
     return name
 
 
+def named(name: str, kind: str, source: str, licence: str) -> Entry:
+    """An entry that has no files yet. Raises :class:`WeightsError` if ``licence`` is no id."""
+    if not LICENCE.fullmatch(licence):
+        raise WeightsError("a licence is an SPDX id", hint="such as --licence Apache-2.0")
+    return Entry(name=name, kind=kind, source=source, licence=licence, files=(), digest="")
+
+
 def digest_of(files: Iterable[File]) -> str:
     """SHA-256, in hex, over path, size and hash of every file, in order of path. Where the files
     came from is not in it: the same bytes have the same digest."""
@@ -208,7 +217,7 @@ def dump(entries: Mapping[str, Entry]) -> bytes:
     return (json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """``data`` at ``path``, durably, or nothing at all: readers never see a part of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -216,7 +225,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         with os.fdopen(handle, "wb") as out:
             out.write(data)
             out.flush()
-            os.fchmod(out.fileno(), 0o644)
+            os.fchmod(out.fileno(), mode)
             os.fsync(out.fileno())
         Path(name).replace(path)
     except BaseException:

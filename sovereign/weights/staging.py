@@ -1,29 +1,61 @@
 """Makes a model's folder appear in the store whole or not at all.
 
 Work happens in ``.staging/``, whose folders are locked while their process lives. Whatever a
-killed process left there is swept by the next one; nothing outside it was touched.
+killed process left there is swept by the next one; nothing outside it was touched. What a pull left
+is kept for a week, so that the next one goes on from there.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import io
 import os
 import shutil
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sovereign.errors import NotAdmitted, WeightsError
 
-__all__ = ["Progress", "copy", "exclusive", "hash_file", "move_in", "require_space", "staging"]
+__all__ = [
+    "Meter",
+    "Progress",
+    "copy",
+    "exclusive",
+    "hash_file",
+    "kept",
+    "move_in",
+    "require_space",
+    "staging",
+    "write_all",
+]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, and how many of how many bytes are done."""
 
-BLOCK = 1 << 22
+BLOCK = 1 << 20  # fits a core's cache, so that hashing does not wait for memory
+KEPT = "kept-"
+KEPT_S = 7 * 24 * 3600.0
 SPARE = 64 << 20  # bytes that stay free on the store's disk
+
+
+class Meter:
+    """Sums up bytes from several threads for one :data:`Progress`."""
+
+    def __init__(self, progress: Progress | None, what: str, total: int) -> None:
+        self._progress, self._what, self._total = progress, what, total
+        self._done = 0
+        self._mutex = threading.Lock()
+
+    def __call__(self, size: int) -> None:
+        if self._progress is not None:
+            with self._mutex:
+                self._done += size
+                self._progress(self._what, min(self._done, self._total), self._total)
 
 
 @contextmanager
@@ -53,6 +85,37 @@ def staging(root: Path) -> Iterator[Path]:
         handle.close()
 
 
+@contextmanager
+def kept(root: Path, key: str, waiting: Callable[[], None] = lambda: None) -> Iterator[Path]:
+    """A folder for ``key`` on the store's disk that outlives a failure or the death of its process,
+    with all that is in it. Two processes take turns; ``waiting`` is called if it is not ours yet.
+    It is removed when the block ends well."""
+    folder = root / ".staging"
+    folder.mkdir(parents=True, exist_ok=True)
+    work = folder / f"{KEPT}{hashlib.sha256(key.encode()).hexdigest()[:24]}"
+    with _held(work.with_suffix(".lock"), waiting) as lock:
+        work.mkdir(exist_ok=True)
+        yield work
+        shutil.rmtree(work, ignore_errors=True)
+        lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def _held(lock: Path, waiting: Callable[[], None]) -> Iterator[Path]:
+    while True:
+        with lock.open("w") as handle:  # anew each time, so its age is that of the last try
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting()
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            # Who was before us may have removed the file that we waited for.
+            if not lock.exists() or not os.path.samestat(lock.stat(), os.fstat(handle.fileno())):
+                continue
+            yield lock
+            return
+
+
 def require_space(root: Path, size: int) -> None:
     """Raises :class:`WeightsError` before anything is written if ``size`` bytes do not fit."""
     free = shutil.disk_usage(root).free
@@ -72,6 +135,13 @@ def copy(source: Path, target: Path, step: Callable[[int], None] | None = None) 
     """Copy durably, and return size and SHA-256 of what was written."""
     target.parent.mkdir(parents=True, exist_ok=True)
     return _pump(source, target, step)
+
+
+def write_all(out: io.FileIO, block: bytes | memoryview) -> None:
+    """Write the whole of ``block`` to an unbuffered file, which may take a part at a time."""
+    rest = memoryview(block)
+    while rest:
+        rest = rest[out.write(rest) :]
 
 
 def move_in(work: Path, target: Path) -> None:
@@ -96,18 +166,20 @@ def _pump(source: Path, target: Path | None, step: Callable[[int], None] | None)
     except OSError as e:
         raise NotAdmitted(f"{source.name}: cannot be read: {e.strerror}") from None
     digest, size = hashlib.sha256(), 0
+    # Each thread reads into one buffer of its own; hashlib lets go of the interpreter meanwhile.
+    buffer = memoryview(bytearray(BLOCK))
     with os.fdopen(reader, "rb", buffering=0) as src:
-        out = target.open("xb") if target else None
+        out = target.open("xb", buffering=0) if target else None
         try:
-            while block := src.read(BLOCK):
+            while count := src.readinto(buffer):
+                block = buffer[:count]
                 digest.update(block)
-                size += len(block)
+                size += count
                 if out:
-                    out.write(block)
+                    write_all(out, block)
                 if step:
-                    step(len(block))
+                    step(count)
             if out:
-                out.flush()
                 os.fsync(out.fileno())
         finally:
             if out:
@@ -131,6 +203,10 @@ def _sweep(folder: Path) -> None:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                alive.add(lock.stem)
+                continue
+            young = time.time() - os.fstat(handle.fileno()).st_mtime < KEPT_S
+            if lock.name.startswith(KEPT) and young:
                 alive.add(lock.stem)
                 continue
             lock.unlink()

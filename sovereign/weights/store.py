@@ -1,28 +1,30 @@
 """The store: what it hands out was checked, byte by byte, against the lockfile just before.
 
 Layout: ``ROOT/<name>/<first 12 of digest>/``. Which digest a name stands for, only the lockfile
-says; a folder that it does not name is never handed out.
+says; a folder that it does not name is never handed out. What comes in by the network comes through
+:mod:`sovereign.weights.pull`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import re
-import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sovereign.errors import NotAdmitted, NotVerified, WeightsError
 from sovereign.types import Sink
 from sovereign.weights import lock as lockfile
 from sovereign.weights.admit import admit, walk
-from sovereign.weights.lock import Entry, File, check_name, digest_of, seal_of
+from sovereign.weights.lock import Entry, File, check_name, digest_of, named, seal_of
 from sovereign.weights.papers import with_papers
+from sovereign.weights.rules import Rules
 from sovereign.weights.staging import (
+    Meter,
     Progress,
     copy,
     exclusive,
@@ -37,17 +39,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Entry", "File", "Store", "open_store"]
 
+ANYTHING = Rules()
 UNKNOWN_LICENCE = "unknown"
-LICENCE = re.compile(r"[A-Za-z0-9.+-]{1,64}")
 
 
 class Store:
-    """Verified weights below ``root``, as ``lock`` says. ``sink`` takes the audit events."""
+    """Verified weights below ``root``, as ``lock`` says. ``sink`` takes the audit events; ``rules``
+    say what may enter and what was revoked."""
 
-    def __init__(self, root: Path, lock: Path, sink: Sink | None = None) -> None:
+    def __init__(
+        self, root: Path, lock: Path, sink: Sink | None = None, rules: Rules = ANYTHING
+    ) -> None:
         self.root = root
         self.lock = lock
         self.sink = sink
+        self.rules = rules
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -76,6 +82,7 @@ class Store:
         """Hold every file against the lockfile: none changed, none missing, none additional."""
         entry = self.entry(name)
         try:
+            self.rules.check_standing(entry)
             self._compare(entry, progress)
         except NotVerified as e:
             self._tell("weights.refuse", name=name, digest=entry.digest, code=e.code)
@@ -96,7 +103,7 @@ class Store:
             raise NotVerified(f"{entry.name}: {path}: is missing", hint=hint)
         for path in sorted(there - wanted.keys()):
             raise NotVerified(f"{entry.name}: {path}: is not in the lockfile", hint=hint)
-        meter = _Meter(progress, f"verifying {entry.name}", entry.size)
+        meter = Meter(progress, f"verifying {entry.name}", entry.size)
         # hashlib lets go of the interpreter, so threads use every core.
         with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
             results = pool.map(lambda f: _same(folder, f, meter), entry.files)
@@ -116,17 +123,17 @@ class Store:
         progress: Progress | None = None,
     ) -> Entry:
         """Copy a folder of safetensors, tokenizer and configuration into the store."""
-        with self._refusals(check_name(name), "folder"):
+        with self.refusals(check_name(name), "folder"):
             paths = admit(source)
             total = sum((source / p).stat().st_size for p in paths)
             require_space(self._root(), total)
             with staging(self.root) as work:
-                meter = _Meter(progress, f"importing {name}", total)
+                meter = Meter(progress, f"importing {name}", total)
                 for path in paths:
                     copy(source / path, work / path, meter)
                 # Once more, on the copy: the source may have changed under our hands.
-                return self._enter(
-                    work, _entry(name, "folder", source.name, licence), replace=replace
+                return self.enter(
+                    work, named(name, "folder", source.name, licence), replace=replace
                 )
 
     def add_gguf(
@@ -144,60 +151,82 @@ class Store:
 
         if not source.is_file():
             raise WeightsError(f"{source}: no such file")
-        with self._refusals(check_name(name), "gguf"):
+        with self.refusals(check_name(name), "gguf"):
             size = source.stat().st_size
             # Four bits grow to 16 or 32; eight to twice that at most.
             require_space(self._root(), size * (4 if dtype == "bfloat16" else 8))
             with staging(self.root) as work:
-                meter = _Meter(progress, f"converting {source.name}", 2 * size)
+                meter = Meter(progress, f"converting {source.name}", 2 * size)
                 _, sha256 = hash_file(source, meter)
                 converter = convert(source, work, dtype=dtype)
                 meter(size)
-                entry = _entry(name, "gguf", source.name, licence)
+                entry = named(name, "gguf", source.name, licence)
                 entry = dataclasses.replace(entry, source_sha256=sha256, converter=converter)
-                return self._enter(work, entry, replace=replace)
+                return self.enter(work, entry, replace=replace)
+
+    def add_pickle(
+        self,
+        source: Path,
+        *,
+        name: str,
+        licence: str = UNKNOWN_LICENCE,
+        replace: bool = False,
+        progress: Progress | None = None,
+    ) -> Entry:
+        """Convert torch's pickles in ``source``, in processes that can reach nothing, and take the
+        safetensors into the store. Needs the tune or serve extra."""
+        from sovereign.weights.convert import convert
+
+        with self.refusals(check_name(name), "pickle"):
+            files = [source] if source.is_file() else [source / p for p in walk(source)]
+            size = sum(f.stat().st_size for f in files)
+            require_space(self._root(), size)
+            with staging(self.root) as work:
+                meter = Meter(progress, f"converting {source.name}", size)
+                sha256, converter, scans = convert(source, work)
+                meter(size)
+                entry = dataclasses.replace(
+                    named(name, "pickle", source.name, licence),
+                    source_sha256=sha256,
+                    converter=converter,
+                    scans=scans,
+                )
+                return self.enter(work, entry, replace=replace)
 
     def pull(
         self,
         repo: str,
         *,
-        revision: str,
+        revision: str = "main",
         name: str | None = None,
         licence: str | None = None,
+        accepted_by: str | None = None,
         replace: bool = False,
         progress: Progress | None = None,
     ) -> Entry:
-        """Download one commit of a Hub repository (``revision``: all 40 hex digits of it)."""
-        from sovereign.weights import hub
+        """Download one commit of a Hub repository; see :func:`sovereign.weights.pull.pull`."""
+        from sovereign.weights.pull import Order, pull
 
-        name = check_name(name or repo.rpartition("/")[2].lower())
-        with self._refusals(name, "hub"):
-            plan = hub.plan(repo, revision)
-            total = sum(f.size for f in plan.files)
-            require_space(self._root(), total)
-            with staging(self.root) as work:
-                meter = _Meter(progress, f"pulling {repo}", total)
-                hub.fetch(plan, work, meter)
-                entry = _entry(name, "hub", repo, licence or plan.licence)
-                blobs = {f.path: f.blob for f in plan.files}
-                return self._enter(
-                    work, dataclasses.replace(entry, commit=revision), blobs=blobs, replace=replace
-                )
+        order = Order(repo, revision, name, licence, accepted_by, replace)
+        return pull(self, order, progress=progress)
 
-    def _enter(
+    def enter(
         self,
         work: Path,
         entry: Entry,
         *,
-        replace: bool,
-        blobs: Mapping[str, str] | None = None,
+        replace: bool = False,
+        known: Mapping[str, File] = MappingProxyType({}),
     ) -> Entry:
-        """Admit what lies in ``work``, read its papers, and :meth:`keep` it."""
-        files = []
-        for path in admit(work):
-            size, sha256 = hash_file(work / path)
-            files.append(File(path, size, sha256, (blobs or {}).get(path)))
-        entry = dataclasses.replace(entry, files=tuple(files), digest=digest_of(files))
+        """Admit what lies in ``work``, read its papers, and :meth:`keep` it.
+
+        ``known`` holds the files that were hashed on their way in; others are hashed here.
+        """
+        files = tuple(
+            known.get(path) or File(path, *hash_file(work / path)) for path in admit(work)
+        )
+        entry = dataclasses.replace(entry, files=files, digest=digest_of(files))
+        self.rules.check_licence(entry.licence, entry.name)
         return self.keep(work, with_papers(entry, work), replace=replace)
 
     def keep(self, work: Path, entry: Entry, *, replace: bool = False) -> Entry:
@@ -235,7 +264,8 @@ class Store:
         return self.root
 
     @contextmanager
-    def _refusals(self, name: str, kind: str) -> Iterator[None]:
+    def refusals(self, name: str, kind: str) -> Iterator[None]:
+        """A refusal inside the block goes to the audit log before it is raised."""
         try:
             yield
         except (NotAdmitted, NotVerified) as e:
@@ -249,25 +279,12 @@ class Store:
 
 def open_store(config: Config, sink: Sink | None = None) -> Store:
     """The store that ``[weights]`` names."""
-    return Store(config.resolve(config.weights.store), config.resolve(config.weights.lock), sink)
+    given = config.weights
+    rules = Rules(given.licences, given.repositories, given.hosts, given.revoked)
+    return Store(config.resolve(given.store), config.resolve(given.lock), sink, rules)
 
 
-class _Meter:
-    """Sums up bytes from several threads for one :data:`Progress`."""
-
-    def __init__(self, progress: Progress | None, what: str, total: int) -> None:
-        self._progress, self._what, self._total = progress, what, total
-        self._done = 0
-        self._mutex = threading.Lock()
-
-    def __call__(self, size: int) -> None:
-        if self._progress is not None:
-            with self._mutex:
-                self._done += size
-                self._progress(self._what, min(self._done, self._total), self._total)
-
-
-def _same(folder: Path, file: File, meter: _Meter) -> bool:
+def _same(folder: Path, file: File, meter: Meter) -> bool:
     path = folder / file.path
     if path.stat().st_size != file.size:
         return False
@@ -275,9 +292,3 @@ def _same(folder: Path, file: File, meter: _Meter) -> bool:
         return hash_file(path, meter)[1] == file.sha256
     except NotAdmitted:
         return False
-
-
-def _entry(name: str, kind: str, source: str, licence: str) -> Entry:
-    if not LICENCE.fullmatch(licence):
-        raise WeightsError("a licence is an SPDX id", hint="such as --licence Apache-2.0")
-    return Entry(name=name, kind=kind, source=source, licence=licence, files=(), digest="")
