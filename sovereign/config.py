@@ -244,6 +244,18 @@ class WeightsConfig(StrictModel):
     revoked: Words = Field((), description="commits and digests that are no longer to be used")
 
 
+class TuneConfig(StrictModel):
+    """``[tune]``: who signs the passports of adapters, and whose are believed."""
+
+    key_file: FilePath = Field(
+        Path(".sovereign/passport.key"),
+        description="Ed25519 seed that signs passports; the first `sovereign tune run` makes it",
+    )
+    trust: Paths = Field(
+        (), description="public keys (PEM) that are believed besides: `sovereign tune key`"
+    )
+
+
 class Config(StrictModel):
     """A whole sovereign.toml."""
 
@@ -259,6 +271,7 @@ class Config(StrictModel):
     telemetry: TelemetryConfig | None = Field(None, description="[telemetry]: traces")
     audit: AuditConfig = AuditConfig()
     weights: WeightsConfig = WeightsConfig()
+    tune: TuneConfig = TuneConfig()
 
     _path: Path = Path("sovereign.toml")
 

@@ -20,6 +20,7 @@
     ├── ScanError              a scan cannot begin or go on
     ├── TuneError              data, recipe or training
     ├── ServeError
+    │   ├── PassportRefused    an adapter is not what a trusted key signed
     │   └── EngineDown         the engine did not start, or died
     └── GatewayError
         ├── NotAuthenticated   no key, or an unknown one
@@ -55,6 +56,7 @@ __all__ = [
     "NotPermitted",
     "NotVerified",
     "Overloaded",
+    "PassportRefused",
     "RateLimited",
     "RecognizerFailed",
     "RecordRejected",
@@ -208,6 +210,12 @@ class ServeError(SovereignError):
 
     code = "serve"
     status = 503
+
+
+class PassportRefused(ServeError):
+    """An adapter has no passport, or one that is not trusted, or is not what the passport says."""
+
+    code = "passport_refused"
 
 
 class EngineDown(ServeError):

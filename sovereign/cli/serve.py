@@ -88,10 +88,12 @@ def run_command(
 
     from sovereign.config import ModelConfig, load_config
     from sovereign.errors import ConfigError
+    from sovereign.serve.adapter import hexed
     from sovereign.serve.engines import keyed
     from sovereign.serve.foreground import run
     from sovereign.serve.relay import bind
     from sovereign.serve.supervise import Supervisor
+    from sovereign.weights.passport import trusted
     from sovereign.weights.store import open_store
 
     config = load_config(config_path)
@@ -123,6 +125,7 @@ def run_command(
             adapters=folders,
             run_dir=folder,
             base_digest=store.entry(settings.base).digest,
+            trust=hexed(trusted(config)),
             verify=lambda: store.get(settings.base),
             at=socket_path and socket_path.absolute(),
         )

@@ -12,9 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sovereign.cli.tune_passport import (
+    forget_command,
+    key_command,
+    key_of,
+    prove_command,
+    verify_command,
+)
 from sovereign.errors import ConfigError, SovereignError, TuneError
 
 if TYPE_CHECKING:
+    from sovereign.config import Config
+    from sovereign.tune.prepare import Prepared
     from sovereign.tune.recipe import Recipe
     from sovereign.tune.train import Update
 
@@ -38,6 +47,10 @@ def tune_command() -> None:
 
     A RECIPE is a path to a .toml, or the name of a shipped one: `sovereign tune ls`.
     """
+
+
+for _command in (key_command, verify_command, prove_command, forget_command):
+    tune_command.add_command(_command)
 
 
 @tune_command.command("ls")
@@ -93,21 +106,18 @@ def check_command(
     store: Path | None,
     config: Path,
 ) -> None:
-    """Read RECIPE and its rows, and count the memory it needs. Loads no model.
+    """Read RECIPE and its rows, look for personal data, and count the memory. Loads no model.
 
     OVERRIDE is key=value, such as train.batch=1. Exit status 1 if it does not fit.
     """
-    from sovereign.tune.data import read_rows
     from sovereign.tune.preflight import Knobs, fitting, need
     from sovereign.tune.recipe import find_recipe, load_recipe
     from sovereign.weights.dims import parse_memory
 
     loaded = load_recipe(find_recipe(recipe), override)
-    rows = {
-        file.name: len(read_rows(file)[0])
-        for file in (loaded.train_file, loaded.eval_file)
-        if file is not None
-    }
+    prepared = _prepared(loaded, config, store)
+    counts, found = prepared.counts, prepared.found
+    rows = {"train": len(prepared.train), "held_out": counts["held_out"]}
     dims = _dims(loaded, config, store)
     if loaded.train.max_length > dims.context:
         raise TuneError(
@@ -115,7 +125,7 @@ def check_command(
         )
     there = parse_memory(memory) if memory else _free_memory()
     counted = need(dims, Knobs.of(loaded))
-    found = fitting(dims, Knobs.of(loaded), there)
+    turns = fitting(dims, Knobs.of(loaded), there)
     if as_json:
         click.echo(
             json.dumps(
@@ -124,19 +134,21 @@ def check_command(
                     "model": loaded.model,
                     "parameters": dims.parameters,
                     "trainable": counted.trainable,
-                    "rows": rows,
+                    "rows": rows | counts,
+                    "private": {"action": loaded.private.action, "entities": found.entities},
                     "bytes": {name: round(size) for name, size in counted.parts()},
                     "total": round(counted.total),
                     "memory": round(there),
                     "fits": counted.total <= there,
-                    "turn": found[0] if found else None,
+                    "turn": turns[0] if turns else None,
                 },
                 indent=2,
             )
         )
     else:
-        for name, count in rows.items():
-            click.echo(f"{name}: {count} rows, well formed")
+        click.echo(f"{counts['read']} rows read, {rows['train']} to train on{_left_out(counts)}")
+        held = ", ".join(f"{name} {count}" for name, count in found.entities.items())
+        click.echo(f"personal data: {held or 'none found'} ({loaded.private.action})")
         billions = f"{dims.parameters / 1e9:.2f} billion parameters"
         click.echo(f"{loaded.model}: {billions}, {counted.trainable / 1e6:.1f} million to train")
         for name, size in counted.parts():
@@ -144,8 +156,8 @@ def check_command(
         click.echo(f"  {'at most':<15} {counted.total / 1e9:7.2f} GB of {there / 1e9:.2f} GB")
     if counted.total > there:
         hint = "a smaller model, or more memory: no knob of this recipe is enough"
-        if found:
-            hint = f"{' '.join(found[0])} needs {found[1].total / 1e9:.1f} GB"
+        if turns:
+            hint = f"{' '.join(turns[0])} needs {turns[1].total / 1e9:.1f} GB"
         raise TuneError(f"{loaded.name} does not fit into {there / 1e9:.1f} GB", hint=hint)
 
 
@@ -166,9 +178,11 @@ def run_command(
 ) -> None:
     """Fine-tune as RECIPE says. OVERRIDE is key=value, such as train.steps=20.
 
-    Writes DIR/adapter, DIR/metrics.jsonl and DIR/run.json. Opens no network connection.
+    Writes DIR/adapter with its passport, DIR/metrics.jsonl, DIR/run.json and DIR/roll.json. Opens
+    no network connection.
     """
     from sovereign.cli.weights import store_of
+    from sovereign.tune.gate import Gate
     from sovereign.tune.recipe import find_recipe, load_recipe
     from sovereign.tune.run import run
 
@@ -177,7 +191,9 @@ def run_command(
     # Of a distributed run, one process writes to the log.
     first = os.environ.get("RANK", "0") == "0"
     with store_of(config, store, recorded=first, source="tune") as there, _Bar() as bar:
-        made = run(loaded, there, target, progress=bar, sink=there.sink)
+        key = key_of(config, store)
+        gate = Gate.from_config(_configured(config, store), key.private_bytes_raw())
+        made = run(loaded, there, target, progress=bar, sink=there.sink, key=key, gate=gate)
     if not first:
         return
     if as_json:
@@ -193,6 +209,34 @@ def run_command(
         was = f"{made.before:.0%} before, " if made.before is not None else ""
         rows = made.data["evaluation"]["after"]["rows"]
         click.echo(f"exact answers on {rows} held-out rows: {was}{made.after:.0%} after")
+
+
+def _configured(config: Path, store: Path | None) -> Config | None:
+    """The configuration, unless a store was named by its folder."""
+    from sovereign.config import load_config
+
+    return load_config(config) if store is None else None
+
+
+def _prepared(recipe: Recipe, config: Path, store: Path | None) -> Prepared:
+    """The rows as a run would take them; `check` needs no configuration."""
+    from sovereign.tune.gate import Gate
+    from sovereign.tune.prepare import prepare
+
+    there = _configured(config, store) if config.exists() else None
+    # Stand-ins are made and thrown away here, so any secret does.
+    return prepare(recipe, Gate.from_config(there, os.urandom(32)))
+
+
+def _left_out(counts: dict[str, int]) -> str:
+    names = {
+        "duplicates": "duplicates",
+        "near_duplicates": "near duplicates",
+        "private_dropped": "dropped for personal data",
+        "held_out": "held out",
+    }
+    said = [f"{counts[k]} {name}" for k, name in names.items() if counts.get(k)]
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _dims(recipe: Recipe, config: Path, store: Path | None) -> Any:

@@ -1,57 +1,26 @@
-"""Holds an adapter against its own record: its files, and the weights that it was trained on.
-
-``sovereign tune`` writes the record as ``sovereign.json`` beside the adapter.
-"""
+"""An adapter is served only with a passport that a trusted key signed, and exactly as it says."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Iterable
 from pathlib import Path
 
-from sovereign.errors import ServeError
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-__all__ = ["check"]
+from sovereign.weights.passport import admit
+
+__all__ = ["check", "hexed"]
 
 
-def check(adapter: Path, base_digest: str) -> str:
-    """The digest of the adapter, once its files and its base are right. Raises
-    :class:`ServeError`.
+def check(adapter: Path, base_digest: str, trust: Iterable[str]) -> str:
+    """The digest of the adapter. ``trust`` are raw public keys in hex, as on a command line.
 
-    An adapter on another base loads without an error and answers nonsense.
+    Raises :class:`sovereign.errors.PassportRefused`.
     """
-    file = adapter / "sovereign.json"
-    try:
-        record = json.loads(file.read_bytes())
-        base = str(record["base"]["digest"])
-        digest = str(record["adapter"]["digest"])
-        files = {str(f["path"]): str(f["sha256"]) for f in record["adapter"]["files"]}
-    except FileNotFoundError:
-        raise ServeError(
-            f"{file}: no such file, so nothing says which weights the adapter belongs to",
-            hint="`sovereign tune run` writes it beside the adapter",
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ServeError(f"{file}: is not a record that `sovereign tune` wrote") from None
-    if base != base_digest:
-        raise ServeError(
-            f"{adapter}: was trained on weights {base[:12]}, and these are {base_digest[:12]}",
-            hint="serve it with the base that its sovereign.json names, or tune again",
-        )
-    for name in ("adapter_model.safetensors", "adapter_config.json"):
-        if name not in files:
-            raise ServeError(f"{file}: does not list {name}")
-        if _sha256(adapter / name) != files[name]:
-            raise ServeError(
-                f"{adapter / name}: is not what its record says",
-                hint="tune it again, or restore it",
-            )
-    return digest
+    keys = [Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)) for key in trust]
+    return admit(adapter, base_digest, keys).adapter_digest
 
 
-def _sha256(path: Path) -> str | None:
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError:
-        return None
+def hexed(keys: Iterable[Ed25519PublicKey]) -> tuple[str, ...]:
+    """``keys`` as :func:`check` takes them."""
+    return tuple(key.public_bytes_raw().hex() for key in keys)

@@ -28,6 +28,7 @@ from sovereign.serve.backoff import Backoff
 from sovereign.serve.cell import SOCKET_PATH_MAX
 from sovereign.serve.health import healthy
 from sovereign.types import JSON, Sink
+from sovereign.weights.passport import trusted
 from sovereign.weights.store import Store
 
 __all__ = ["Supervisor", "engines_from_config"]
@@ -50,6 +51,7 @@ class Supervisor:
         adapters: Mapping[str, Path] | None = None,
         sink: Sink | None = None,
         base_digest: str = "",
+        trust: tuple[str, ...] = (),
         verify: Callable[[], object] = lambda: None,
         backoff: Backoff | None = None,
         at: Path | None = None,
@@ -70,6 +72,7 @@ class Supervisor:
             socket=self.socket,
             adapters=adapters or {},
             base_digest=base_digest,
+            trust=trust,
             max_context=model.max_context,
             threads=model.threads,
         )
@@ -108,7 +111,7 @@ class Supervisor:
 
     def start(self, timeout: float = 120) -> None:
         """Spawn the engine and block until it is healthy. Raises :class:`EngineDown`, or
-        :class:`ServeError` for an adapter that is not what its record says."""
+        :class:`PassportRefused` for an adapter that is not what its passport says."""
         self._stopping.clear()
         self._start(timeout)
 
@@ -119,7 +122,7 @@ class Supervisor:
         digests: dict[str, str] = {}
         if launch.base_digest:
             for key, path in launch.adapters.items():
-                digests[key] = passes.check(path, launch.base_digest)
+                digests[key] = passes.check(path, launch.base_digest, launch.trust)
         for key in ["", *(k for k in launch.adapters if k)]:
             self._record(
                 "model.serve",
@@ -328,6 +331,7 @@ def engines_from_config(config: Config, store: Store, sink: Sink | None) -> dict
             run_dir=config.resolve(Path(".sovereign/run")),
             sink=sink,
             base_digest=store.entry(base).digest,
+            trust=passes.hexed(trusted(config)),
             verify=lambda base=base: store.get(base),  # type: ignore[misc]
         )
     return found

@@ -1,6 +1,6 @@
 """Writes an adapter so that it is there whole or not at all, and proves that it does something.
 
-The folder holds PEFT's safetensors and configuration, a card for people and ``sovereign.json`` for
+The folder holds PEFT's safetensors and configuration, a card for people and a signed passport for
 machines. No file of it holds a path of this machine.
 """
 
@@ -17,12 +17,12 @@ from typing import Any
 
 from sovereign.errors import TuneError
 from sovereign.tune.data import Example
+from sovereign.weights import passport
 from sovereign.weights.lock import File, digest_of
 from sovereign.weights.staging import hash_file
 
 __all__ = ["Checks", "check", "files_of", "partial", "save_weights"]
 
-RECORD = "sovereign.json"
 MOVED = 1e-4  # a smaller change of every logit is arithmetic, not learning
 
 
@@ -107,7 +107,7 @@ def save_weights(model: Any, work: Path, *, base: str, base_folder: Path) -> Non
                 hint="is the disk full? nothing half-written stays",
             ) from None
         raise
-    (work / "README.md").unlink(missing_ok=True)
+    (work / passport.CARD).unlink(missing_ok=True)
     config = json.loads((work / "adapter_config.json").read_text())
     config["base_model_name_or_path"] = base
     for key in [k for k, v in config.items() if v is None]:
@@ -124,25 +124,25 @@ def files_of(work: Path) -> tuple[tuple[File, ...], str]:
     """The adapter's files with hashes, without its record and card, and the digest over them."""
     files = []
     for path in sorted(work.iterdir()):
-        if path.name not in (RECORD, "README.md"):
+        if path.name not in (passport.NAME, passport.CARD):
             size, sha256 = hash_file(path)
             files.append(File(path.name, size, sha256))
     return tuple(files), digest_of(files)
 
 
-def write_papers(work: Path, record: bytes, facts: Mapping[str, Any]) -> None:
-    """The record for machines, and a card for people made of it."""
-    (work / RECORD).write_bytes(record)
+def write_papers(work: Path, envelope: bytes, facts: Mapping[str, Any]) -> None:
+    """The passport for machines, and a card for people made of it."""
+    (work / passport.NAME).write_bytes(envelope)
     lines = [
         f"# {facts['recipe']}",
         "",
         f"A LoRA adapter for `{facts['base']}` (weights {facts['base_digest'][:12]}), made by",
-        "`sovereign tune run`. What went in is in `sovereign.json`; `sovereign serve` refuses to",
-        "put it on other weights.",
+        "`sovereign tune run`. What went in is in `passport.json`, signed; `sovereign serve`",
+        "refuses the adapter on other weights, or changed.",
         "",
     ]
     lines += [f"- {name}: {value}" for name, value in facts["card"].items()]
-    _write(work / "README.md", "\n".join(lines) + "\n")
+    _write(work / passport.CARD, "\n".join(lines) + "\n")
 
 
 def _write(path: Path, text: str) -> None:

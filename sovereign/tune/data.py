@@ -1,37 +1,30 @@
-"""Rows of chats, read strictly, and turned into tokens of which only the answers are learnt.
+"""Turns rows into tokens of which only the answers are learnt.
 
-A row is ``{"messages": [...]}``, optionally with an ``id``. An error names file and line and never
-a word of the row. What is masked is decided by rendering: the prompt of each answer is rendered as
+What is masked is decided by rendering: the prompt of each answer is rendered as
 the server will render it, and must be a prefix, text and tokens, of the whole conversation.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from sovereign.errors import TuneError
+from sovereign.tune.rows import Message, Row
 
 __all__ = [
     "IGNORED",
     "Chat",
     "Dataset",
     "Example",
-    "Message",
-    "Row",
     "Template",
     "encode",
-    "read_rows",
 ]
 
 IGNORED = -100
 """The label of a token that is not learnt, as in torch's cross entropy."""
 
-Message = dict[str, str]
 OverLong = Literal["raise", "drop", "truncate"]
 
 
@@ -47,17 +40,6 @@ class Template(Protocol):
     def render(self, messages: Sequence[Message], *, prompt: bool) -> str: ...
 
     def tokens(self, text: str) -> list[int]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One conversation. ``line`` counts from one; messages are never shown."""
-
-    line: int
-    messages: tuple[Message, ...]
-
-    def __repr__(self) -> str:
-        return f"Row(line={self.line}, messages={len(self.messages)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +60,9 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """The examples of a file, and what became of its rows."""
+    """The examples that are trained on, and how many rows were too long for it."""
 
     examples: tuple[Example, ...]
-    sha256: str
-    rows: int
     dropped: int = 0
     truncated: int = 0
 
@@ -99,7 +79,7 @@ class Dataset:
         return max(len(e.ids) for e in self.examples)
 
     def __repr__(self) -> str:
-        return f"Dataset(rows={self.rows}, dropped={self.dropped}, truncated={self.truncated})"
+        return f"Dataset({len(self.examples)}, dropped={self.dropped}, cut={self.truncated})"
 
 
 class Chat:
@@ -136,39 +116,27 @@ class Chat:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def read_rows(path: Path) -> tuple[list[Row], str]:
-    """All rows of a JSONL file, and the file's SHA-256. Raises :class:`TuneError`."""
-    try:
-        raw = path.read_bytes()
-    except OSError as e:
-        raise TuneError(f"{path}: {e.strerror}") from None
-    rows = []
-    lines = raw.split(b"\n")
-    if lines[-1] == b"":
-        lines.pop()
-    for number, line in enumerate(lines, 1):
-        rows.append(Row(number, _messages(line, f"{path}:{number}")))
-    if not rows:
-        raise TuneError(f"{path}: holds no row")
-    return rows, hashlib.sha256(raw).hexdigest()
-
-
 def encode(
-    path: Path, template: Template, *, max_length: int, over_long: OverLong = "raise"
+    rows: Sequence[Row],
+    template: Template,
+    *,
+    where: str,
+    max_length: int,
+    over_long: OverLong = "raise",
 ) -> Dataset:
-    """Read, render, tokenise and mask every row of ``path``. Raises :class:`TuneError`."""
-    rows, sha256 = read_rows(path)
+    """Render, tokenise and mask every row. ``where`` is the file that errors name. Raises
+    :class:`TuneError`."""
     examples: list[Example] = []
     dropped = truncated = 0
     for row in rows:
         try:
             example = mask(row, template)
         except TuneError as e:
-            raise TuneError(f"{path}:{row.line}: {e.message}", hint=e.hint) from None
+            raise TuneError(f"{where}:{row.line}: {e.message}", hint=e.hint) from None
         if len(example.ids) > max_length:
             if over_long == "raise":
                 raise TuneError(
-                    f"{path}:{row.line}: {len(example.ids)} tokens, over train.max_length "
+                    f"{where}:{row.line}: {len(example.ids)} tokens, over train.max_length "
                     f"{max_length}",
                     hint='raise it, or set train.over_long = "drop" or "truncate"',
                 )
@@ -180,8 +148,10 @@ def encode(
             truncated += 1
         examples.append(example)
     if not examples:
-        raise TuneError(f"{path}: every row is over train.max_length {max_length}", hint="raise it")
-    return Dataset(tuple(examples), sha256, len(rows), dropped, truncated)
+        raise TuneError(
+            f"{where}: every row is over train.max_length {max_length}", hint="raise it"
+        )
+    return Dataset(tuple(examples), dropped, truncated)
 
 
 def mask(row: Row, template: Template) -> Example:
@@ -214,47 +184,3 @@ def mask(row: Row, template: Template) -> Example:
             raise TuneError(f"message {i + 1}: the template ends the answer with no end token")
         labels[begin : stop + 1] = ids[begin : stop + 1]
     return Example(row.line, tuple(ids), tuple(labels))
-
-
-def _messages(line: bytes, where: str) -> tuple[Message, ...]:
-    """The messages of one line; the errors say what is wrong, and quote nothing."""
-
-    def wrong(what: str) -> TuneError:
-        return TuneError(f"{where}: {what}", hint='a row is {"messages": [{"role", "content"}, …]}')
-
-    try:
-        row = json.loads(line.decode("utf-8"), object_pairs_hook=_pairs)
-    except UnicodeDecodeError as e:
-        raise wrong(f"not UTF-8 at byte {e.start + 1}") from None
-    except json.JSONDecodeError as e:
-        raise wrong(f"not JSON at column {e.colno}" if line.strip() else "is empty") from None
-    except (ValueError, RecursionError):
-        raise wrong("has the same key twice, or is too deep") from None
-    if not isinstance(row, dict) or not isinstance(row.get("messages"), list):
-        raise wrong("has no list of messages")
-    if row.keys() - {"messages", "id"} or not isinstance(row.get("id", ""), str):
-        raise wrong("has a key other than messages and id")
-    messages: list[Message] = row["messages"]
-    for i, message in enumerate(messages, 1):
-        if not isinstance(message, dict) or message.keys() != {"role", "content"}:
-            raise wrong(f"message {i} is not a role and a content")
-        if message["role"] not in ("system", "user", "assistant"):
-            raise wrong(f"message {i} has a role other than system, user and assistant")
-        if not isinstance(message["content"], str) or not message["content"].strip():
-            raise wrong(f"message {i} has no text")
-        if any(0xD800 <= ord(c) <= 0xDFFF for c in message["content"]):
-            raise wrong(f"message {i} holds half a surrogate pair")
-    turns = messages[1:] if messages and messages[0]["role"] == "system" else messages
-    for i, message in enumerate(turns):
-        if message["role"] != ("user", "assistant")[i % 2]:
-            raise wrong("user and assistant do not take turns")
-    if not turns or len(turns) % 2:
-        raise wrong("does not end with the assistant's answer")
-    return tuple(messages)
-
-
-def _pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(items)
-    if len(table) != len(items):
-        raise ValueError
-    return table

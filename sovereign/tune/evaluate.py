@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sovereign.tune.data import Row, Template
+from sovereign.tune.data import Template
+from sovereign.tune.rows import Row
 from sovereign.tune.train import Progress, Update
 
 __all__ = ["Score", "exact_match"]

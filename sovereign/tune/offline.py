@@ -29,6 +29,8 @@ ENVIRONMENT = {
 WATCHED = {"socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo"}
 WATCHED |= {"socket.gethostbyname", "socket.bind"}
 
+LOOPBACK = ("127.0.0.1", "::1")
+
 _state: dict[str, Any] = {"installed": False, "runs": 0, "refused": 0}
 
 
@@ -69,5 +71,7 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
         family = getattr(args[0], "family", None)
         if family not in (socket.AF_INET, socket.AF_INET6):
             return  # a Unix socket stays on this machine
+        if event == "socket.bind" and args[1][0] in LOOPBACK:
+            return  # urllib3 asks so, when it is imported, whether there is IPv6
     _state["refused"] += 1
     raise ConnectionRefusedError("the network is closed during a fine-tune")

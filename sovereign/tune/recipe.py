@@ -21,6 +21,7 @@ __all__ = [
     "DataConfig",
     "EvalConfig",
     "LoraConfig",
+    "PrivateConfig",
     "Recipe",
     "TrainConfig",
     "find_recipe",
@@ -40,10 +41,40 @@ def _target(value: Any) -> Any:
 
 
 class DataConfig(StrictModel):
-    """``[data]``: JSONL of chats, one ``{"messages": [...]}`` per line."""
+    """``[data]``: rows, as JSONL, CSV, Parquet or a datasets folder."""
 
     train: FilePath = Field(description='such as "train.jsonl", relative to the recipe')
     eval: FilePath | None = Field(None, description="held-out rows, to ask before and after")
+    eval_share: Fraction = Field(
+        0.0, description="instead of eval: so much of train is held out, whole groups at a time"
+    )
+    duplicates: Literal["drop", "refuse"] = Field(
+        "drop", description="what happens to a row that says the same as an earlier one"
+    )
+    near_duplicates: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="drop rows whose runs of three words are so similar (Jaccard), as 0.8"
+    )
+
+    @model_validator(mode="after")
+    def _one_eval(self) -> DataConfig:
+        if self.eval is not None and self.eval_share:
+            raise ValueError("has either eval or eval_share")
+        return self
+
+
+class PrivateConfig(StrictModel):
+    """``[private]``: what happens to rows in which the guard finds personal data."""
+
+    action: Literal["refuse", "drop", "pseudonymize", "allow"] = Field(
+        "refuse", description='"pseudonymize" gives one person the same stand-in in every row'
+    )
+    reason: str = Field("", max_length=200, description="why it is allowed; goes on record")
+
+    @model_validator(mode="after")
+    def _reasoned(self) -> PrivateConfig:
+        if (self.action == "allow") != bool(self.reason.strip()):
+            raise ValueError('action = "allow" needs a reason, and nothing else has one')
+        return self
 
 
 class LoraConfig(StrictModel):
@@ -112,6 +143,7 @@ class Recipe(StrictModel):
     summary: str = Field("", description="one sentence for people")
     model: str = Field(description="a name in the weights store: `sovereign weights ls`")
     data: DataConfig
+    private: PrivateConfig = PrivateConfig()
     lora: LoraConfig = LoraConfig()
     train: TrainConfig
     eval: EvalConfig = EvalConfig()

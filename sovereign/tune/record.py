@@ -1,6 +1,7 @@
 """The record of a run: what went in and what came out, as canonical JSON (RFC 8785), never text.
 
-``base.digest`` is what ``serve`` holds against the store before it puts the adapter on weights.
+It is the predicate of the adapter's passport: ``base.digest`` is what ``serve`` holds against the
+store before it puts the adapter on weights.
 """
 
 from __future__ import annotations
@@ -17,18 +18,20 @@ import rfc8785
 from sovereign import __version__
 from sovereign.tune.data import Dataset
 from sovereign.tune.evaluate import Score
+from sovereign.tune.prepare import Prepared
 from sovereign.tune.recipe import Recipe
+from sovereign.tune.roll import Roll
 from sovereign.weights.lock import Entry, File
 
 __all__ = ["RunRecord", "build"]
 
-VERSION = 1
-LIBRARIES = ("accelerate", "peft", "torch", "transformers")
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """``data`` is the record; ``encode()`` are the bytes of run.json and adapter/sovereign.json."""
+    """``data`` is the record; ``encode()`` are the bytes of run.json; the passport
+    holds it as its predicate."""
 
     data: dict[str, Any]
 
@@ -60,8 +63,10 @@ def build(
     *,
     recipe: Recipe,
     entry: Entry,
+    prepared: Prepared,
+    private: dict[str, Any],
     data: Dataset,
-    eval_sha256: str | None,
+    roll: Roll,
     before: Score | None,
     after: Score | None,
     precision: str,
@@ -86,16 +91,19 @@ def build(
         "template_sha256": template,
         "data": {
             "train": {
-                "sha256": data.sha256,
-                "rows": data.rows,
+                "sha256": prepared.sha256,
+                **prepared.counts,
                 "used": len(data.examples),
-                "dropped": data.dropped,
+                "over_long_dropped": data.dropped,
                 "truncated": data.truncated,
                 "tokens": data.tokens,
                 "learnt": data.learnt,
             },
-            "eval": None if eval_sha256 is None else {"sha256": eval_sha256},
+            "eval": None if prepared.eval_sha256 is None else {"sha256": prepared.eval_sha256},
         },
+        "roll": {"root": roll.root, "keys": len(roll.keys)},
+        "private": private,
+        "privacy": {"epsilon": "none"},
         "hyperparameters": {
             "lora": recipe.lora.model_dump(mode="json"),
             "train": recipe.train.model_dump(mode="json") | {"precision": precision},
@@ -104,8 +112,8 @@ def build(
         "versions": {
             "sovereign": __version__,
             "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in LIBRARIES},
         },
+        "environment": environment(),
         "training": training,
         "checks": {**checks, "connections_refused": refused},
         "evaluation": {"before": _score(before), "after": _score(after)} if after else None,
@@ -117,6 +125,12 @@ def build(
         "ended": _time(ended),
     }
     return RunRecord(record)
+
+
+def environment() -> dict[str, str]:
+    """Every installed distribution and its version."""
+    there = importlib.metadata.distributions()
+    return {d.name.lower().replace("_", "-"): d.version for d in there}
 
 
 def _score(score: Score | None) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import secrets
 import time
 import warnings
 from collections.abc import Iterator
@@ -14,19 +15,28 @@ from typing import TYPE_CHECKING, Any
 
 from sovereign.errors import TuneError
 from sovereign.tune import adapter, model, record
-from sovereign.tune.data import Dataset, Row, encode, read_rows
+from sovereign.tune.data import Dataset, encode
+from sovereign.tune.gate import Gate
 from sovereign.tune.offline import offline
+from sovereign.tune.prepare import Prepared, prepare
 from sovereign.tune.recipe import Recipe
 from sovereign.tune.record import RunRecord
+from sovereign.tune.roll import FILE as ROLL
+from sovereign.tune.roll import SALT_SIZE, Roll
+from sovereign.tune.rows import Row
 from sovereign.types import Sink
 from sovereign.weights.lock import write_atomically
+from sovereign.weights.passport import seal, statement
 from sovereign.weights.store import Store
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from sovereign.tune.train import Progress, Update
 
 __all__ = ["run"]
 
+TOKENS = "tokens.json"
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG, errno.ENOTDIR)
 
 
@@ -37,17 +47,21 @@ def run(
     *,
     progress: Progress | None = None,
     sink: Sink | None = None,
+    key: Ed25519PrivateKey,
+    gate: Gate | None = None,
 ) -> RunRecord:
-    """Train ``recipe`` on weights of ``store``; write ``adapter/``, ``metrics.jsonl`` and
-    ``run.json`` below ``out``.
+    """Train ``recipe`` on weights of ``store``; write ``adapter/``, ``metrics.jsonl``, ``run.json``
+    and ``roll.json`` below ``out``. ``key`` signs the passport; ``gate`` looks for personal data,
+    by default the one that is there without a configuration.
 
     Raises :class:`TuneError` or :class:`NotVerified`; then ``out`` holds no adapter. No connection
     is opened from begin to end. The audit event is durable before the adapter appears.
     """
     with offline() as refusals, _quiet():
         # Rows and name first: a mistake there is found at once, while libraries load for seconds.
-        rows, eval_sha256 = _held_out(recipe)
-        read_rows(recipe.train_file)
+        gate = gate or Gate.from_config(None, key.private_bytes_raw())
+        prepared = prepare(recipe, gate)
+        rows = list(prepared.held_out[: recipe.eval.limit])
         entry = store.entry(recipe.model)
         model.require()
         model.set_threads(recipe.train.threads)
@@ -59,7 +73,7 @@ def run(
         folder = store.get(recipe.model)
         with _working(out, accelerator) as (work, finish, metrics):
             run = _Run(recipe, accelerator, tell, metrics)
-            run.load(folder)
+            run.load(folder, prepared)
             before = run.ask(rows, "evaluate before") if recipe.eval.before else None
             fit = run.fit()
             checks = adapter.check(run.model, run.data.examples[0])
@@ -75,11 +89,17 @@ def run(
                 return RunRecord({})
             adapter.save_weights(run.model, work, base=entry.name, base_folder=folder)
             files, digest = adapter.files_of(work)
+            used = {e.line for e in run.data.examples}
+            roll = Roll.of(
+                (r for r in prepared.source if r.line in used), secrets.token_bytes(SALT_SIZE)
+            )
             made = record.build(
                 recipe=recipe,
                 entry=entry,
+                prepared=prepared,
+                private=prepared.private(gate, recipe),
                 data=run.data,
-                eval_sha256=eval_sha256,
+                roll=roll,
                 before=before,
                 after=after,
                 precision=run.precision,
@@ -98,9 +118,14 @@ def run(
                 begun=begun,
                 ended=time.time(),
             )
-            adapter.write_papers(work, made.encode(), _facts(made))
+            envelope = seal(statement(made.data, files), key)
+            adapter.write_papers(work, envelope, _facts(made))
             if sink is not None:
                 sink.submit(_event(made)).result()
+            roll.save(out / ROLL)
+            if prepared.found.tokens:
+                told = {"token_key": gate.token_key, "tokens": list(prepared.found.tokens)}
+                write_atomically(out / TOKENS, json.dumps(told).encode(), mode=0o600)
             finish()
             write_atomically(out / "run.json", made.encode())
             accelerator.wait_for_everyone()
@@ -119,7 +144,7 @@ class _Run:
         self.precision = ""
         self.data: Dataset
 
-    def load(self, folder: Path) -> None:
+    def load(self, folder: Path, prepared: Prepared) -> None:
         recipe, train = self._recipe, self._recipe.train
         self.precision = model.choose_precision(train.precision)
         self._say("load", 0)
@@ -127,8 +152,9 @@ class _Run:
             folder, precision=self.precision, quantize=train.quantize
         )
         self.data = encode(
-            recipe.train_file,
+            prepared.train,
             self._template,
+            where=str(recipe.train_file),
             max_length=train.max_length,
             over_long=train.over_long,
         )
@@ -218,17 +244,12 @@ def _working(out: Path, accelerator: Any) -> Iterator[tuple[Path | None, Any, An
         ) from None
 
 
-def _held_out(recipe: Recipe) -> tuple[list[Row], str | None]:
-    if recipe.eval_file is None:
-        return [], None
-    rows, sha256 = read_rows(recipe.eval_file)
-    return rows[: recipe.eval.limit], sha256
-
-
 def _facts(made: RunRecord) -> dict[str, Any]:
     data, training = made.data["data"]["train"], made.data["training"]
     card = {
-        "rows": f"{data['used']} of {data['rows']} (SHA-256 {data['sha256'][:12]}…)",
+        "rows": f"{data['used']} of {data['read']} (SHA-256 {data['sha256'][:12]}…)",
+        "personal data": _said(made.data["private"]),
+        "differential privacy": f"epsilon {made.data['privacy']['epsilon']}",
         "steps": training["steps"],
         "loss": f"{training['loss_first']:.3f} to {training['loss_last']:.3f}",
     }
@@ -244,6 +265,14 @@ def _facts(made: RunRecord) -> dict[str, Any]:
     }
 
 
+def _said(private: dict[str, Any]) -> str:
+    if not private["rows"]:
+        return "none was found"
+    reason = f" ({private['reason']})" if private["reason"] else ""
+    done = {"allow": "left in", "drop": "dropped", "pseudonymize": "pseudonymized"}
+    return f"found in {private['rows']} rows, {done[private['action']]}{reason}"
+
+
 def _event(made: RunRecord) -> dict[str, Any]:
     """For the audit log: names, counts and digests."""
     base, train = made.data["base"], made.data["data"]["train"]
@@ -254,7 +283,7 @@ def _event(made: RunRecord) -> dict[str, Any]:
         "base": base["name"],
         "base_digest": base["digest"],
         "data_sha256": train["sha256"],
-        "rows": train["rows"],
+        "rows": train["read"],
         "recipe": made.data["recipe"],
         "method": "lora" if quantize == "none" else "qlora",
         "seed": made.data["hyperparameters"]["train"]["seed"],

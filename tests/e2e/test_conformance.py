@@ -21,10 +21,14 @@ from adapters import random_adapter
 from conformance import Check, checks
 from running import Door, opened, sovereign
 
+from sovereign.weights.passport import read, signing_key
+
 if TYPE_CHECKING:
     from sovereign.weights.store import Store
 
 pytestmark = pytest.mark.model
+
+KEY_FILE = ".sovereign/passport.key"
 
 HERE = Path(__file__).parent / "clients"
 REPO = Path(__file__).resolve().parents[2]
@@ -55,9 +59,10 @@ def door(model_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A gateway before one engine with a base and two adapters."""
     folder = tmp_path_factory.mktemp("conformance")
     base = "smollm2-135m-instruct"
+    key = signing_key(folder / KEY_FILE)
     for seed, name in enumerate(("fox", "owl")):
         random_adapter(
-            model_store.get(base), model_store.entry(base).digest, folder / name, seed=seed
+            model_store.get(base), model_store.entry(base).digest, folder / name, key, seed=seed
         )
     sovereign(folder, "init")
     text = CONFIG.format(store=model_store.root, lock=model_store.lock)
@@ -172,14 +177,14 @@ def test_base_and_two_adapters_answer_at_once_from_one_process(door: Door) -> No
 
 
 def test_the_log_names_the_adapter_that_answered(door: Door) -> None:
-    """By the digest that its record and its file have."""
+    """By the digest that its passport has."""
     shown = sovereign(door.folder, "audit", "show", "--json", "--type", "model.serve")
     records = [json.loads(line)["record"] for line in shown.splitlines()]
     served = {r["model"]: r.get("adapter_digest") for r in records}
     assert served.keys() == {"smol", "smol:fox", "smol:owl"}
     for name in ("fox", "owl"):
-        record = json.loads((door.folder / name / "sovereign.json").read_text())
-        assert served[f"smol:{name}"] == record["adapter"]["digest"]
+        key = signing_key(door.folder / KEY_FILE).public_key()
+        assert served[f"smol:{name}"] == read(door.folder / name, [key]).adapter_digest
 
 
 def test_a_tampered_adapter_keeps_the_door_shut(
@@ -193,6 +198,7 @@ def test_a_tampered_adapter_keeps_the_door_shut(
     raw[-1] ^= 1
     file.write_bytes(raw)
     sovereign(tmp_path, "init")
+    shutil.copy(door.folder / KEY_FILE, tmp_path / KEY_FILE)
     text = CONFIG.format(store=model_store.root, lock=model_store.lock)
     (tmp_path / "sovereign.toml").write_text(text)
     with pytest.raises(AssertionError, match=r"owl/adapter_model\.safetensors"), opened(tmp_path):

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sovereign.tune import find_recipe, load_recipe, run
 from sovereign.weights.store import Store
@@ -16,6 +17,7 @@ from sovereign.weights.store import Store
 pytestmark = pytest.mark.model
 
 REPO = Path(__file__).resolve().parents[2]
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 SHORT = ["train.precision=fp32", "lora.r=4", "train.batch=2", "train.steps=2"]
 SHORT += ["eval.before=false", "eval.limit=1"]
 
@@ -35,7 +37,7 @@ def test_two_processes_make_the_adapter_of_one(model_store: Store, tmp_path: Pat
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     recipe = load_recipe(find_recipe("scenarios/healthcare"), [*SHORT, "train.accumulate=2"])
-    one = run(recipe, model_store, tmp_path / "one")
+    one = run(recipe, model_store, tmp_path / "one", key=KEY)
     two = json.loads((tmp_path / "two" / "run.json").read_bytes())
     assert two["world"] == 2
     for when in ("loss_first", "loss_last"):
@@ -49,7 +51,7 @@ def test_four_bit_weights_train_on_this_cpu(model_store: Store, tmp_path: Path) 
     a gradient, and the update moves the logits."""
     quick = [*SHORT, "train.quantize=nf4", "train.batch=1", "eval.before=true"]
     recipe = load_recipe(find_recipe("scenarios/healthcare"), quick)
-    made = run(recipe, model_store, tmp_path / "out")
+    made = run(recipe, model_store, tmp_path / "out", key=KEY)
     metrics = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
     assert all(json.loads(line)["grad_norm"] > 0 for line in metrics)
     assert made.data["checks"]["logits_moved"] > 1e-3

@@ -16,15 +16,20 @@ from typing import Any
 
 import pytest
 import rfc8785
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sovereign.audit import record as audit_record
 from sovereign.errors import NotVerified, TuneError
 from sovereign.tune import Recipe, RunRecord, find_recipe, load_recipe, run
+from sovereign.tune.roll import Roll, content_of
+from sovereign.tune.rows import read_rows
 from sovereign.types import Receipt
+from sovereign.weights.passport import admit
 from sovereign.weights.store import Store
 
 pytestmark = pytest.mark.model
 
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 SHORT = ["train.steps=3", "train.batch=2", "lora.r=4", "eval.limit=4", "eval.batch=4"]
 
 
@@ -52,23 +57,28 @@ def done(
     out = tmp_path_factory.mktemp("run")
     seen: list[Any] = []
     sink = Memory()
-    return run(recipe, model_store, out, progress=seen.append, sink=sink), out, seen, sink
+    made = run(recipe, model_store, out, progress=seen.append, sink=sink, key=KEY)
+    return made, out, seen, sink
 
 
 def test_the_record_says_what_went_in_and_is_canonical(
     done: tuple[RunRecord, Path, list[Any], Memory], model_store: Store, recipe: Recipe
 ) -> None:
-    """Base digest, data hash, counts, versions, adapter digest; and the copy beside the adapter
-    is the same to the byte, because serve and auditors read one or the other."""
+    """Base digest, data hash, counts, versions, adapter digest; and the passport beside the adapter
+    says the same, because serve and auditors read one or the other."""
     made, out, _, _ = done
     raw = (out / "run.json").read_bytes()
-    assert raw == (out / "adapter" / "sovereign.json").read_bytes() == made.encode()
+    base = model_store.entry(recipe.model).digest
+    assert raw == made.encode()
+    assert admit(out / "adapter", base, [KEY.public_key()]).predicate == json.loads(raw)
     data = json.loads(raw)
     assert rfc8785.dumps(data) == raw
     assert data["base"]["digest"] == model_store.entry(recipe.model).digest
     rows = recipe.train_file.read_bytes()
     assert data["data"]["train"]["sha256"] == hashlib.sha256(rows).hexdigest()
-    assert data["data"]["train"]["rows"] == rows.count(b"\n")
+    assert data["data"]["train"]["read"] == data["data"]["train"]["used"] == rows.count(b"\n")
+    assert data["private"]["action"] == "allow"
+    assert data["environment"]["torch"]
     assert data["training"]["steps"] == 3
     assert data["checks"]["weight_delta"] > 0
     assert data["checks"]["logits_moved"] > 1e-4
@@ -98,6 +108,18 @@ def test_no_path_and_no_row_is_left_in_what_was_written(
     config = json.loads((out / "adapter" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == recipe.model
     assert not list(out.glob(".adapter*"))
+
+
+def test_the_roll_says_which_rows_were_trained_on_and_is_for_its_owner(
+    done: tuple[RunRecord, Path, list[Any], Memory], recipe: Recipe
+) -> None:
+    """Each row of the file is on it, by its words; no held-out row is."""
+    made, out, _, _ = done
+    roll = Roll.load(out / "roll.json", made.data["roll"]["root"])
+    assert (out / "roll.json").stat().st_mode & 0o777 == 0o600
+    assert all(roll.holds("row", content_of(row)) for row in read_rows(recipe.train_file)[0])
+    assert recipe.eval_file is not None
+    assert not any(roll.holds("row", content_of(row)) for row in read_rows(recipe.eval_file)[0])
 
 
 def test_progress_and_metrics_tell_loss_speed_and_time_left(
@@ -151,7 +173,7 @@ def test_a_second_run_does_not_overwrite_the_first(
     """Somebody may be serving it."""
     _, out, _, _ = done
     with pytest.raises(TuneError, match="is there already"):
-        run(recipe, model_store, out)
+        run(recipe, model_store, out, key=KEY)
 
 
 def test_changed_weights_are_not_trained_on(
@@ -166,7 +188,7 @@ def test_changed_weights_are_not_trained_on(
     (there / "config.json").unlink()
     (there / "config.json").write_text("{}")
     with pytest.raises(NotVerified, match=r"config\.json"):
-        run(recipe, Store(tmp_path / "store", model_store.lock), tmp_path / "out")
+        run(recipe, Store(tmp_path / "store", model_store.lock), tmp_path / "out", key=KEY)
     assert not (tmp_path / "out").exists()
 
 
@@ -199,7 +221,7 @@ def test_a_full_disk_leaves_no_adapter(
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
         with pytest.raises(TuneError, match="cannot be written"):
-            run(recipe, model_store, tmp_path / "out")
+            run(recipe, model_store, tmp_path / "out", key=KEY)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, ignored)

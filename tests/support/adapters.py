@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-__all__ = ["random_adapter"]
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sovereign.weights import passport
+from sovereign.weights.lock import File, digest_of
+from sovereign.weights.staging import hash_file
+
+__all__ = ["random_adapter", "stamp"]
 
 
-def random_adapter(weights: Path, base_digest: str, folder: Path, *, seed: int) -> Path:
-    """A LoRA adapter in ``folder`` with the record that ``sovereign tune`` writes beside one."""
+def random_adapter(
+    weights: Path, base_digest: str, folder: Path, key: Ed25519PrivateKey, *, seed: int
+) -> Path:
+    """A LoRA adapter in ``folder`` with a passport that ``key`` signs."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
@@ -22,11 +30,29 @@ def random_adapter(weights: Path, base_digest: str, folder: Path, *, seed: int) 
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=1.0)
     model.save_pretrained(folder)
-    files = [
-        {"path": name, "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest()}
-        for name in ("adapter_config.json", "adapter_model.safetensors")
-    ]
-    digest = hashlib.sha256(json.dumps(files).encode()).hexdigest()
-    record = {"base": {"digest": base_digest}, "adapter": {"digest": digest, "files": files}}
-    (folder / "sovereign.json").write_text(json.dumps(record))
+    stamp(folder, base_digest, key)
     return folder
+
+
+def stamp(
+    folder: Path,
+    base_digest: str,
+    key: Ed25519PrivateKey,
+    *,
+    digest: str | None = None,
+    predicate: Mapping[str, Any] | None = None,
+    name: str = "base",
+) -> bytes:
+    """A passport for the files in ``folder``, signed by ``key``; its payload is returned."""
+    files = []
+    for path in sorted(folder.iterdir()):
+        if path.name not in (passport.NAME, passport.CARD):
+            files.append(File(path.name, *hash_file(path)))
+    said = {
+        "base": {"name": name, "digest": base_digest},
+        "adapter": {"digest": digest or digest_of(files)},
+        **(predicate or {}),
+    }
+    payload = passport.statement(said, files)
+    (folder / passport.NAME).write_bytes(passport.seal(payload, key))
+    return payload

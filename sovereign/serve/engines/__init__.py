@@ -24,7 +24,8 @@ __all__ = ["Command", "Engine", "Launch", "TransformersEngine", "environment", "
 @dataclass(frozen=True, slots=True)
 class Launch:
     """What to serve and where. ``threads`` is 0 for "what is free"; ``base_digest`` is the store's
-    digest of the weights, which an adapter must have been trained on. The adapter at ``""`` answers
+    digest of the weights, which an adapter must have been trained on, as a passport says that one
+    of the keys in ``trust`` signed. The adapter at ``""`` answers
     to ``name``, any other to ``name:key``."""
 
     name: str
@@ -32,6 +33,7 @@ class Launch:
     socket: Path
     adapters: Mapping[str, Path] = field(default_factory=dict)
     base_digest: str = ""
+    trust: tuple[str, ...] = ()
     max_context: int = 2048
     threads: int = 0
 
@@ -64,6 +66,8 @@ class TransformersEngine:
         argv += ["--threads", str(launch.threads), "--exit-with-stdin"]
         if launch.base_digest:
             argv += ["--base-digest", launch.base_digest]
+        for key in launch.trust:
+            argv += ["--trust", key]
         for key, path in launch.adapters.items():
             argv += ["--adapter", f"{key}={path}"]
         return Command(tuple(argv))

@@ -25,6 +25,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--adapter", action="append", default=[], metavar="[KEY=]FOLDER")
     parser.add_argument("--base-digest", default="")
+    parser.add_argument("--trust", action="append", default=[], metavar="HEX")
     parser.add_argument("--name", required=True)
     parser.add_argument("--socket", type=Path, required=True)
     parser.add_argument("--max-context", type=int, default=2048)
@@ -70,7 +71,7 @@ def _serve(args: argparse.Namespace, network: str) -> None:
 
         adapters = keyed(args.adapter)
         for folder in adapters.values() if args.base_digest else ():
-            adapter.check(folder, args.base_digest)
+            adapter.check(folder, args.base_digest, args.trust)
         threads = loader.choose_threads(args.threads)
         torch.set_num_threads(threads)
         loaded = loader.load(args.weights, adapters, dtype=args.dtype, max_context=args.max_context)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sovereign.tune.data import Message
+from sovereign.tune.rows import Message
 
 END = 1
 

@@ -51,3 +51,14 @@ def test_a_run_inside_a_run_keeps_it_closed() -> None:
             pass
         with socket.socket() as s, pytest.raises(ConnectionRefusedError):
             s.connect(("127.0.0.1", 9))
+
+
+def test_a_probe_of_this_machine_is_no_connection_and_a_listener_for_others_is_refused() -> None:
+    """urllib3 binds ::1 when it is imported; nothing leaves by that. Other addresses stay shut."""
+    with offline() as refused:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+        assert refused.count == 0
+        with socket.socket() as s, pytest.raises(ConnectionRefusedError):
+            s.bind(("0.0.0.0", 0))
+        assert refused.count == 1

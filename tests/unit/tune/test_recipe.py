@@ -11,8 +11,8 @@ import pytest
 
 from sovereign import recipes
 from sovereign.errors import ConfigError
-from sovereign.tune.data import read_rows
 from sovereign.tune.recipe import find_recipe, load_recipe, names
+from sovereign.tune.rows import read_rows
 
 MINIMAL = """\
 name = "x"
