@@ -193,9 +193,7 @@ def test_a_worker_that_dies_takes_its_file_with_it_and_no_other(
 def _reads(pid: int, folder: Path) -> bool:
     """Whether the process has a file of ``folder`` open."""
     try:
-        return any(
-            Path(os.readlink(f)).is_relative_to(folder) for f in Path(f"/proc/{pid}/fd").iterdir()
-        )
+        return any(f.readlink().is_relative_to(folder) for f in Path(f"/proc/{pid}/fd").iterdir())
     except OSError:
         return False
 
