@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -240,7 +239,7 @@ def decide(
     for entity, action in (floor or {}).items():
         least[entity] = max(action, least.get(entity, action))
     actions: list[Action] = []
-    entities: dict[str, Counter[str]] = {}
+    entities: dict[str, dict[str, int]] = {}
     known: dict[str, Action] = {}
     for finding in given:
         if finding.entity not in known:
@@ -248,13 +247,14 @@ def decide(
             known[finding.entity] = max(named, least.get(finding.entity, named))
         action = known[finding.entity]
         actions.append(action)
-        entities.setdefault(finding.entity, Counter())[action.verb] += 1
+        counts = entities.setdefault(finding.entity, {})
+        counts[action.verb] = counts.get(action.verb, 0) + 1
     return Verdict(
         action=max(actions, default=Action.ALLOW),
         destination=to,
         policy=digest or policy.digest(),
         actions=tuple(actions),
-        entities={name: dict(count) for name, count in sorted(entities.items())},
+        entities=dict(sorted(entities.items())),
     )
 
 

@@ -8,34 +8,34 @@ import binascii
 import html
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from sovereign.guard.disguise import disguised
-from sovereign.guard.segment import Segment, whole
+from sovereign.guard.glance import Glance
+from sovereign.guard.segment import Kinds, Make, Segment, whole
 from sovereign.guard.spelled import spelled_out
 
 __all__ = ["Segment", "segments", "unbase64", "unhex"]
 
 
 def segments(text: str) -> list[Segment]:
-    """Disjoint decoded stretches in order. Where nothing is encoded it costs three looks."""
-    found: list[Segment] = []
-    for wanted, pattern, make in _SIGNED:
-        if any(sign in text for sign in wanted):
-            found += filter(None, map(make, pattern.finditer(text)))
-    if _PAIRS_HINT.search(text) is not None:
+    """Disjoint decoded stretches in order. Where nothing is encoded it costs some glances."""
+    glance = Glance(text)
+    found = _SIGNED.find(text, glance.marks)
+    if glance.pairs():
         found += filter(None, map(_hex, _PAIRS.finditer(text)))
-    raw = text.encode("latin-1", "replace")  # one byte for each character
-    longest = 0
-    for start, end in _runs(raw):
-        longest = max(longest, end - start)
-        for pattern, make in _CODED:  # with its padding, and the character after
-            found += filter(None, map(make, pattern.finditer(text, start, end + 7)))
-    if longest >= 60:
-        found += filter(None, map(_base64, _LINES.finditer(text)))
-    found += spelled_out(text, raw)
-    found += filter(None, map(_spaced, _SPACED.finditer(text)))
-    found += disguised(text)
+    if glance.run():
+        longest = 0
+        for start, end in _runs(glance.raw):
+            longest = max(longest, end - start)
+            for pattern, make in _CODED:  # with its padding, and the character after
+                found += filter(None, map(make, pattern.finditer(text, start, end + 7)))
+        if longest >= 60:
+            found += filter(None, map(_base64, _LINES.finditer(text)))
+    found += spelled_out(text, glance.raw)
+    if glance.spaced():
+        found += filter(None, map(_spaced, _SPACED.finditer(text)))
+    found += disguised(text, glance)
     if len(found) < 2:
         return found
     found.sort(key=lambda s: (s.start, -s.end))
@@ -225,51 +225,56 @@ def _spaced(match: re.Match[str]) -> Segment | None:
 _I = re.IGNORECASE
 _INLINE = r"</?(?:b|i|u|s|em|strong|span|wbr|mark|code|small|sup|sub|font|tt)\b[^<>]{0,80}>"
 _OPENING = ("[", "(", "{", "<")
-_SIGNED: tuple[
-    tuple[tuple[str, ...], re.Pattern[str], Callable[[re.Match[str]], Segment | None]], ...
-]
-_SIGNED = (
+_SIGNED = Kinds(
     (
-        ("&",),
-        re.compile(
-            r"(?<![^?&\s])[\w.\[\]-]{1,64}=[^\s&#\"'<>+=]{0,200}\+[^\s&#\"'<>=]{0,400}(?![^&#\s\"'<>])"
+        (
+            ("&",),
+            re.compile(
+                r"(?<![^?&\s])[\w.\[\]-]{1,64}=[^\s&#\"'<>+=]{0,200}\+[^\s&#\"'<>=]{0,400}(?![^&#\s\"'<>])"
+            ),
+            _form,
         ),
-        _form,
-    ),
-    (("%",), re.compile(r"(?:%[0-9A-Fa-f]{2})+"), _percent),
-    (("<",), re.compile(rf"(?<=[\w@.-])(?:{_INLINE})+(?=[\w@.-])"), _markup),
-    (("**", "__", "``", "~~"), re.compile(r"(?<=[\d@.-])(?:\*\*|__|``|~~)(?=[\d@.-])"), _markup),
-    (
-        ("&",),
-        re.compile(r"&(?:#\d{1,7};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};)"),
-        _entity,
-    ),
-    (
-        ("\\",),
-        re.compile(
-            r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}"
-            r"|\\u\{[0-9a-fA-F]{1,6}\}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}|\\[0-3][0-7]{2}|\\[nrt\"/\\]"
+        (("%",), re.compile(r"(?:%[0-9A-Fa-f]{2})+"), _percent),
+        (("<",), re.compile(rf"(?<=[\w@.-])(?:{_INLINE})+(?=[\w@.-])"), _markup),
+        (
+            ("**", "__", "``", "~~"),
+            re.compile(r"(?<=[\d@.-])(?:\*\*|__|``|~~)(?=[\d@.-])"),
+            _markup,
         ),
-        _escape,
-    ),
-    (_OPENING, re.compile(r"(?<=\w)\s?[\[({<]\s?(?:at|@|arroba)\s?[\])}>]\s?(?=\w)", _I), _at),
-    (
-        _OPENING,
-        re.compile(r"(?<=\w)\s?[\[({<]\s?(?:dot|punkt|point|\.)\s?[\])}>]\s?(?=\w)", _I),
-        _dot,
-    ),
-    (
-        (" at ",),
-        re.compile(r" at (?<=\w at )(?=[\w-]+(?i: dot |\.)(?i:com|org|net|edu|gov|io|de|fr|uk)\b)"),
-        _at,
-    ),
-    ((" dot ",), re.compile(r" dot (?<=\w dot )(?=(?i:[a-z]{2,6})\b)"), _dot),
-    (('"',), re.compile(r"\"\s*\+\s*\""), _concat),
-    (("'",), re.compile(r"'\s*\+\s*'"), _concat),
+        (
+            ("&",),
+            re.compile(r"&(?:#\d{1,7};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};)"),
+            _entity,
+        ),
+        (
+            ("\\",),
+            re.compile(
+                r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}"
+                r"|\\u\{[0-9a-fA-F]{1,6}\}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}|\\[0-3][0-7]{2}|\\[nrt\"/\\]"
+            ),
+            _escape,
+        ),
+        (_OPENING, re.compile(r"(?<=\w)\s?[\[({<]\s?(?:at|@|arroba)\s?[\])}>]\s?(?=\w)", _I), _at),
+        (
+            _OPENING,
+            re.compile(r"(?<=\w)\s?[\[({<]\s?(?:dot|punkt|point|\.)\s?[\])}>]\s?(?=\w)", _I),
+            _dot,
+        ),
+        (
+            (" at ",),
+            re.compile(
+                r" at (?<=\w at )(?=[\w-]+(?i: dot |\.)(?i:com|org|net|edu|gov|io|de|fr|uk)\b)"
+            ),
+            _at,
+        ),
+        ((" dot ",), re.compile(r" dot (?<=\w dot )(?=(?i:[a-z]{2,6})\b)"), _dot),
+        (('"',), re.compile(r"\"\s*\+\s*\""), _concat),
+        (("'",), re.compile(r"'\s*\+\s*'"), _concat),
+    )
 )
 """Kinds that one of a few signs gives away."""
 
-_CODED: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Segment | None]], ...] = (
+_CODED: tuple[tuple[re.Pattern[str], Make], ...] = (
     (re.compile(r"(?<![0-9A-Za-z])(?:0x)?(?:[0-9A-Fa-f]{2}){6,}(?![0-9A-Za-z])"), _hex),
     (re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}"), _base64),
     (re.compile(r"(?<![A-Za-z0-9])[A-Z2-7]{16,}={0,6}(?![A-Za-z0-9])"), _base32),
@@ -277,7 +282,6 @@ _CODED: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Segment | None]],
 """Kinds that are one run of letters and digits."""
 
 _LINES = re.compile(r"(?:[A-Za-z0-9+/]{60,76}\r?\n)+[A-Za-z0-9+/]{2,76}={0,2}")
-_PAIRS_HINT = re.compile(r"[ :,-][0-9A-Fa-f]{2}[ :,-][0-9A-Fa-f]{2}[ :,-][0-9A-Fa-f]{2}[ :,-]")
 _PAIRS = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{2}[ :,-]){5,}[0-9A-Fa-f]{2}(?![0-9A-Za-z])")
 _SPACED = re.compile(  # the look behind comes after the digit: so a search skips to digits
     r"\d(?<![\w.]\d)\d{0,5}(?:([._/ ·\\\n\t])\d{1,6})(?:\1\d{1,6}){1,19}(?![\w])"

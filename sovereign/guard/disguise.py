@@ -7,28 +7,27 @@ from __future__ import annotations
 
 import quopri
 import re
-from collections.abc import Callable
 
-from sovereign.guard.segment import Segment, kept, whole
+from sovereign.guard.glance import Glance
+from sovereign.guard.segment import Kinds, Segment, kept, whole
 
 __all__ = ["disguised"]
 
-_Make = Callable[[re.Match[str]], Segment | None]
 
-
-def disguised(text: str) -> list[Segment]:
+def disguised(text: str, glance: Glance) -> list[Segment]:
     """Every disguised stretch. They may overlap."""
-    found: list[Segment] = []
-    for signs, pattern, make in _KINDS:
-        if any(sign in text for sign in signs):
-            found += filter(None, map(make, pattern.finditer(text)))
-    if _APART_HINT.search(text) is not None:
+    found = _SIGNED.find(text, glance.marks)
+    if glance.apart() and _APART_HINT.search(text) is not None:
         found += filter(None, map(_apart, _APART.finditer(text)))
     # These begin with a digit and look behind it, so that a search skips to digits.
-    found += filter(None, map(_codes, _CODES.finditer(text)))
-    if _BACKWARDS.search(text) is not None and _SAID_BACKWARDS.search(text) is not None:
+    if glance.codes():
+        found += filter(None, map(_codes, _CODES.finditer(text)))
+    if glance.backwards() and _SAID_BACKWARDS.search(text) is not None:
         found += map(_reversed, _BACKWARDS.finditer(text))
-    found += filter(None, map(_likened, _LIKENED.finditer(text)))
+    if glance.mirrored() and _DOTTED.search(text) is not None:
+        found += map(_reversed, _MIRRORED.finditer(text))
+    if glance.alike():
+        found += filter(None, map(_likened, _LIKENED.finditer(text)))
     return found
 
 
@@ -40,6 +39,10 @@ _CODES = re.compile(
     r"\d(?<![\w.,-]\d)(?:[xX][0-9A-Fa-f]{2}|\d{1,2})(?:(?:,\s?|\s)(?:0[xX][0-9A-Fa-f]{2}|\d{2,3})){7,400}(?![\w.])"
 )
 _BACKWARDS = re.compile(r"\d(?<![\w-]\d)\d{3}-\d{2}-\d{3}(?![\w-])")
+_MIRRORED = re.compile(
+    r"(?<![\w.])(?:moc|gro|ten|ude|vog|oi|ed|rf|ku\.oc|se|ti|ln|lp)\.[\w.-]{2,60}@[\w.+-]{2,60}(?![\w@])"
+)
+_DOTTED = re.compile(r"\.[\w.-]{2,60}@")
 _SAID_BACKWARDS = re.compile(
     r"backward|revers|mirror|right[ -]to[ -]left|from the end|rückwärts|spiegel|envers|revés|contrario|achterstevoren|wspak",
     re.IGNORECASE,
@@ -106,11 +109,10 @@ def _quoted(match: re.Match[str]) -> Segment:
     return whole(match, "quoted-printable", text)
 
 
-_KINDS: tuple[tuple[tuple[str, ...], re.Pattern[str], _Make], ...] = (
+_SIGNED = Kinds((
     (("**", "<", "__"), re.compile(r"(?<=\w)(?:\*\*|__|</?[a-z]{1,6}(?:\s[^<>]{0,60})?>|<!--[^<>]{0,60}-->)(?=[\w<])"), _between),
     (("', '", '", "', "','", '","'), re.compile(r"[\"'].[\"'](?:\s{0,2},\s{0,2}[\"'].[\"']){6,200}"), _listed),
-    (("@",), re.compile(r"(?<![\w.])(?:moc|gro|ten|ude|vog|oi|ed|rf|ku\.oc|se|ti|ln|lp)\.[\w.-]{2,60}@[\w.+-]{2,60}(?![\w@])"), _reversed),
     (("=",), re.compile(r"(?:=[0-9A-Fa-f]{2}){2,}|(?<=\w)=\r?\n(?=\w)"), _quoted),
     (("_AT_", "_at_", "-AT-", " AT "), re.compile(r"(?<=\w)[_ -](?:AT|at)[_ -](?=[\w-]+(?:[._ -]))"), lambda m: whole(m, "email", "@")),
     (("_DOT_", "_dot_", "-DOT-", " DOT "), re.compile(r"(?<=\w)[_ -](?:DOT|dot)[_ -](?=\w)"), lambda m: whole(m, "email", ".")),
-)  # fmt: skip
+))  # fmt: skip

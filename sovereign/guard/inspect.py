@@ -214,7 +214,7 @@ class Guard:
                 self._settled.put(names[index], Own(found))
 
         chosen = resolve.resolve(
-            free, reads, hits, _acts(policy, to), policy.counts, settled, learn
+            free, reads, hits, _acts(policy, to), policy.counts, settled, learn if names else None
         )
         floor = policy.escalated([hit.finding for hit in chosen], to)
         if floor:  # what is held back only now is held back wherever it recurs, too

@@ -94,11 +94,16 @@ class Needles:
         self._ids = None
         plain = value
         if not (value.isascii() and value.isalpha()):
-            plain = _EDGES.sub("", normalise(Mapped(value)).text)
+            # Nothing but spaces and signs to look through in the middle: it is normal already.
+            normal = value.isascii() and value.isprintable()
+            plain = _EDGES.sub("", value if normal else normalise(Mapped(value)).text)
         if plain in self._known and not any_case:
             return
-        size = sum(map(str.isalnum, plain))
-        digits = "" if plain.isalpha() else "".join(filter(str.isdecimal, plain))
+        if plain.isalpha():
+            size, digits = len(plain), ""
+        else:
+            size = sum(map(str.isalnum, plain))
+            digits = "".join(filter(str.isdecimal, plain))
         if len(digits) >= 6 and len(digits) >= 0.6 * size:
             self._known.add(plain)
             self._numbers.setdefault(digits, entity)
@@ -168,10 +173,10 @@ class Needles:
         for word, needles in self._by_word.items():
             at = folded.find(word)
             while at >= 0:
-                whole = _WORD.match(folded, at)
-                if whole is not None and whole.group() == word and not _within(folded, at):
+                end = at + len(word)
+                if not _within(folded, at) and not _within(folded, end + 1):
                     yield at, needles
-                at = folded.find(word, at + len(word))
+                at = folded.find(word, end)
 
     def _find_numbers(self, text: str) -> Iterator[tuple[int, int, str]]:
         for match in _DIGITS.finditer(text):
@@ -217,7 +222,8 @@ def name_parts(name: str) -> list[tuple[str, bool]]:
             continue
         bare = small if small.isascii() else _MARKS.sub("", unicodedata.normalize("NFD", small))
         if len(part) >= 4 and bare not in _name_like_words():
-            out += [(spelling, True) for spelling in sorted({small, bare})]
+            spellings = [small] if small == bare else sorted((small, bare))
+            out += [(spelling, True) for spelling in spellings]
         elif part[0].isupper():
             out += [(spelling, False) for spelling in {part, part.upper(), part.capitalize()}]
     return out
@@ -236,8 +242,8 @@ def _boundless(char: str) -> bool:
 
 
 def _within(text: str, at: int) -> bool:
-    """Whether a word goes on over the place before ``at``."""
-    return at > 0 and (text[at - 1].isalnum() or text[at - 1] == "_")
+    """Whether the character before ``at`` belongs to a word."""
+    return 0 < at <= len(text) and (text[at - 1].isalnum() or text[at - 1] == "_")
 
 
 def _goes_on(text: str, end: int) -> bool:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from sovereign.errors import Unreadable
 from sovereign.guard.body import Leaf
 from sovereign.guard.form import Upload
+from sovereign.guard.glance import SPACE, classes
 from sovereign.guard.payloads import DATA_URI, is_base64, unpacked
 from sovereign.guard.scan import Hit
 from sovereign.guard.shapes import Shape
@@ -68,6 +69,8 @@ _CITED = frozenset({"url_citation", "web_search_result", "search_result", "web_s
 _FETCHING = ("web_search", "web_fetch")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 _REMOTE = re.compile(r"(?:https?|wss?|ftp|gs|s3|file)://", re.IGNORECASE)
+_WORDS = classes((range(256), b"x"), (SPACE, b" "))
+_LONG = b"x" * 160
 _BLOB = re.compile(r"(?:[A-Za-z0-9+/_-]{76}\r?\n)*[A-Za-z0-9+/_-]{160,}={0,2}|[0-9A-Fa-f]{160,}")
 
 
@@ -152,7 +155,7 @@ def found(
             walk.fetches(body["web_search_options"])
     done = {(p.path, p.payload) for p in seen.parcels}
     for leaf in leaves:
-        if DATA_URI.search(leaf.text):
+        if ":" in leaf.text and "," in leaf.text and DATA_URI.search(leaf.text):
             _uris(leaf, seen, done)
             walk.known.append(leaf.path)
     walk.close()
@@ -309,7 +312,8 @@ def blobs(leaves: Sequence[Leaf], hits: Sequence[Hit]) -> list[str]:
         covered.setdefault(hit.leaf, []).append((hit.finding.start, hit.finding.end))
     seen = []
     for index, leaf in enumerate(leaves):
-        if max(map(len, leaf.text.split()), default=0) < 160:
+        shown = leaf.text.encode("latin-1", "replace").translate(_WORDS)
+        if _LONG not in shown:
             continue  # as most: the search itself is slow
         for match in _BLOB.finditer(leaf.text):
             start, end = match.span()

@@ -87,6 +87,7 @@ def resolve(
 
 
 _leaf = attrgetter("leaf")
+_start = attrgetter("finding.start")
 _how = attrgetter("recognizer", "view")
 
 
@@ -149,27 +150,30 @@ def disjoint(
     for hit in hits:
         by_leaf[hit.leaf].append(hit)
     out: list[Hit] = []
+
+    def rank(hit: Hit) -> tuple[object, ...]:
+        f = hit.finding
+        action = acts(f.entity)
+        tier = 0 if action >= Action.LOCAL else 1 if held_back(action) else 2
+        generic = f.entity == "IDENTIFIER"
+        return (tier, f.score < 1.0, f.start - f.end, generic, -f.score, f.entity, f.start)
+
     for index in sorted(by_leaf):
         text = leaves[index].text
         taken = bytearray(len(text))
         kept: list[Hit] = []
-        for hit in sorted(by_leaf[index], key=lambda h: _rank(h, acts(h.finding.entity))):
-            for start, end in _free(hit.finding.start, hit.finding.end, taken):
+        for hit in sorted(by_leaf[index], key=rank):
+            f = hit.finding
+            whole = taken.find(1, f.start, f.end) < 0  # as most are
+            for start, end in ((f.start, f.end),) if whole else _free(f.start, f.end, taken):
                 # What was decoded may stand in characters that nobody sees.
-                f = hit.finding
-                hidden = f.view != "text" and (start, end) == (f.start, f.end)
+                hidden = whole and f.view != "text"
                 if hidden or _SOMETHING.search(text, start, end) is not None:
-                    kept.append(_cut(hit, start, end))
+                    kept.append(hit if whole else _cut(hit, start, end))
                     taken[start:end] = b"\1" * (end - start)
-        out += sorted(kept, key=lambda h: h.finding.start)
+        kept.sort(key=_start)
+        out += kept
     return out
-
-
-def _rank(hit: Hit, action: Action) -> tuple[object, ...]:
-    f = hit.finding
-    tier = 0 if action >= Action.LOCAL else 1 if held_back(action) else 2
-    generic = f.entity == "IDENTIFIER"
-    return (tier, f.score < 1.0, f.start - f.end, generic, -f.score, f.entity, f.start)
 
 
 def _free(start: int, end: int, taken: bytearray) -> Iterator[tuple[int, int]]:
@@ -187,7 +191,5 @@ def _free(start: int, end: int, taken: bytearray) -> Iterator[tuple[int, int]]:
 
 def _cut(hit: Hit, start: int, end: int) -> Hit:
     f = hit.finding
-    if (start, end) == (f.start, f.end):
-        return hit
     piece = Finding(f.path, start, end, f.entity, f.score, f.recognizer, f.view)
     return Hit(hit.leaf, piece, hit.levels, hit.bare)

@@ -103,9 +103,12 @@ class Scanner:
             if index in settled:
                 continue
             for reading in readings[index]:
-                for found in self.recognize(reading.text, deadline, fresh=fresh):
-                    if self._credible(found, leaf, reading.text):
-                        hits += self._placed(index, leaf, reading, found)
+                text = reading.text
+                for found in self.recognize(text, deadline, fresh=fresh):
+                    place = reading.origin(found.start, found.end)
+                    if place is not None and self._credible(found, leaf, text):
+                        finding = _moved(found, leaf, *place)
+                        hits.append(Hit(index, finding, reading.levels, reading.bare))
         return hits + across
 
     def _across(self, leaves: Sequence[Leaf], deadline: Deadline, *, fresh: bool) -> list[Hit]:
@@ -178,13 +181,6 @@ class Scanner:
                 for index, start, end in places
             )
         )
-
-    def _placed(self, index: int, leaf: Leaf, reading: Reading, found: Finding) -> Iterator[Hit]:
-        place = reading.origin(found.start, found.end)
-        if place is not None:
-            start, end, view = place
-            finding = _moved(found, leaf, start, end, view)
-            yield Hit(index, finding, reading.levels, reading.bare)
 
 
 def chunks(text: str) -> Iterator[tuple[int, str]]:

@@ -41,7 +41,8 @@ _LETTERS = bytes(b if 97 <= b <= 122 or b >= 0xC0 else 32 for b in range(256))
 
 def spelled_out(text: str, raw: bytes) -> list[Segment]:
     """The numbers of seven words or more. ``raw`` is ``text`` in Latin-1, for a quick look."""
-    if _SEVEN not in bytes(map(_BYTES.__contains__, raw.lower().translate(_LETTERS).split())):
+    words = raw.lower().translate(_LETTERS).split()
+    if _BYTES.isdisjoint(words) or _SEVEN not in bytes(map(_BYTES.__contains__, words)):
         return []
     return [spelled(match) for match in _PATTERN.finditer(text)]
 

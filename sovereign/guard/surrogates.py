@@ -134,12 +134,14 @@ class Surrogates:
     def _tag(self, entity: str, value: str, attempt: int) -> str:
         folded = " ".join(unicodedata.normalize("NFKC", value).casefold().split())
         suffix = b"" if attempt == 0 else b"\0%d" % attempt
-        return self._letters(entity, folded, suffix, 5) + self._letters(entity, value, suffix, 3)
+        first = self._letters(entity, folded, suffix)
+        own = first if value == folded else self._letters(entity, value, suffix)
+        return first[:5] + own[:3]
 
-    def _letters(self, entity: str, text: str, suffix: bytes, count: int) -> str:
+    def _letters(self, entity: str, text: str, suffix: bytes) -> str:
         data = entity.encode() + b"\0" + text.encode("utf-8", "surrogatepass") + suffix
         digest = hmac.digest(self._key, data, "sha256")
-        return base64.b32encode(digest[:5]).decode()[:count]
+        return base64.b32encode(digest[:5]).decode()
 
 
 def _pieces(text: str) -> list[str]:

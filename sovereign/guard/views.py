@@ -87,6 +87,8 @@ class Reading:
     def origin(self, start: int, end: int) -> tuple[int, int, str] | None:
         """The leaf's stretch behind a finding in :attr:`text`, and the view's name; ``None`` if it
         is not in the leaf, or was read before."""
+        if self.mapped.starts is None and not (self.lead or self.segments or self.bare):
+            return start, end, self.view  # as it is written: most are
         start, end = max(0, start - len(self.lead)), end - len(self.lead)
         if start >= end:
             return None

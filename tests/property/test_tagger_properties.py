@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sovereign.guard.recognizers.tagger import Tagger
-from sovereign.guard.recognizers.tagger.tokens import pieces
+from sovereign.guard.recognizers.tagger.tokens import _ASCII_TOKEN, _TOKEN, pieces
 
 PARTS = st.sampled_from(
     ["Margaret Okonkwo", "MRN 00482913", ", ", "\n", ";", "|", " ", "48 Winterbourne Road", "the",
@@ -41,3 +41,10 @@ def test_findings_are_in_order_disjoint_inside_the_text_and_repeatable(text: str
 def test_tokens_joined_are_the_text(text: str) -> None:
     """Offsets are sums of token lengths."""
     assert "".join(t for p in pieces(text) for t in p) == text
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=127), max_size=200))
+@settings(max_examples=300, deadline=None)
+def test_ascii_text_is_cut_as_any_text_is(text: str) -> None:
+    """The faster pattern is the same one."""
+    assert _ASCII_TOKEN.findall(text) == _TOKEN.findall(text)

@@ -129,10 +129,10 @@ def test_probabilities_do_not_depend_on_where_pieces_are_cut(
 ) -> None:
     """The same numbers, whatever the step: each piece sees its neighbours' tokens."""
     text = "Margaret Okonkwo, 48 Winterbourne Road, wrote to Dr. Abernathy. " * 200
-    whole = np.concatenate([p for p, _, _ in tagger.read(text)])
+    whole = np.concatenate([p for p, _ in tagger.read(text)])
     monkeypatch.setattr("sovereign.guard.recognizers.tagger._STEP", 37)
     monkeypatch.setattr("sovereign.guard.recognizers.tagger.tokens._PIECE", 1000)
-    cut = np.concatenate([p for p, _, _ in tagger.read(text)])
+    cut = np.concatenate([p for p, _ in tagger.read(text)])
     assert whole.shape == cut.shape
     np.testing.assert_allclose(whole, cut, atol=1e-4)
 

@@ -16,7 +16,11 @@ from sovereign.types import Finding
 
 __all__ = ["LabelsRecognizer"]
 
-_WORD = re.compile(rf"([^\W\d_]{{1,{FIRST}}})[^\W\d_]*")
+_WORD = re.compile(r"[^\W\d_]+")
+_NO_LETTER = re.compile(r"[\W\d_]")
+_SPACED = bytes(b if 97 <= b <= 122 else 32 for b in range(256))
+"""Leaves small letters, and makes a space of everything else."""
+
 _DIGIT = re.compile(r"\d")
 _SCRIPTS = re.compile("[\u0370-\u1dff\u1f00-\u1fff\u2e80-\ud7ff]")
 """Greek, Cyrillic, Hebrew, Arabic, Indic, Thai, Han, Kana, Hangul."""
@@ -53,11 +57,14 @@ class LabelsRecognizer:
     def __init__(self) -> None:
         latin = [label for label in LABELS if label.words[0] < "\u0250"]
         self._other = [(label, label.pattern()) for label in LABELS if label not in latin]
-        self._labels = [(label, label.pattern()) for label in latin]
+        self._labels = [(label, label.pattern(), label.digits) for label in latin]
         self._titled = len(latin)
         self._by_word = by_opening([*(label.words for label in latin), TITLES])
-        text = "\n".join(p.pattern for _, p in [*self._labels, *self._other]) + TITLED.pattern
+        text = "\n".join(p.pattern for p in self._patterns()) + TITLED.pattern
         self.build = hashlib.sha256(text.encode()).hexdigest()
+
+    def _patterns(self) -> list[re.Pattern[str]]:
+        return [*(p for _, p, _ in self._labels), *(p for _, p in self._other)]
 
     def __repr__(self) -> str:
         return f"LabelsRecognizer({len(LABELS)} labels)"
@@ -76,39 +83,61 @@ class LabelsRecognizer:
 
     def _names(self, head: str) -> bool:
         """Whether the head of a column may be a label."""
-        return any(word[1] in self._by_word for word in _WORD.finditer(head.lower()))
+        return any(word[:FIRST] in self._by_word for word in _WORD.findall(head.lower()))
 
     def _behind(self, text: str) -> list[Finding]:
         found: list[Finding] = []
-        numbered = _DIGIT.search(text) is not None
+        last = _last_digit(text)
         lowered = text.lower()
         if len(lowered) != len(text):
             lowered = "".join(low if len(low := c.lower()) == 1 else c for c in text)
-        choose = self._by_word.get
-        for word in _WORD.finditer(lowered):
-            chosen = choose(word[1])
-            if chosen is not None:
-                found += self._at(text, word.start(), chosen, numbered)
-        if _SCRIPTS.search(text) is not None:
+        for at, chosen in self._openings(lowered):
+            self._at(text, at, chosen, last, found)
+        if not text.isascii() and _SCRIPTS.search(text) is not None:
             for label, pattern in self._other:
                 for match in pattern.finditer(text):
                     found += _judged(label, match)
         return found
 
-    def _at(self, text: str, at: int, chosen: tuple[int, ...], numbered: bool) -> list[Finding]:
-        found: list[Finding] = []
+    def _openings(self, lowered: str) -> list[tuple[int, tuple[int, ...]]]:
+        """Where words stand that open a label, with the labels. Each word is judged once, however
+        often it stands in the text."""
+        if lowered.isascii():
+            letters = lowered.encode().translate(_SPACED).decode()
+        else:
+            letters = _NO_LETTER.sub(" ", lowered)
+        within = f" {letters} "
+        found = []
+        for word in set(letters.split(" ")):
+            chosen = self._by_word.get(word[:FIRST])
+            if chosen is not None:
+                at = within.find(f" {word} ")
+                while at >= 0:
+                    found.append((at, chosen))
+                    at = within.find(f" {word} ", at + 1)
+        return sorted(found)
+
+    def _at(
+        self, text: str, at: int, chosen: tuple[int, ...], last: int, found: list[Finding]
+    ) -> None:
         for i in chosen:
             if i == self._titled:
                 match = TITLED.match(text, at)
                 if match is not None:
                     found.append(Finding((), *match.span("v"), "PERSON", 0.85, "labels:title"))
                 continue
-            label, pattern = self._labels[i]
-            if numbered or not label.digits:
+            label, pattern, digits = self._labels[i]
+            if at < last or not digits:
                 match = pattern.match(text, at)
                 if match is not None:
                     found += _judged(label, match)
-        return found
+
+
+def _last_digit(text: str) -> int:
+    """Where the last digit stands, or behind it; -1 if there is none."""
+    if text.isascii():
+        return max(map(text.rfind, "0123456789"))
+    return len(text) if _DIGIT.search(text) is not None else -1
 
 
 def _judged(label: Label, match: re.Match[str]) -> Iterator[Finding]:

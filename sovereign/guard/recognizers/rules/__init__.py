@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sovereign.guard.recognizers.rules.contact import emails
-from sovereign.guard.recognizers.rules.finance import ibans, wallets
+from sovereign.guard.recognizers.rules.finance import accounts
 from sovereign.guard.recognizers.rules.hl7 import fields
 from sovereign.guard.recognizers.rules.network import others
 from sovereign.guard.recognizers.rules.numbers import numbers
@@ -43,7 +43,6 @@ class RulesRecognizer:
             found += others(text)
         if _DIGIT.search(text) is not None:
             found += numbers(text)
-            found += ibans(text)
-            found += wallets(text)
+            found += accounts(text)
             found += po_boxes(text)
         return found

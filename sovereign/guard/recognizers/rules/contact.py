@@ -32,7 +32,9 @@ def emails(text: str) -> Iterator[Finding]:
         if not at or _BESIDE.match(text, at - 1) is None:  # decorators, mentions, storms
             at = text.find("@", at + 1)
             continue
-        begin = max(last, at - 64)
+        begin, least = at, max(last, at - 64)
+        while begin > least and (text[begin - 1].isalnum() or text[begin - 1] in "_%'+-."):
+            begin -= 1
         match = None
         for match in _EMAIL.finditer(text, begin, min(len(text), at + 256)):
             if match.end() > at:

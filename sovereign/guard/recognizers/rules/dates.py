@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from sovereign.types import Finding
 
@@ -121,25 +120,22 @@ _AGE = re.compile(
 _WORD = re.compile(r"[^\W\d_]+")
 
 
-def around(text: str, start: int, end: int) -> Iterator[Finding]:
+def around(text: str, start: int, end: int) -> Finding | None:
     """A date that begins with, or whose month stands before, the digits at ``start``; an age."""
     size = end - start
     if size >= 6:
         m = _NUMERIC.match(text, start)
         if m is not None:
-            yield Finding((), start, m.end(), "DATE_TIME", 0.6, "rules:date")
-            return
+            return Finding((), start, m.end(), "DATE_TIME", 0.6, "rules:date")
     following = text[end : end + 2]
     if size <= 4 and following[:1] in (" ", "\u00a0", ".", "-", "º") and following.strip(" ") != "":
         m = _DAY_MONTH.match(text, start)
         if m is not None and _is_month(m.group()):
-            yield Finding((), start, m.end(), "DATE_TIME", 0.6, "rules:date")
-            return
+            return Finding((), start, m.end(), "DATE_TIME", 0.6, "rules:date")
         if size <= 3:
             m = _AGE.match(text, end)
             if m is not None:
-                yield Finding((), start, m.end(), "AGE", 0.6, "rules:age")
-                return
+                return Finding((), start, m.end(), "AGE", 0.6, "rules:age")
     if start > 3 and text[start - 1] == " ":
         before = text[max(0, start - 14) : start]
         last = before.rstrip(" .").rpartition(" ")[2].strip("(,;:\n")
@@ -147,7 +143,8 @@ def around(text: str, start: int, end: int) -> Iterator[Finding]:
             m = _REST.match(text, start)
             if m is not None:
                 begin = start - len(before) + before.rindex(last)
-                yield Finding((), begin, m.end(), "DATE_TIME", 0.6, "rules:date")
+                return Finding((), begin, m.end(), "DATE_TIME", 0.6, "rules:date")
+    return None
 
 
 def _is_month(value: str) -> bool:

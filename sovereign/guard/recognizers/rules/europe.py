@@ -298,9 +298,11 @@ def se_personnummer(v: str) -> bool:
 def no_fodselsnummer(v: str) -> bool:
     """Fødselsnummer: birth date (day + 40 for D numbers), two modulo 11."""
     day = int(v[:2])
-    one = weighted(v, (3, 7, 6, 1, 8, 9, 4, 5, 2, 1)) % 11
-    two = weighted(v, (5, 4, 3, 2, 7, 6, 5, 4, 3, 2, 1)) % 11
-    return date6(v[4:6], v[2:4], str(day - 40 if day > 40 else day)) and one == two == 0
+    return (
+        date6(v[4:6], v[2:4], str(day - 40 if day > 40 else day))
+        and weighted(v, (3, 7, 6, 1, 8, 9, 4, 5, 2, 1)) % 11 == 0
+        and weighted(v, (5, 4, 3, 2, 7, 6, 5, 4, 3, 2, 1)) % 11 == 0
+    )
 
 
 def dk_cpr(v: str) -> bool:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from sovereign.guard.glance import classes
 from sovereign.guard.recognizers.rules.checks import base58check, bech32, iban, iban_length
 from sovereign.types import Finding
 
-__all__ = ["ibans", "wallets"]
+__all__ = ["accounts"]
+
+_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_CLASSES = classes((_LETTERS, b"a"), (b"0123456789", b"9"))
+_ALIKE = classes((_LETTERS + b"0123456789", b"x"))
+_SHORTEST = b"x" * 14
 
 _TWO_DIGITS = re.compile(r"\d\d(?<=[A-Za-z]{2}..)")
 _IBAN = re.compile(r"[A-Za-z]{2}\d{2}(?:[ \u00a0-]{0,2}[A-Za-z0-9]){10,30}")
@@ -19,7 +25,16 @@ _BASE58 = re.compile(r"[13](?<![A-Za-z0-9].)[1-9A-HJ-NP-Za-km-z]{25,34}(?![A-Za-
 _XMR = re.compile(r"4(?<![A-Za-z0-9].)[0-9AB][1-9A-HJ-NP-Za-km-z]{93}(?![A-Za-z0-9])")
 
 
-def ibans(text: str) -> Iterator[Finding]:
+def accounts(text: str) -> Iterator[Finding]:
+    """IBANs and wallets. Both are looked for only where the classes of characters leave room."""
+    raw = text.encode("latin-1", "replace")
+    if b"aa99" in raw.translate(_CLASSES):
+        yield from _ibans(text)
+    if _SHORTEST in raw.translate(_ALIKE):
+        yield from _wallets(text)
+
+
+def _ibans(text: str) -> Iterator[Finding]:
     """Account numbers of ISO 13616, however grouped; as long as their country says."""
     at = 0
     for two in _TWO_DIGITS.finditer(text):
@@ -40,7 +55,7 @@ def ibans(text: str) -> Iterator[Finding]:
             yield Finding((), start, end, "IBAN_CODE", 1.0, "rules:iban")
 
 
-def wallets(text: str) -> Iterator[Finding]:
+def _wallets(text: str) -> Iterator[Finding]:
     """Bitcoin, Ethereum and Monero addresses."""
     if "0x" in text:
         for m in _ETH.finditer(text):

@@ -8,15 +8,24 @@ that shape and check are enough without any word: so rarely does anything else l
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 from sovereign.guard.recognizers.rules import europe as eu
 from sovereign.guard.recognizers.rules import world as w
 from sovereign.guard.recognizers.rules.checks import iban, luhn
 
-__all__ = ["BY_SHAPE", "FORMS", "LONGEST", "WORDS_BY_SHAPE", "Form", "card"]
+__all__ = [
+    "BY_SHAPE",
+    "FORMS",
+    "LONGEST",
+    "WORDS_BY_SHAPE",
+    "WRITTEN_BY_SHAPE",
+    "Form",
+    "card",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,8 +354,43 @@ for _form in FORMS:
     for _shape in _form.shapes:
         BY_SHAPE[_shape] = (*BY_SHAPE.get(_shape, ()), _form)
 
+
+def _by_letter(words: str) -> str:
+    """The same pattern, its alternatives gathered by their first letter: a search tries few."""
+    found: dict[str, list[str]] = {}
+    for word in dict.fromkeys(words.split("|")):
+        found.setdefault(word[0] if word[0].isalpha() else "", []).append(word)
+    return "|".join(
+        f"{letter}(?:{'|'.join(word[len(letter) :] for word in group)})"
+        for letter, group in found.items()
+    )
+
+
 WORDS_BY_SHAPE = {
-    shape: "|".join(dict.fromkeys(form.words for form in forms))
-    for shape, forms in BY_SHAPE.items()
+    shape: _by_letter("|".join(form.words for form in forms)) for shape, forms in BY_SHAPE.items()
 }
+
+
+def _one_of(patterns: Iterable[re.Pattern[str]]) -> re.Pattern[str]:
+    """What any of ``patterns`` matches; their groups are counted through."""
+    parts, groups = [], 0
+    for pattern in patterns:
+        moved = partial(_further, groups)
+        parts.append(_BACK.sub(moved, pattern.pattern))
+        groups += pattern.groups
+    return re.compile("|".join(parts))
+
+
+def _further(by: int, back: re.Match[str]) -> str:
+    return f"\\{int(back[1]) + by}"
+
+
+_BACK = re.compile(r"\\(\d)")
+WRITTEN_BY_SHAPE = {
+    shape: _one_of(written)
+    for shape, forms in BY_SHAPE.items()
+    if (written := [form.written for form in forms if form.written is not None])
+}
+"""One pattern for all written forms of a shape."""
+
 LONGEST = max(map(len, BY_SHAPE))

@@ -59,7 +59,8 @@ def others(text: str) -> Iterator[Finding]:
         for m in _V6.finditer(text):
             if _is_v6(m.group()):
                 yield Finding((), m.start(), m.end(), "IP_ADDRESS", 0.8, "rules:ipv6")
-    if _MAC_HINT.search(text) is not None or _DOTTED_MAC_HINT.search(text) is not None:
+    marks = text.count(":") + text.count("-")
+    if (marks > 3 and _MAC_HINT.search(text)) or _DOTTED_MAC_HINT.search(text):
         for m in _MAC.finditer(text):
             if m.group(1) or any(c.isalpha() for c in m.group()):
                 yield Finding((), m.start(), m.end(), "MAC_ADDRESS", 0.85, "rules:mac")

@@ -12,7 +12,13 @@ from functools import lru_cache
 from sovereign.guard.recognizers.rules import phones, street
 from sovereign.guard.recognizers.rules.checks import vin
 from sovereign.guard.recognizers.rules.dates import around as dated
-from sovereign.guard.recognizers.rules.forms import BY_SHAPE, LONGEST, WORDS_BY_SHAPE, Form
+from sovereign.guard.recognizers.rules.forms import (
+    BY_SHAPE,
+    LONGEST,
+    WORDS_BY_SHAPE,
+    WRITTEN_BY_SHAPE,
+    Form,
+)
 from sovereign.guard.recognizers.rules.network import ipv4
 from sovereign.types import Finding
 
@@ -37,6 +43,7 @@ PLAIN, NAMED = 0.9, 1.0
 def numbers(text: str) -> Iterator[Finding]:
     """What the runs of digits in ``text`` are. Findings may overlap."""
     lowered = ""
+    leads = street.led(text)
     for match in _CHAIN.finditer(text):
         start, end = match.span()
         if start and text[start - 1].isalnum():
@@ -57,8 +64,10 @@ def numbers(text: str) -> Iterator[Finding]:
                     yield from ipv4(text, match.start(), end)
         elif end - start >= 7 and run.count(".") >= 3:
             yield from ipv4(text, match.start(), end)
-        yield from dated(text, match.start(), end)
-        yield from street.around(text, match.start(), end)
+        date = dated(text, match.start(), end)
+        if date is not None:
+            yield date
+        yield from street.around(text, match.start(), end, leads=leads)
 
 
 def _word_start(text: str, at: int) -> int:
@@ -118,16 +127,24 @@ def _judged(text: str, lowered: str, a: int, b: int, shape: str, whole: bool) ->
         return
     # Words are looked for once for all forms of a shape, and check digits last: they cost most.
     near_any = _pattern(WORDS_BY_SHAPE[shape]).search(lowered, max(0, a - CONTEXT), a) is not None
+    alone = whole and text[a:b] == upper
+    in_writing = _written(shape, upper)
     for form in forms:
-        written = _as_written(form, upper)
+        if not (near_any or in_writing or (alone and form.alone)):
+            continue
+        written = in_writing and _as_written(form, upper)
         if form.entity == "US_SSN" and compact != upper and not written:
             continue  # 7078-72-555 is a part's number
         near = near_any and _pattern(form.words).search(lowered, max(0, a - CONTEXT), a) is not None
-        if (near or written or (form.alone and whole and text[a:b] == upper)) and form.check(
-            compact
-        ):
+        if (near or written or (alone and form.alone)) and form.check(compact):
             score = NAMED if near or form.entity == "CREDIT_CARD" else PLAIN
             yield Finding((), a, b, form.entity, score, f"rules:{form.name}")
+
+
+def _written(shape: str, value: str) -> bool:
+    """Whether ``value`` is in the written form of any identifier of this shape."""
+    pattern = WRITTEN_BY_SHAPE.get(shape)
+    return pattern is not None and pattern.fullmatch(value) is not None
 
 
 def _as_written(form: Form, value: str) -> bool:

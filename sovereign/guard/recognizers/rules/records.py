@@ -47,7 +47,7 @@ _HANDLE = re.compile(r"[._\d]")
 
 def records(text: str) -> Iterator[Finding]:
     """Numbers of cases and records, and user names."""
-    if _DOCKET_SIGNS.search(text) is not None:
+    if ("-" in text or "/" in text) and _DOCKET_SIGNS.search(text) is not None:
         for m in _DOCKET.finditer(text):
             yield Finding((), *m.span(), "CASE_NUMBER", 0.8, "rules:docket")
     if "/" in text:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from sovereign.types import Finding
 
-__all__ = ["around", "po_boxes"]
+__all__ = ["around", "led", "po_boxes"]
 
 _TYPES = (
     r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Place|Pl|Square|Sq|"
@@ -67,6 +67,9 @@ _LEADING = re.compile(
     r"\b(?:Calle|Avenida|Avda\.?|C/|Paseo|Plaza|Via|Viale|Corso|Piazza|Rua|ulica|ul\.|al\.|os\.)\s?"
     rf"(?:{_WORD}\s){{0,4}}{_WORD},?(?:\sn[.ºo°]*)?\s$"
 )
+_LEADS = tuple(str.split("Calle Aven Avda C/ Paseo Plaza Via Corso Piazza Rua ulica ul. al. os."))
+"""What stands in every text in which a street's kind leads its name."""
+
 _REST = re.compile(r"\d{1,4}\s?[a-z]?\b")
 _STATE = re.compile(rf"\b(?:{_US_STATES})\.?,?\s$")
 _ZIP = re.compile(r"\d{5}(?:-\d{4})?(?![\w-])")
@@ -75,8 +78,17 @@ _BOXES = ("box", "postfach", "apartado", "postale")
 BEFORE = 80
 
 
-def around(text: str, start: int, end: int) -> Iterator[Finding]:
-    """Addresses whose house number is the run of digits at ``start``, and US codes after a state."""
+def led(text: str) -> bool:
+    """Whether some street's kind may lead its name: "Calle Mayor 4"."""
+    for lead in _LEADS:  # noqa: SIM110 - for each text with a number, so without a generator
+        if lead in text:
+            return True
+    return False
+
+
+def around(text: str, start: int, end: int, *, leads: bool) -> Iterator[Finding]:
+    """Addresses whose house number is the run of digits at ``start``, and US codes after a state.
+    ``leads``: what :func:`led` says of the text."""
     before = text[start - 1] if start else " "
     if before.isalnum() or before in ".#-_":
         return
@@ -90,14 +102,14 @@ def around(text: str, start: int, end: int) -> Iterator[Finding]:
     if before == " " and start > 4:
         m = _REST.match(text, start)
         if m is not None:
-            begin = _named(text, start)
+            begin = _named(text, start, leads)
             if begin < start:
                 yield Finding((), begin, m.end(), "STREET_ADDRESS", 0.75, "rules:street_named")
         if (z := _ZIP.match(text, start)) and _STATE.search(text, start - 5, start):
             yield Finding((), start, z.end(), "US_POSTAL_CODE", 0.7, "rules:us_state_and_code")
 
 
-def _named(text: str, start: int) -> int:
+def _named(text: str, start: int, leads: bool) -> int:
     """Where the street's name before the house number at ``start`` begins; ``start`` if none does.
     Linear: the word before is looked at first, since most say nothing."""
     low = max(0, start - BEFORE, text.rfind("\n", max(0, start - BEFORE), start) + 1)
@@ -110,7 +122,7 @@ def _named(text: str, start: int) -> int:
         if last[0].isupper() or more:
             return more.start() if more and len(last) < 9 else word
         return start
-    found = _LEADING.search(text, low, start)
+    found = _LEADING.search(text, low, start) if leads else None
     return start if found is None else found.start()
 
 

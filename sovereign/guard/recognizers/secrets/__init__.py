@@ -10,15 +10,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 
+from sovereign.guard.glance import SPACE, classes
 from sovereign.guard.recognizers.secrets.kinds import KINDS, LEAST, Kind
 from sovereign.types import Finding
 
 __all__ = ["SecretsRecognizer", "likely"]
 
 _CLOSING = ".,;:!?"
+_WORDS = classes((range(256), b"x"), (SPACE, b" "))
+_RUN = b"x" * LEAST
 
 
-def _by_hint(wanted: Callable[[Kind, str], bool]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+_Hints = tuple[tuple[str, tuple[int, ...]], ...]
+
+
+def _by_hint(wanted: Callable[[Kind, str], bool]) -> _Hints:
     found: dict[str, list[int]] = {}
     for i, kind in enumerate(KINDS):
         for hint in kind.hints:
@@ -27,22 +33,34 @@ def _by_hint(wanted: Callable[[Kind, str], bool]) -> tuple[tuple[str, tuple[int,
     return tuple((hint, tuple(kinds)) for hint, kinds in found.items())
 
 
-_ANYWHERE = _by_hint(lambda kind, hint: not kind.least)
-_IN_RUNS = _by_hint(lambda kind, hint: kind.least > 0 and hint == hint.lower())
-_EXACT = _by_hint(lambda kind, hint: kind.least > 0 and hint != hint.lower())
+def _by_sign(hints: _Hints) -> tuple[tuple[str, _Hints], ...]:
+    """The hints by a sign that each holds, so that one look rules out many; "" is in all."""
+    found: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
+    for hint, kinds in hints:
+        sign = next((sign for sign in '_-.:="' if sign in hint), "")
+        found.setdefault(sign, []).append((hint, kinds))
+    return tuple((sign, tuple(group)) for sign, group in found.items())
+
+
+_ANYWHERE = _by_sign(_by_hint(lambda kind, hint: not kind.least))
+_IN_RUNS = _by_sign(_by_hint(lambda kind, hint: kind.least > 0 and hint == hint.lower()))
+_EXACT = _by_sign(_by_hint(lambda kind, hint: kind.least > 0 and hint != hint.lower()))
 """Which kinds each hint stands for. Most texts have few long runs, so most hints cost nothing."""
 
 
 def likely(text: str) -> list[Kind]:
     """The kinds that may stand in ``text``: no other's pattern matches anywhere in it."""
     lowered = text.lower()
-    found = [kind for hint, kinds in _ANYWHERE if hint in lowered for kind in kinds]
-    runs = " ".join([run for run in text.split() if len(run) >= LEAST])
-    if runs:
-        folded = runs.lower()
-        found += [kind for hint, kinds in _IN_RUNS if hint in folded for kind in kinds]
-        found += [kind for hint, kinds in _EXACT if hint in runs for kind in kinds]
-    return [KINDS[i] for i in sorted(set(found))]
+    looks = [(_ANYWHERE, lowered)]
+    if _RUN in text.encode("latin-1", "replace").translate(_WORDS):
+        runs = " ".join([run for run in text.split() if len(run) >= LEAST])
+        looks += [(_IN_RUNS, runs.lower()), (_EXACT, runs)]
+    found: set[int] = set()
+    for groups, where in looks:
+        for sign, hints in groups:
+            if sign in where:
+                found.update([i for hint, kinds in hints if hint in where for i in kinds])
+    return [KINDS[i] for i in sorted(found)]
 
 
 class SecretsRecognizer:

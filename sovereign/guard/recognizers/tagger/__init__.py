@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
@@ -82,8 +83,8 @@ class Tagger:
 
     def _likely(self, text: str) -> list[Span]:
         likely: list[Span] = []
-        for p, starts, ends in self.read(text):
-            likely += stretches(p, starts, ends)
+        for p, bounds in self.read(text):
+            likely += stretches(p, bounds)
         return _disjoint([t for s in _joined(likely) if (t := _trimmed(text, s)) is not None])
 
     def _kept(self, text: str, likely: Sequence[Span]) -> list[Span]:
@@ -115,25 +116,25 @@ class Tagger:
         around = text[max(0, s.start - _NEARBY) : s.end + _NEARBY]
         return decode.SMALL if text[s.start].islower() and around != around.lower() else high
 
-    def read(self, text: str) -> Iterator[tuple[Floats, np.ndarray, np.ndarray]]:
-        """Label probabilities, and where tokens start and end, piece by piece."""
+    def read(self, text: str) -> Iterator[tuple[Floats, list[int]]]:
+        """Label probabilities, and where the tokens lie: the last bound ends the last token. Piece
+        by piece."""
         left = np.zeros((0, self._net.width), np.float32)
         held: Floats | None = None
-        at = 0
-        bounds: tuple[np.ndarray, np.ndarray] = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+        bounds = [0]
         for tokens in pieces(text):
             x = self._words.vectors(tokens)
             if held is not None:
-                yield self._piece(left, held, x[:REACH]), *bounds
+                yield self._piece(left, held, x[:REACH]), bounds
                 left = np.concatenate((left, held))[-REACH:]
             held = x
-            ends = at + np.cumsum(np.fromiter(map(len, tokens), np.int64, len(tokens)))
-            starts = np.concatenate(([at], ends[:-1]))
-            bounds, at = (starts, ends), int(ends[-1])
+            bounds = list(accumulate(map(len, tokens), initial=bounds[-1]))
         if held is not None:
-            yield self._piece(left, held, held[:0]), *bounds
+            yield self._piece(left, held, held[:0]), bounds
 
     def _piece(self, left: Floats, x: Floats, right: Floats) -> Floats:
+        if not len(left) and not len(right) and len(x) <= _STEP:
+            return self._net.probabilities(x)
         whole = np.concatenate((left, x, right))
         out = []
         for i in range(len(left), len(left) + len(x), _STEP):
@@ -217,7 +218,7 @@ def _trimmed(text: str, s: Span) -> Span | None:
             a += 1
         while a < b and not text[b - 1].isalnum():
             b -= 1
-    if not any(c.isalnum() for c in text[a:b]):
+    if a >= b or not (text[a].isalnum() or any(c.isalnum() for c in text[a + 1 : b])):
         return None
     inside = _INSIDE.get(s.label)
     if inside is not None:

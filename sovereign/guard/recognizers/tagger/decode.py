@@ -8,6 +8,7 @@ documents and quiet in the others.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -68,7 +69,9 @@ _AROUND = 100
 _DENSE = 0.04
 
 _PLACES = frozenset({"ORG", "LOC"})
-_LOW = np.array([2.0] + [LOW[label] for label in LABELS[1:]], np.float32)
+_LOW = [2.0] + [LOW[label] for label in LABELS[1:]]
+_OUTSIDE = 1.001 - min(LOW.values())
+"""A token whose probability to be nothing reaches this reaches no low mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,37 +84,34 @@ class Span:
     score: float
 
 
-def stretches(
-    probabilities: NDArray[np.float32], starts: NDArray[np.int64], ends: NDArray[np.int64]
-) -> Iterator[Span]:
+def stretches(probabilities: NDArray[np.float32], bounds: Sequence[int]) -> Iterator[Span]:
     """Neighbouring tokens whose likeliest label but "outside" is the same and above its low mark.
 
     A personal label takes the probability of all personal labels together: whether a string is a
-    user name or a name matters less than that it is either.
+    user name or a name matters less than that it is either. Token ``i`` is the text's
+    ``[bounds[i], bounds[i + 1])``.
     """
-    p = probabilities
-    personal = p[:, 1:8]
-    sums = personal.sum(axis=1)
-    # Outside, place or organisation unless the personal labels together weigh more.
-    best = personal.argmax(axis=1) + 1
-    places = p[:, 8:].argmax(axis=1) + 8
-    place = p[np.arange(len(p)), places]
-    isplace = (place > sums) & (place >= _LOW[places])
-    score = np.where(isplace, place, sums)
-    label = np.where(isplace, places, best)
-    label[score < _LOW[label]] = 0
-    first = np.concatenate(([0], np.flatnonzero(np.diff(label)) + 1))
-    last = np.concatenate((first[1:], [len(label)])) - 1
-    best_of = np.maximum.reduceat(score, first)
-    here = np.flatnonzero(label[first])
-    for start, end, kind, likely in zip(
-        starts[first[here]].tolist(),
-        ends[last[here]].tolist(),
-        label[first[here]].tolist(),
-        best_of[here].tolist(),
-        strict=True,
-    ):
-        yield Span(start, end, LABELS[kind], likely)
+    at = (probabilities[:, 0] < _OUTSIDE).nonzero()[0]  # most tokens are nothing
+    first, last, kind, best = 0, -2, 0, 0.0
+    for i, row in zip(at.tolist(), probabilities[at].tolist(), strict=True):
+        personal = row[1:8]
+        score = sum(personal)
+        # Outside, place or organisation unless the personal labels together weigh more.
+        label = 8 if row[8] >= row[9] else 9
+        if row[label] > score and row[label] >= _LOW[label]:
+            score = row[label]
+        else:
+            label = 1 + personal.index(max(personal))
+            if score < _LOW[label]:
+                continue
+        if last == i - 1 and label == kind:
+            last, best = i, max(best, score)
+            continue
+        if kind:
+            yield Span(bounds[first], bounds[last + 1], LABELS[kind], best)
+        first, last, kind, best = i, i, label, score
+    if kind:
+        yield Span(bounds[first], bounds[last + 1], LABELS[kind], best)
 
 
 def _high(_text: str, s: Span) -> float:
@@ -124,18 +124,18 @@ def kept(
     """Those of ``text`` that are sure, and those that stand near a sure one. ``spans`` are in
     order; ``high`` is the score from which one is sure."""
     certain = [_is_sure(text, s, high(text, s)) for s in spans]
-    sure = np.array(
-        [(s.start, s.end) for s, c in zip(spans, certain, strict=True) if c and _personal(s)],
-        dtype=np.int64,
-    ).reshape(-1, 2)
+    if all(certain):
+        return list(spans)
+    sure = [s for s, c in zip(spans, certain, strict=True) if c and _personal(s)]
+    starts = [s.start for s in sure]
     out = []
     for s, c in zip(spans, certain, strict=True):
         if c:
             out.append(s)
-        elif len(sure) and _personal(s):
-            k = int(np.searchsorted(sure[:, 0], s.start))
-            after = k < len(sure) and sure[k, 0] - s.end <= NEAR
-            before = k > 0 and s.start - sure[k - 1, 1] <= NEAR
+        elif sure and _personal(s):
+            k = bisect_left(starts, s.start)
+            after = k < len(sure) and starts[k] - s.end <= NEAR
+            before = k > 0 and s.start - sure[k - 1].end <= NEAR
             if after or before:
                 out.append(s)
     return out

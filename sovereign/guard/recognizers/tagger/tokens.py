@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 from zlib import crc32
 
-__all__ = ["MAX_TOKEN", "ROWS", "features", "fingerprint", "fold", "pieces", "stems"]
+__all__ = ["MAX_TOKEN", "ROWS", "features", "fingerprint", "fold", "is_word", "pieces", "stems"]
 
 ROWS = 1 << 18
 """Rows of the hashed table."""
@@ -29,6 +29,15 @@ _TOKEN = re.compile(
     r"|[^\S\n]{1,48}"
     r"|[\s\S]"
 )
+_ASCII_TOKEN = re.compile(
+    rf" ?[A-Za-z0-9]{{1,{MAX_TOKEN}}}"
+    r"| ?(?:[-]{2,48}|[=]{2,48}|[*]{2,48}|[.]{2,48}|[_]{2,48}|[#]{2,48}|[^\w\s]|_)"
+    r"|\n"
+    r"|[^\S\n]{1,48}"
+    r"|[\s\S]"
+)
+"""The same for text that is all ASCII, in half the time."""
+
 _PIECE = 1 << 16
 _SLACK = 4 * MAX_TOKEN
 
@@ -36,8 +45,9 @@ _SLACK = 4 * MAX_TOKEN
 def pieces(text: str) -> Iterator[list[str]]:
     """The tokens of ``text``, in lists of some ten thousand: memory does not grow with the text."""
     start, length = 0, len(text)
+    cut = (_ASCII_TOKEN if text.isascii() else _TOKEN).findall
     while start < length:
-        tokens = _TOKEN.findall(text[start : start + _PIECE + _SLACK])
+        tokens = cut(text[start : start + _PIECE + _SLACK])
         if start + _PIECE + _SLACK < length:
             # The last tokens may have been cut by the slice; they open the next piece.
             kept = _PIECE + _SLACK
@@ -68,6 +78,12 @@ def stems(folded: str) -> tuple[str, ...]:
     if n < 6:
         return ()
     return (folded[:-1], folded[:-2], folded[:-3]) if n > 6 else (folded[:-1], folded[:-2])
+
+
+def is_word(token: str) -> bool:
+    """Whether a gazetteer may know it: no space, no sign, no number."""
+    word = token[1:] if token[0] == " " else token
+    return word[:1].isalnum() and not word.isdigit()
 
 
 def _shape(word: str) -> str:
@@ -103,15 +119,14 @@ def features(token: str, member: int = 0, stem: int = 0) -> list[int]:
             crc32(n.encode("utf-8", "surrogatepass")) % ROWS
             for n in ("p" + word, "p" + gap + word[0])
         ]
-    shape = _shape(word)
-    names = ["S" + gap + shape]
     n = len(word)
     if word.isdigit():
-        names.append(f"D{min(n, 20)}")
+        size = f"D{min(n, 20)}"
+        names = ["S" + gap + "dddd"[:n], size, size + word[0]]
         if n <= 4:
             names.append("d" + word)
-        names.append(f"D{min(n, 20)}{word[0]}")
     else:
+        names = ["S" + gap + _shape(word)]
         lower = word.lower()
         kind = (
             "x" if word == lower else "X" if word.isupper() else "T"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,12 +34,11 @@ class Words:
     def vectors(self, tokens: Sequence[str]) -> Floats:
         """(tokens, width), in order."""
         with self._lock:
-            found = list(map(self._index.get, tokens))
-            if None in found:
+            at: list[Any] = list(map(self._index.get, tokens))
+            if None in at:
                 self._learn(tokens)
-                found = list(map(self._index.get, tokens))
-            at = np.array(found, dtype=np.int64)
-            return self._table[at]
+                at = list(map(self._index.get, tokens))
+            return self._table.take(at, axis=0)
 
     def _learn(self, tokens: Sequence[str]) -> None:
         new = [t for t in dict.fromkeys(tokens) if t not in self._index]
