@@ -5,9 +5,16 @@ Which one reads a file is decided by its first bytes, and by its name where byte
 
 from __future__ import annotations
 
+from sovereign.scan.readers.archive_reader import TarReader, ZipReader
 from sovereign.scan.readers.bounds import Inside
+from sovereign.scan.readers.csv_reader import CsvReader
+from sovereign.scan.readers.document_reader import OfficeReader, PdfReader
+from sovereign.scan.readers.html_reader import HtmlReader
 from sovereign.scan.readers.json_reader import JsonReader
+from sovereign.scan.readers.mail_reader import MailReader
 from sovereign.scan.readers.packed import PackedReader
+from sovereign.scan.readers.parquet_reader import ParquetReader
+from sovereign.scan.readers.sqlite_reader import SqliteReader
 from sovereign.scan.readers.text import TextReader
 from sovereign.scan.readers.unknown import UnknownReader
 from sovereign.scan.record import Reader
@@ -26,7 +33,16 @@ _INSIDE = Inside(reader_for)
 
 READERS: tuple[Reader, ...] = (
     PackedReader(_INSIDE),
+    SqliteReader(),
+    ParquetReader(),
+    PdfReader(),
+    OfficeReader(),
+    ZipReader(_INSIDE),
+    TarReader(_INSIDE),
+    MailReader(_INSIDE),
+    CsvReader(),
     JsonReader(),
+    HtmlReader(),
     TextReader(),
     UnknownReader(),
 )

@@ -13,7 +13,7 @@ from typing import Any
 
 from sovereign.scan.readers.calls import judge
 from sovereign.scan.readers.lines import blocks
-from sovereign.scan.readers.text import record_of
+from sovereign.scan.readers.logs import record_of
 from sovereign.scan.readers.values import DECODER, named, walk
 from sovereign.scan.record import Field, Record, Unread
 from sovereign.scan.source import LONGEST, OVERLAP, Bytes
