@@ -188,6 +188,14 @@ SCHEMA: dict[str, dict[str, Field]] = {
         "files": COUNT.maybe,
         "bytes": COUNT.maybe,
     },
+    "weights.download": {
+        "name": ID,
+        "digest": SHA256,
+        "repo": ID,
+        "commit": COMMIT,
+        "team": ID,
+        "bytes": COUNT,
+    },
     "weights.refuse": {
         "name": ID.maybe,
         "code": WORD,

@@ -17,7 +17,7 @@ from sovereign.errors import WeightsError
 if TYPE_CHECKING:
     from sovereign.weights.store import Entry, Store
 
-__all__ = ["store_of", "weights_command"]
+__all__ = ["store_of", "weights_command", "where"]
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def store_of(config: Path, root: Path | None, *, recorded: bool, source: str) ->
         yield open_store(loaded, log)
 
 
-def _where(command: Any) -> Any:
+def where(command: Any) -> Any:
     for option in (
         click.option("--store", type=click.Path(path_type=Path), help="A store's folder."),
         click.option(
@@ -78,7 +78,7 @@ def weights_command() -> None:
     help="What a GGUF is dequantised to.",
 )
 @click.option("--replace", is_flag=True, help="Take the name over from other weights.")
-@_where
+@where
 def import_command(
     path: Path, name: str, licence: str, dtype: str, replace: bool, config: Path, store: Path | None
 ) -> None:
@@ -102,7 +102,7 @@ def import_command(
 @click.option("--licence", help="SPDX id; the model card's otherwise.")
 @click.option("--accepted-by", help="Who accepted the terms of a gated repository.")
 @click.option("--replace", is_flag=True, help="Take the name over from other weights.")
-@_where
+@where
 def pull_command(
     repo: str,
     name: str | None,
@@ -136,7 +136,7 @@ def pull_command(
 @click.option("--name", required=True, help="What the store will call it.")
 @click.option("--licence", default="unknown", help="SPDX id, such as Apache-2.0.")
 @click.option("--replace", is_flag=True, help="Take the name over from other weights.")
-@_where
+@where
 def convert_command(
     path: Path, name: str, licence: str, replace: bool, config: Path, store: Path | None
 ) -> None:
@@ -158,7 +158,7 @@ def convert_command(
 
 @weights_command.command("ls")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-@_where
+@where
 def ls_command(as_json: bool, config: Path, store: Path | None) -> None:
     """List what the lockfile knows. Nothing is verified."""
     with store_of(config, store, recorded=False, source="weights") as there:
@@ -174,9 +174,21 @@ def ls_command(as_json: bool, config: Path, store: Path | None) -> None:
 
 @weights_command.command("verify")
 @click.argument("name", required=False)
-@_where
-def verify_command(name: str | None, config: Path, store: Path | None) -> None:
-    """Hash every file of NAME, or of all, and hold it against the lockfile."""
+@click.option("--key", type=click.Path(path_type=Path), help="Public key of who signed NAME.")
+@click.option("--signature", type=click.Path(path_type=Path), help="NAME.sig otherwise.")
+@where
+def verify_command(
+    name: str | None, key: Path | None, signature: Path | None, config: Path, store: Path | None
+) -> None:
+    """Hash every file of NAME, or of all, and hold it against the lockfile; with --key, hold the
+    lockfile against a signature in OpenSSF's model-signing format too."""
+    if key is not None or signature is not None:
+        from sovereign.weights.signing import check_file
+
+        if name is None or key is None:
+            raise WeightsError("--key and a NAME belong together: a signature is about one model")
+        with store_of(config, store, recorded=False, source="weights") as there:
+            check_file(signature or Path(f"{name}.sig"), there.entry(name).files, key)
     with store_of(config, store, recorded=True, source="weights") as there, Bytes() as bar:
         for entry in [there.entry(name)] if name else there.entries():
             there.verify(entry.name, progress=bar)
@@ -198,3 +210,10 @@ def _row(entry: Entry) -> dict[str, Any]:
         "source": entry.source,
         "commit": entry.commit,
     }
+
+
+# Here, since both take `where` and `store_of` from this module.
+from sovereign.cli import carry, mirror  # noqa: E402
+
+for _command in (*carry.COMMANDS, *mirror.COMMANDS):
+    weights_command.add_command(_command)

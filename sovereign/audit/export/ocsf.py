@@ -28,6 +28,7 @@ _ACTIVITY = {
     "log.report": READ,
     "log.export": READ,
     "weights.verify": READ,
+    "weights.download": READ,
     "policy.load": UPDATE,
     "key.rotate": UPDATE,
     "key.revoke": DELETE,
