@@ -105,7 +105,7 @@ class Store:
             raise NotVerified(f"{entry.name}: {path}: is not in the lockfile", hint=hint)
         meter = Meter(progress, f"verifying {entry.name}", entry.size)
         # hashlib lets go of the interpreter, so threads use every core.
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             results = pool.map(lambda f: _same(folder, f, meter), entry.files)
             changed = [f.path for f, same in zip(entry.files, results, strict=True) if not same]
         if changed:
