@@ -59,15 +59,22 @@ class Store:
 
     def entries(self) -> list[Entry]:
         """Everything in the lockfile, by name."""
-        return sorted(lockfile.load(self.lock).values(), key=lambda e: e.name)
+        return sorted(self._locked().values(), key=lambda e: e.name)
 
     def entry(self, name: str) -> Entry:
         """One entry. Raises :class:`WeightsError` if the lockfile does not know ``name``."""
-        known = lockfile.load(self.lock)
+        known = self._locked()
         if name not in known:
             there = ", ".join(sorted(known)) or "nothing yet"
             raise WeightsError(f"no weights named {name!r} in the store", hint=f"there is: {there}")
         return known[name]
+
+    def _locked(self) -> dict[str, Entry]:
+        try:
+            return lockfile.load(self.lock)
+        except NotVerified as e:  # edited, cut short, of another version: somebody should know
+            self._tell("weights.refuse", code=e.code)
+            raise
 
     def get(self, name: str, *, progress: Progress | None = None) -> Path:
         """The folder of ``name``, verified just now. Raises :class:`NotVerified`."""
