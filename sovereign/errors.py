@@ -17,6 +17,7 @@
     ├── WeightsError
     │   ├── NotAdmitted        a file that may not enter the store
     │   └── NotVerified        the store is not what the lock says
+    ├── ScanError              a scan cannot begin or go on
     ├── TuneError              data, recipe or training
     ├── ServeError
     │   ├── PassportRefused    an adapter is not what a trusted key signed
@@ -61,6 +62,7 @@ __all__ = [
     "RecordRejected",
     "Refused",
     "ResidualFound",
+    "ScanError",
     "ServeError",
     "SovereignError",
     "TooLarge",
@@ -189,6 +191,12 @@ class NotVerified(WeightsError):
     """The store is not what the lock says; the message names the file."""
 
     code = "not_verified"
+
+
+class ScanError(SovereignError):
+    """A scan cannot begin or go on."""
+
+    code = "scan"
 
 
 class TuneError(SovereignError):

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tune": ("tune", "Fine-tune on private records with LoRA."),
     "serve": ("serve", "Run a model from the store behind an OpenAI wire."),
     "guard": ("guard", "Inspect text as the gateway would."),
+    "scan": ("scan", "Find personal data in files and folders, and what of it left."),
     "keys": ("keys", "Create, list, rotate and revoke API keys of the gateway."),
     "gateway": ("gateway", "Open the door: one base URL for hosted and local models."),
     "prove": ("prove", "Prove a deployment from outside: does anything leak?"),

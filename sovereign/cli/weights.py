@@ -1,4 +1,4 @@
-"""``sovereign weights``: import, pull, list and verify. Every change goes to the audit log."""
+"""``sovereign weights``: import, pull, convert, list, verify. Changes go to the audit log."""
 
 from __future__ import annotations
 
@@ -128,6 +128,31 @@ def pull_command(
             replace=replace,
             progress=bar,
         )
+    _say(entry)
+
+
+@weights_command.command("convert")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--name", required=True, help="What the store will call it.")
+@click.option("--licence", default="unknown", help="SPDX id, such as Apache-2.0.")
+@click.option("--replace", is_flag=True, help="Take the name over from other weights.")
+@_where
+def convert_command(
+    path: Path, name: str, licence: str, replace: bool, config: Path, store: Path | None
+) -> None:
+    """Convert torch's pickles (.bin, .pt, .pth, .ckpt) at PATH to safetensors, and import them.
+
+    Only for weights that come no other way. They are opened in a process without network, programs
+    or files of yours, as torch's weights_only; without those walls nothing is opened.
+    """
+    if not path.exists():
+        raise WeightsError(f"{path}: no such file or folder")
+    with store_of(config, store, recorded=True, source="weights") as there, Bytes() as bar:
+        entry = there.add_pickle(path, name=name, licence=licence, replace=replace, progress=bar)
+    for scan in entry.scans:
+        click.echo(f"{scan.scanner} {scan.version}: {scan.verdict}", err=True)
+    if not entry.scans:
+        click.echo("no scanner looked at it: neither picklescan nor modelscan is here", err=True)
     _say(entry)
 
 

@@ -158,6 +158,11 @@ class Stream:
             pieces.append(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def skip(self, count: int) -> None:
+        """Go on ``count`` bytes further."""
+        while count > 0 and (got := self.read(min(count, 1 << 20))):
+            count -= len(got)
+
 
 def head_of(source: Source) -> tuple[bytes, str]:
     """The first bytes, by which a reader is chosen, and why there are none if there are none."""
@@ -177,8 +182,13 @@ class Bomb(OSError):
     """What unpacks to suspiciously much."""
 
 
+class TooLarge(OSError):
+    """What can only be read from several places at once, and is too large to be held for that."""
+
+
 _CAUSES: tuple[tuple[type[BaseException], str], ...] = (
     (Bomb, "it unpacks to suspiciously much, so the rest was not unpacked"),
+    (TooLarge, "it is too large to be held in memory, and cannot be read otherwise in there"),
     (PermissionError, "no permission to read it"),
     (FileNotFoundError, "it was gone when it was to be read"),
     (IsADirectoryError, "it is a folder"),

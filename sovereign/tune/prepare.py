@@ -59,7 +59,8 @@ def prepare(recipe: Recipe, gate: Gate) -> Prepared:
     if recipe.eval_file is not None:
         asked, eval_sha256 = read_rows(recipe.eval_file)
     counts = {"read": len(rows)}
-    if recipe.data.duplicates == "drop":
+    # Two rows that say the same would have twice the epsilon: a private run drops none silently.
+    if recipe.data.duplicates == "drop" and recipe.privacy is None:
         rows = _counted(counts, "duplicates", rows, dedup.exact(rows))
     elif len(dedup.exact(rows)) < len(rows):
         raise TuneError(

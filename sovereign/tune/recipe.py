@@ -21,6 +21,8 @@ __all__ = [
     "DataConfig",
     "EvalConfig",
     "LoraConfig",
+    "MemorizationConfig",
+    "PrivacyConfig",
     "PrivateConfig",
     "Recipe",
     "TrainConfig",
@@ -136,6 +138,48 @@ class EvalConfig(StrictModel):
     )
 
 
+class PrivacyConfig(StrictModel):
+    """``[privacy]``: differential privacy for each row (DP-SGD). ``train.clip`` bounds a row."""
+
+    epsilon: float = Field(gt=0, le=100, description="the guarantee for one row, such as 8")
+    delta: float | None = Field(
+        None, gt=0, lt=1, description="its slack, below 1 / rows; rows ** -1.1 otherwise"
+    )
+
+
+class MemorizationConfig(StrictModel):
+    """``[memorization]``: measure after training what the model kept by heart. Without this table
+    nothing is inserted and nothing is measured."""
+
+    canaries: int = Field(8, ge=0, le=100, description="invented secrets for each count in copies")
+    copies: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=1000)], ...], BeforeValidator(_target)
+    ] = Field((0, 1, 10), description="how often each is inserted; 0 shows what chance looks like")
+    candidates: int = Field(
+        100, ge=10, le=10_000, description="other secrets that each is ranked among"
+    )
+    probes: int = Field(50, ge=0, description="identifiers of the rows that are asked for, at most")
+    samples: int = Field(3, ge=0, le=100, description="sampled answers besides the greedy one")
+    rows: int = Field(64, ge=8, description="rows on each side of the membership test, at most")
+    exposure_at_most: float | None = Field(
+        None, gt=0, description="bits, of canaries with the fewest copies; or the run fails"
+    )
+    extracted_at_most: float | None = Field(
+        None, ge=0, le=1, description="share of the identifiers that come out; or the run fails"
+    )
+    auc_at_most: float | None = Field(
+        None, ge=0.5, le=1, description="of the membership test; or the run fails"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> MemorizationConfig:
+        if self.canaries and (len(set(self.copies)) < len(self.copies) or not any(self.copies)):
+            raise ValueError("copies are different counts, and one of them is more than 0")
+        if self.exposure_at_most is not None and self.canaries < 2:
+            raise ValueError("exposure_at_most needs two canaries or more")
+        return self
+
+
 class Recipe(StrictModel):
     """A whole recipe. ``path`` is where it was read from."""
 
@@ -147,6 +191,8 @@ class Recipe(StrictModel):
     lora: LoraConfig = LoraConfig()
     train: TrainConfig
     eval: EvalConfig = EvalConfig()
+    privacy: PrivacyConfig | None = None
+    memorization: MemorizationConfig | None = None
 
     _path: Path = Path("recipe.toml")
 

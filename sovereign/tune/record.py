@@ -18,7 +18,9 @@ import rfc8785
 from sovereign import __version__
 from sovereign.tune.data import Dataset
 from sovereign.tune.evaluate import Score
+from sovereign.tune.memorization import Kept
 from sovereign.tune.prepare import Prepared
+from sovereign.tune.private import Spent
 from sovereign.tune.recipe import Recipe
 from sovereign.tune.roll import Roll
 from sovereign.weights.lock import Entry, File
@@ -69,6 +71,8 @@ def build(
     roll: Roll,
     before: Score | None,
     after: Score | None,
+    kept: Kept | None,
+    spent: Spent | None,
     precision: str,
     world: int,
     training: dict[str, Any],
@@ -93,7 +97,8 @@ def build(
             "train": {
                 "sha256": prepared.sha256,
                 **prepared.counts,
-                "used": len(data.examples),
+                "used": sum(e.line > 0 for e in data.examples),
+                "canaries": sum(e.line == 0 for e in data.examples),
                 "over_long_dropped": data.dropped,
                 "truncated": data.truncated,
                 "tokens": data.tokens,
@@ -103,10 +108,12 @@ def build(
         },
         "roll": {"root": roll.root, "keys": len(roll.keys)},
         "private": private,
-        "privacy": {"epsilon": "none"},
+        "privacy": {"epsilon": "none"} if spent is None else spent.record(recipe.train.clip),
+        "memorization": None if kept is None else kept.record(),
         "hyperparameters": {
             "lora": recipe.lora.model_dump(mode="json"),
             "train": recipe.train.model_dump(mode="json") | {"precision": precision},
+            "memorization": recipe.memorization and recipe.memorization.model_dump(mode="json"),
         },
         "world": world,
         "versions": {

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sovereign.errors import TuneError
 from sovereign.tune import adapter, model, record
+from sovereign.tune.canaries import Canary, draw, inserted
 from sovereign.tune.data import Dataset, encode
 from sovereign.tune.gate import Gate
 from sovereign.tune.offline import offline
@@ -32,11 +33,14 @@ from sovereign.weights.store import Store
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from sovereign.tune.memorization import Kept
+    from sovereign.tune.private import Spent
     from sovereign.tune.train import Progress, Update
 
 __all__ = ["run"]
 
 TOKENS = "tokens.json"
+PROBED = 64  # rows whose loss must have fallen
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG, errno.ENOTDIR)
 
 
@@ -76,8 +80,10 @@ def run(
             run.load(folder, prepared)
             before = run.ask(rows, "evaluate before") if recipe.eval.before else None
             fit = run.fit()
+            run.learnt(prepared)
             checks = adapter.check(run.model, run.data.examples[0])
             after = run.ask(rows, "evaluate after")
+            kept = run.audit(prepared)
             if after and recipe.eval.at_least and after.share < recipe.eval.at_least:
                 raise TuneError(
                     f"exact match is {after.share:.0%}, below eval.at_least "
@@ -102,6 +108,8 @@ def run(
                 roll=roll,
                 before=before,
                 after=after,
+                kept=kept,
+                spent=run.spent,
                 precision=run.precision,
                 world=accelerator.num_processes,
                 training={
@@ -143,6 +151,8 @@ class _Run:
         self.model: Any = None
         self.precision = ""
         self.data: Dataset
+        self.spent: Spent | None = None
+        self._canaries: list[Canary] = []
 
     def load(self, folder: Path, prepared: Prepared) -> None:
         recipe, train = self._recipe, self._recipe.train
@@ -152,7 +162,7 @@ class _Run:
             folder, precision=self.precision, quantize=train.quantize
         )
         self.data = encode(
-            prepared.train,
+            [*prepared.train, *self._inserted()],
             self._template,
             where=str(recipe.train_file),
             max_length=train.max_length,
@@ -163,6 +173,52 @@ class _Run:
             self.model.to(self._accelerator.device)
         self.model.eval()
         self._say("load", 1)
+
+    def learnt(self, prepared: Prepared) -> None:
+        """Raises :class:`TuneError` if a private run left no lower loss: noise moves weights as
+        well, so that they moved says nothing."""
+        from sovereign.tune.memorization import losses_of
+
+        if self.spent is None:
+            return
+        rows = prepared.train[:PROBED]
+        now = sum(losses_of(self.model, self._template, rows))
+        with self.model.disable_adapter():
+            before = sum(losses_of(self.model, self._template, rows))
+        if not now < before:
+            raise TuneError(
+                "the loss did not fall: the noise was larger than what there was to learn",
+                hint="more rows, a larger train.batch, or a larger privacy.epsilon",
+            )
+
+    def _inserted(self) -> list[Row]:
+        audit = self._recipe.memorization
+        if audit is None:
+            return []
+        self._canaries = draw(audit.copies, audit.canaries, self._recipe.train.seed)
+        return inserted(self._canaries)
+
+    def audit(self, prepared: Prepared) -> Kept | None:
+        """What the model kept, if the recipe asks. Raises :class:`TuneError` if it is too much."""
+        from sovereign.tune.memorization import Audit, hold, measure
+
+        config = self._recipe.memorization
+        if config is None:
+            return None
+        audit = Audit(
+            self.model,
+            self._tokenizer,
+            self._template,
+            self.model.disable_adapter,
+            config,
+            self._recipe.train.seed,
+            self._tell,
+        )
+        trained = {e.line for e in self.data.examples}
+        rows = [row for row in prepared.train if row.line in trained]
+        kept = measure(audit, self._canaries, rows, prepared.held_out, prepared.found.identifiers)
+        hold(kept, config)
+        return kept
 
     def ask(self, rows: list[Row], phase: str) -> Any:
         from sovereign.tune.evaluate import exact_match
@@ -180,6 +236,7 @@ class _Run:
         )
 
     def fit(self) -> Any:
+        from sovereign.tune.private import fit_private, spend
         from sovereign.tune.train import fit
 
         def told(update: Update) -> None:
@@ -197,14 +254,15 @@ class _Run:
             self._tell(update)
 
         pad = self._tokenizer.pad_token_id
-        return fit(
-            self.model,
-            self.data,
-            self._recipe.train,
-            pad=pad if pad is not None else self._tokenizer.eos_token_id,
-            accelerator=self._accelerator,
-            progress=told,
-        )
+        common = {
+            "pad": pad if pad is not None else self._tokenizer.eos_token_id,
+            "accelerator": self._accelerator,
+            "progress": told,
+        }
+        if self._recipe.privacy is None:
+            return fit(self.model, self.data, self._recipe.train, **common)
+        self.spent = spend(self._recipe.privacy, self._recipe.train, len(self.data.examples))
+        return fit_private(self.model, self.data, self._recipe.train, self.spent, **common)
 
     def _say(self, phase: str, done: int) -> None:
         from sovereign.tune.train import Update
@@ -256,6 +314,8 @@ def _facts(made: RunRecord) -> dict[str, Any]:
     if made.after is not None:
         was = f"{made.before:.0%} before, " if made.before is not None else ""
         card["exact answers on held-out rows"] = f"{was}{made.after:.0%} after"
+    kept = made.data["memorization"]
+    card["memorisation"] = "not measured" if kept is None else _measured(kept)
     base = made.data["base"]
     return {
         "recipe": made.data["recipe"],
@@ -263,6 +323,20 @@ def _facts(made: RunRecord) -> dict[str, Any]:
         "base_digest": base["digest"],
         "card": card,
     }
+
+
+def _measured(kept: dict[str, Any]) -> str:
+    parts = [
+        f"canaries inserted {e['copies']} times: {e['mean']:.1f} bits ({e['low']:.1f} to "
+        f"{e['high']:.1f})"
+        for e in kept["exposure"]
+    ]
+    probed = kept["extraction"]
+    parts.append(f"{probed['extracted']} of {probed['probed']} identifiers extracted")
+    if kept["membership"] is not None:
+        m = kept["membership"]
+        parts.append(f"membership AUC {m['auc']:.2f} ({m['low']:.2f} to {m['high']:.2f})")
+    return "; ".join(parts)
 
 
 def _said(private: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from sovereign.tune import batches
 from sovereign.tune.data import IGNORED, Dataset, Example
 from sovereign.tune.recipe import TrainConfig
 
-__all__ = ["Fit", "Progress", "Update", "fit"]
+__all__ = ["Fit", "Progress", "Update", "fit", "loss_of", "schedule"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def fit(
     )
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=config.lr, weight_decay=config.weight_decay)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(config, steps))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule(config, steps))
     model = accelerator.prepare(model)
     model.train()
     begun, tokens, losses = time.monotonic(), 0, []
@@ -91,7 +91,7 @@ def fit(
                 last = k == len(mine) - 1
                 with nullcontext() if last else accelerator.no_sync(model):
                     # DDP takes the mean over processes; the sum is meant.
-                    loss = _loss(model, [examples[i] for i in micro], pad) / learnt
+                    loss = loss_of(model, [examples[i] for i in micro], pad) / learnt
                     accelerator.backward(loss * world)
                 total += loss.detach()
         except (torch.OutOfMemoryError, MemoryError):
@@ -127,7 +127,7 @@ def fit(
     return Fit(steps, losses[0], losses[-1], tokens, time.monotonic() - begun)
 
 
-def _loss(model: Any, rows: Sequence[Example], pad: int) -> Any:
+def loss_of(model: Any, rows: Sequence[Example], pad: int) -> Any:
     """The summed loss of the learnt tokens of ``rows``.
 
     Logits are computed only where some row learns: over a vocabulary of 50,000 to 260,000 they are
@@ -173,7 +173,7 @@ def _hold(step: int, loss: float, norm: float) -> None:
         )
 
 
-def _schedule(config: TrainConfig, steps: int) -> Callable[[int], float]:
+def schedule(config: TrainConfig, steps: int) -> Callable[[int], float]:
     """The share of the peak learning rate at a step."""
     warm = max(1, round(config.warmup * steps))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import struct
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sovereign.errors import NotAdmitted
+from sovereign.weights.templates import chat_templates, check_template
 
 __all__ = ["admissible", "admit", "check_papers", "check_path", "check_safetensors", "walk"]
 
@@ -22,12 +24,16 @@ SUFFIXES = {".safetensors", ".json", ".txt", ".md", ".jinja"}
 BARE_NAMES = {"LICENSE", "LICENCE", "NOTICE", "LICENSE.txt"}
 TOKENIZERS = {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model.v3"}
 """Serialised sentencepiece models: protobuf, which holds no code."""
+TIKTOKEN = re.compile(rb"(?:[A-Za-z0-9+/]+=* [0-9]+\n)+")
+SENTENCEPIECE = {0x0A, 0x12, 0x1A, 0x22, 0x2A}  # fields 1 to 5, each with a length
 PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".npz", ".joblib", ".dill"}
 PICKLES |= {".h5", ".keras", ".msgpack", ".marshal", ".mar", ".pb"}
 CODE = {".py", ".pyc", ".so", ".sh", ".ipynb", ".dll", ".js"}
 LEFT_OUT = {".gitattributes", ".gitignore"}
 LEFT_OUT_FOLDERS = {".git", ".cache"}
 """What every checkout of a model repository holds and no model needs. It is never copied."""
+
+CODE_KEYS = {"auto_map", "custom_pipelines", "trust_remote_code"}
 
 MAX_HEADER = 100_000_000  # bytes; the bound of the safetensors format itself
 MAX_JSON = 256_000_000
@@ -52,8 +58,7 @@ def admit(folder: Path) -> list[str]:
         twin = folded.setdefault(path.casefold(), path)
         if twin != path:
             raise NotAdmitted(f"{path}: differs from {twin} only in case")
-    for path in paths:
-        _check_content(folder / path, path)
+    check_papers(folder, paths)
     _check_shards(folder, paths)
     if not any(p.endswith(".safetensors") for p in paths):
         raise NotAdmitted(
@@ -68,6 +73,8 @@ def check_papers(folder: Path, paths: list[str]) -> None:
     Raises :class:`NotAdmitted`."""
     for path in paths:
         _check_content(folder / path, path)
+    for where, template in chat_templates(folder, paths).items():
+        check_template(template, where)
 
 
 def admissible(path: str) -> bool:
@@ -141,26 +148,71 @@ def _check_content(file: Path, path: str) -> None:
         check_safetensors(file, path)
     elif path.endswith(".json"):
         value = _read_json(file, path)
-        if path.endswith("config.json") and _names_code(value):
+        key = _names_code(value) if path.endswith("config.json") else None
+        if path.endswith("modules.json") and not _known_modules(value):
+            key = "type"
+        if key is not None:
             raise NotAdmitted(
-                f"{path}: auto_map asks for code from the repository",
+                f"{path}: {key} asks for code from a repository or a package",
                 hint="take a model whose architecture transformers knows",
             )
-    elif PurePosixPath(path).name not in TOKENIZERS:
+    elif PurePosixPath(path).name in TOKENIZERS:
+        if not is_tokenizer(file.read_bytes()):
+            raise NotAdmitted(f"{path}: is neither sentencepiece's protobuf nor tiktoken's list")
+    else:
         try:
             file.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             raise NotAdmitted(f"{path}: is not UTF-8 text") from None
 
 
-def _names_code(value: Any) -> bool:
-    """Whether ``auto_map`` is anywhere in a configuration: sub-configurations are loaded too."""
+def is_tokenizer(raw: bytes) -> bool:
+    """Whether ``raw`` is a sentencepiece model or a list of tiktoken's, from its first byte to its
+    last: neither is any pickle. https://protobuf.dev/programming-guides/encoding/
+    """
+    if TIKTOKEN.fullmatch(raw):
+        return True
+    at = 0
+    while at < len(raw):
+        # ModelProto has a message in each field: pieces, trainer, normalizers, self test data.
+        if raw[at] not in SENTENCEPIECE:
+            return False
+        at += 1
+        length = shift = 0
+        while at < len(raw) and shift < 35:
+            length |= (raw[at] & 127) << shift
+            shift += 7
+            at += 1
+            if raw[at - 1] < 128:
+                break
+        at += length
+    return at == len(raw) > 0
+
+
+def _names_code(value: Any) -> str | None:
+    """The key that names code, anywhere in a configuration: sub-configurations are loaded too."""
     if isinstance(value, dict):
-        return any(
-            (key in ("auto_map", "custom_pipelines") and bool(item)) or _names_code(item)
-            for key, item in value.items()
-        )
-    return isinstance(value, list) and any(_names_code(item) for item in value)
+        for key, item in value.items():
+            if key in CODE_KEYS and item:
+                return str(key)
+            # PEFT imports the module that stands here.
+            if key == "parent_library" and not str(item).startswith(("transformers.", "peft.")):
+                return str(key)
+            if (found := _names_code(item)) is not None:
+                return found
+    elif isinstance(value, list):
+        for item in value:
+            if (found := _names_code(item)) is not None:
+                return found
+    return None
+
+
+def _known_modules(value: Any) -> bool:
+    """Whether a ``modules.json`` names classes of sentence-transformers alone: it imports them."""
+    return isinstance(value, list) and all(
+        isinstance(m, dict) and str(m.get("type")).startswith("sentence_transformers.")
+        for m in value
+    )
 
 
 def _read_json(file: Path, path: str) -> Any:

@@ -8,20 +8,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from sovereign.weights.lock import Base, Entry, digest_of
+from sovereign.weights.templates import chat_templates
 
-__all__ = ["TOKENIZER_FILES", "chat_templates", "is_licence", "with_papers"]
+__all__ = ["TOKENIZER_FILES", "is_licence", "with_papers"]
 
 TOKENIZER_FILES = {
     "added_tokens.json", "merges.txt", "sentencepiece.bpe.model", "special_tokens_map.json",
     "spiece.model", "tokenizer.json", "tokenizer.model", "tokenizer.model.v3",
     "tokenizer_config.json", "vocab.json", "vocab.txt",
 }  # fmt: skip
-TEMPLATE_HOLDERS = ("tokenizer_config.json", "processor_config.json", "chat_template.json")
 
 
 def with_papers(entry: Entry, folder: Path) -> Entry:
@@ -47,31 +46,6 @@ def is_licence(path: str) -> bool:
     """Whether ``path`` is a licence's text in the model's own folder."""
     stem = path.partition(".")[0].upper()
     return "/" not in path and stem in ("LICENSE", "LICENCE") and not path.endswith(".json")
-
-
-def chat_templates(folder: Path, paths: Iterable[str]) -> dict[str, str]:
-    """Every Jinja template, by where it stands: ``PATH`` or ``PATH#NAME``. The files were admitted
-    before, so they are UTF-8 and JSON."""
-    found: dict[str, str] = {}
-    for path in paths:
-        if path.endswith(".jinja"):
-            found[path] = (folder / path).read_text(encoding="utf-8")
-        elif path.rpartition("/")[2] in TEMPLATE_HOLDERS:
-            data = json.loads((folder / path).read_bytes())
-            found |= dict(_held(path, data.get("chat_template") if isinstance(data, dict) else 0))
-    return found
-
-
-def _held(path: str, value: Any) -> Iterable[tuple[str, str]]:
-    """One template, a list of ``{"name", "template"}``, or a table of them."""
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        yield from ((f"{path}#{k}", v) for k, v in value.items() if isinstance(v, str))
-    elif isinstance(value, list):
-        for item in value:
-            if isinstance(item, dict) and isinstance(item.get("template"), str):
-                yield f"{path}#{item.get('name')}", item["template"]
 
 
 def _base(folder: Path, paths: list[str]) -> Base | None:

@@ -164,6 +164,35 @@ class Store:
                 entry = dataclasses.replace(entry, source_sha256=sha256, converter=converter)
                 return self.enter(work, entry, replace=replace)
 
+    def add_pickle(
+        self,
+        source: Path,
+        *,
+        name: str,
+        licence: str = UNKNOWN_LICENCE,
+        replace: bool = False,
+        progress: Progress | None = None,
+    ) -> Entry:
+        """Convert torch's pickles in ``source``, in processes that can reach nothing, and take the
+        safetensors into the store. Needs the tune or serve extra."""
+        from sovereign.weights.convert import convert
+
+        with self.refusals(check_name(name), "pickle"):
+            files = [source] if source.is_file() else [source / p for p in walk(source)]
+            size = sum(f.stat().st_size for f in files)
+            require_space(self._root(), size)
+            with staging(self.root) as work:
+                meter = Meter(progress, f"converting {source.name}", size)
+                sha256, converter, scans = convert(source, work)
+                meter(size)
+                entry = dataclasses.replace(
+                    named(name, "pickle", source.name, licence),
+                    source_sha256=sha256,
+                    converter=converter,
+                    scans=scans,
+                )
+                return self.enter(work, entry, replace=replace)
+
     def pull(
         self,
         repo: str,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
 from sovereign.scan.record import Reader, Record, Source, Unread
-from sovereign.scan.source import HEAD, Bomb, head_of
+from sovereign.scan.source import HEAD, Bomb, Stream, TooLarge, head_of
 
-__all__ = ["DEPTH", "RATIO", "UNPACKED", "Inside", "Member", "once"]
+__all__ = ["DEPTH", "RATIO", "UNPACKED", "Inside", "Member", "once", "seekable"]
 
 DEPTH = 5
 """Containers inside each other: a table in a mail in an archive that is compressed is three."""
@@ -70,6 +71,26 @@ class Inside:
             yield Unread(failure, resume=resume + 1)
             return
         yield from self._choose(member.name, head).read(member, resume)
+
+
+HELD = 48_000_000
+"""Bytes of a member that are held in memory, where its format is read from several places."""
+
+
+@contextlib.contextmanager
+def seekable(source: Source) -> Iterator[BinaryIO]:
+    """``source`` opened so that it can be read from anywhere. Raises OSError."""
+    with source.open() as file:
+        if file.seekable():
+            yield file
+            return
+        with Stream(source) as stream:
+            data = stream.read(HELD + 1)
+            if stream.failure:
+                raise EOFError
+            if len(data) > HELD:
+                raise TooLarge
+        yield io.BytesIO(data)
 
 
 class _Metered(io.RawIOBase):

@@ -13,7 +13,7 @@ from typing import Any
 from sovereign.scan.readers.hosts import inside, provider_of, provider_of_model, split
 from sovereign.scan.record import Call, Direction
 
-__all__ = ["HINT", "Heard", "Shape", "judge", "of_url"]
+__all__ = ["BOTH", "HINT", "Heard", "Shape", "judge", "of_url"]
 
 HINT = re.compile(
     rb'"(?:messages|prompt|prompts|input|inputs|contents|choices|candidates|completion|output|params'
@@ -83,7 +83,7 @@ _ASKED = dict.fromkeys(
     ),
     SENT,
 )
-_BOTH = {**_ASKED, **_ANSWER}
+BOTH = {**_ASKED, **_ANSWER}
 _PLACES = tuple(
     _words(
         "url uri request_url requestUrl full_url api_base base_url host hostname upstream "
@@ -155,14 +155,14 @@ def _row(seen: Mapping[str, Any]) -> Shape | None:
             "request_id": _text(seen.get("request_id")),
             "caller": _caller(seen),
         }
-        return Shape(parts, _BOTH)
+        return Shape(parts, BOTH)
     if "custom_id" in seen and {"body", "params", "response", "result"} & seen.keys():
         parts = {"request_id": _text(seen["custom_id"]), "endpoint": _text(seen.get("url"))}
         if "params" in seen or "result" in seen:
             parts["provider"] = "anthropic"
         elif "url" in seen or "response" in seen:
             parts["provider"] = "openai"
-        return Shape(parts, {**_BOTH, "error": RECEIVED})
+        return Shape(parts, {**BOTH, "error": RECEIVED})
     return None
 
 
@@ -217,7 +217,7 @@ def _place(seen: Mapping[str, Any]) -> Shape | None:
     if not provider_of(host):
         return None
     parts = {"host": host, "endpoint": path, "model": _text(seen.get("model"))}
-    return Shape({**parts, "caller": _caller(seen)}, _BOTH)
+    return Shape({**parts, "caller": _caller(seen)}, BOTH)
 
 
 def _usage(seen: Mapping[str, Any]) -> Shape | None:

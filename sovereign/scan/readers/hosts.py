@@ -6,7 +6,7 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-__all__ = ["HOSTED", "inside", "provider_of", "provider_of_model", "split"]
+__all__ = ["ANCHORS", "HOSTED", "inside", "provider_of", "provider_of_model", "split"]
 
 HOSTED = {
     "api.openai.com": "openai",
@@ -57,6 +57,12 @@ HOSTED = {
 
 _BEDROCK = re.compile(r"bedrock(?:-runtime|-agent-runtime|-mantle)?[.-][a-z0-9.-]*amazonaws\.com")
 _LOCATED = re.compile(r"[a-z0-9-]+-(aiplatform\.googleapis\.com)")
+
+ANCHORS = (
+    *("api.", "azure.com", "googleapis.com", "mistral.ai", "openrouter.ai", "huggingface."),
+    *("amazonaws.com", "aliyuncs.com", "nvidia.com", "github.ai", "githubcopilot.com"),
+)
+"""One of these stands in every host of the table: a text without any names none."""
 
 PROVIDERS = frozenset(HOSTED.values()) | {"bedrock", "vertex_ai", "gemini", "azure_ai"}
 

@@ -6,13 +6,13 @@ import codecs
 import io
 import re
 from collections.abc import Iterator
-from typing import BinaryIO, cast
 
 from sovereign.scan.readers import json_values
 from sovereign.scan.readers.lines import blocks, encoding_of
-from sovereign.scan.readers.text import record_of
+from sovereign.scan.readers.logs import record_of
+from sovereign.scan.readers.transcoded import in_utf8, without_places
 from sovereign.scan.record import Record, Source, Unread
-from sovereign.scan.source import HEAD, Held, OpenedSource, Stream
+from sovereign.scan.source import Held, Stream
 
 __all__ = ["JsonReader"]
 
@@ -37,21 +37,10 @@ class JsonReader:
         return _START.match(head, mark) is not None
 
     def read(self, source: Source, resume: int = 0) -> Iterator[Record | Unread]:
-        with Stream(source) as stream:
-            head = stream.read(HEAD)
-        encoding, mark = encoding_of(head)
-        if encoding != "utf-8":
-            utf8 = OpenedSource(
-                source.name, None, lambda: cast(BinaryIO, _Transcoded(source, encoding, mark))
-            )
-            for item in self._read(utf8, resume):
-                # Its places are not those of the file.
-                if isinstance(item, Record):
-                    fields = tuple(f._replace(offset=None) for f in item.fields)
-                    item = item._replace(fields=fields)
-                yield item
-            return
-        yield from self._read(source, resume)
+        utf8 = in_utf8(source)
+        yield from (
+            map(without_places, self._read(utf8, resume)) if utf8 else self._read(source, resume)
+        )
 
     def _read(self, source: Source, resume: int) -> Iterator[Record | Unread]:
         with Stream(source) as stream:
@@ -134,24 +123,3 @@ class _Line:
         line, newline, self.rest = got.partition(b"\n")
         self._over = bool(newline) or not got
         return line + newline
-
-
-class _Transcoded(io.RawIOBase):
-    """A source's text in UTF-8."""
-
-    def __init__(self, source: Source, encoding: str, skip: int) -> None:
-        self._file = source.open()
-        self._file.read(skip)
-        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
-
-    def read(self, count: int = -1) -> bytes:
-        """About ``count`` bytes; none at the end."""
-        while True:
-            raw = self._file.read(count)
-            text = self._decoder.decode(raw, not raw)
-            if text or not raw:
-                return text.encode("utf-8", "replace")
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()

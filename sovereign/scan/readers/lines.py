@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from sovereign.scan.source import LONGEST, OVERLAP, Bytes
 
-__all__ = ["Block", "blocks", "encoding_of"]
+__all__ = ["Block", "blocks", "encoding_of", "lines", "text_of"]
 
 BLOCK = 16_384
 """Bytes of a block, if its lines allow."""
@@ -100,6 +100,32 @@ def blocks(
         yield piece
         start += len(buffer[at:again].decode(piece.encoding, "replace"))
         at = again
+
+
+def lines(stream: Bytes, held: bytes, longest: int) -> Iterator[tuple[bytes, int]]:
+    """Every line with its end, and the byte where it starts; UTF-8 or any encoding like it. A line
+    of over ``longest`` bytes comes as far as that, and is the last."""
+    buffer = held
+    while True:
+        more = stream.read(CHUNK)
+        buffer += more
+        base = stream.offset - len(buffer)
+        cut = buffer.rfind(b"\n") + 1 if more else len(buffer)
+        for raw in io.BytesIO(buffer[:cut]):
+            yield raw, base
+            base += len(raw)
+        buffer = buffer[cut:]
+        if len(buffer) > longest:
+            yield buffer, base
+            return
+        if not more:
+            return
+
+
+def text_of(raw: bytes) -> tuple[str, str]:
+    """A line that is not longer than a field may be, and its encoding."""
+    block = _piece(raw, 0, 0, 0, 0, "utf-8")
+    return block.text, block.encoding
 
 
 def _last(buffer: bytes, newline: bytes, start: int, end: int) -> int:

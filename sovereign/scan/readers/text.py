@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sovereign.scan.readers.lines import Block, blocks
-from sovereign.scan.record import Direction, Field, Record, Source, Unread
+from sovereign.scan.readers.lines import blocks, encoding_of
+from sovereign.scan.readers.logs import records
+from sovereign.scan.record import Record, Source, Unread
 from sovereign.scan.source import Stream
 
-__all__ = ["TextReader", "record_of"]
+__all__ = ["TextReader", "looks_like_text"]
 
 
 class TextReader:
@@ -24,22 +25,15 @@ class TextReader:
         with Stream(source) as stream:
             for block in blocks(stream):
                 if block.end > resume:
-                    yield record_of(block)
+                    for record in records(block):
+                        if record.resume > resume:
+                            yield record
             if stream.failure:
                 yield Unread(stream.failure, resume=stream.offset)
 
 
-def record_of(block: Block) -> Record:
-    """A block as a record of its own."""
-    offset = block.offset if block.verbatim else None
-    field = Field("", block.text, Direction.STORED, offset, block.start, block.encoding)
-    return Record(block.number, "line", (field,), block.end)
-
-
 def looks_like_text(head: bytes) -> bool:
     """Whether ``head`` is text: few control characters, counted in its own encoding."""
-    from sovereign.scan.readers.lines import encoding_of
-
     encoding, mark = encoding_of(head)
     body = head[mark:]
     if encoding != "utf-8":

@@ -8,16 +8,16 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sovereign.scan.readers.calls import HINT, Heard, judge
+from sovereign.scan.readers.calls import BOTH, HINT, Heard, judge
 from sovereign.scan.readers.when import NAMES, moment
 from sovereign.scan.record import Call, Direction, Field
 from sovereign.scan.source import LONGEST, OVERLAP
 
-__all__ = ["DECODER", "Number", "Read", "named", "pieces", "walk"]
+__all__ = ["DECODER", "Number", "Read", "column", "named", "pieces", "row", "walk"]
 
 DEPTH = 200
 """Objects and arrays inside each other; strings that hold JSON count as well."""
@@ -41,6 +41,7 @@ DECODER = json.JSONDecoder(
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*', re.DOTALL)
 """Strings and numbers, in the order in which the decoder sees them."""
 
+_LINES = frozenset({str})
 _LONG_NUMBER = re.compile(r"-?\d{5}")
 """Shorter ones are handed out with nothing: they name nobody."""
 
@@ -63,10 +64,15 @@ def walk(
     without ``raw`` they have no place. Raises RecursionError for what is nested too deep."""
     walker = _Walker(raw, base, encoding, not raw or HINT.search(raw) is not None)
     walker.visit(value, path, Direction.STORED, _TOKEN.finditer(raw) if raw else None, 0)
-    fields = walker.fields
-    if walker.heard.inside:
-        fields = [f._replace(direction=Direction.STORED) for f in fields]
-    return Read(tuple(fields), walker.heard.call(), walker.time)
+    return walker.read()
+
+
+def row(names: Sequence[str], cells: Sequence[Any], path: str = "") -> Read:
+    """The texts of one row of a table. ``cells`` are strings, :class:`Number`, None, or what
+    :data:`DECODER` makes; a string that is JSON is read as what it says."""
+    walker = _Walker(b"", 0, "utf-8", True, column)
+    walker.visit(tuple(zip(names, cells, strict=True)), path, Direction.STORED, None, 0)
+    return walker.read()
 
 
 @functools.lru_cache(4096)
@@ -75,6 +81,13 @@ def named(name: str) -> str:
     return name if _WRITTEN.fullmatch(name) and not _DIGITS.search(name) else "*"
 
 
+@functools.lru_cache(4096)
+def column(name: str) -> str:
+    """The same for the name of a column, which may be some words."""
+    return name if _WORDS.fullmatch(name) and not _DIGITS.search(name) else "*"
+
+
+_WORDS = re.compile(r"[^\W\d][\w .:/#%$()-]{0,63}")
 _WRITTEN = re.compile(r"[A-Za-z_$@:][\w$.:/#%-]{0,63}", re.ASCII)
 _DIGITS = re.compile(r"\d{5}|\d-\d")
 
@@ -95,13 +108,27 @@ def pieces(
 
 
 class _Walker:
-    __slots__ = ("base", "encoding", "fields", "heard", "judging", "raw", "time")
+    __slots__ = ("base", "encoding", "fields", "heard", "judging", "named", "raw", "time")
 
-    def __init__(self, raw: bytes, base: int, encoding: str, judging: bool) -> None:
+    def __init__(
+        self,
+        raw: bytes,
+        base: int,
+        encoding: str,
+        judging: bool,
+        name: Callable[[str], str] = named,
+    ) -> None:
         self.raw, self.base, self.encoding, self.judging = raw, base, encoding, judging
+        self.named = name
         self.fields: list[Field] = []
         self.heard = Heard()
         self.time: float | None = None
+
+    def read(self) -> Read:
+        fields = tuple(self.fields)
+        if self.heard.inside:  # it went to a host of the house: nothing left
+            fields = tuple(f._replace(direction=Direction.STORED) for f in fields)
+        return Read(fields, self.heard.call(), self.time)
 
     def visit(
         self, value: Any, path: str, way: Direction, tokens: Tokens | None, depth: int
@@ -112,6 +139,12 @@ class _Walker:
         if kind is tuple:
             self._object(value, path, way, tokens, depth)
         elif kind is list:
+            if value and _LINES.issuperset(map(type, value)) and value[0][-1:] == "\n":
+                # A text that is kept as the list of its lines, as notebooks keep theirs.
+                for _ in zip(value, tokens or (), strict=False):
+                    pass
+                self._text("".join(value), path, way, None, 0)
+                return
             for number, item in enumerate(value):
                 self.visit(item, f"{path}[{number}]", way, tokens, depth + 1)
         elif kind is str:
@@ -136,9 +169,12 @@ class _Walker:
             if shape:
                 self.heard.add(shape)
                 names, rest = shape.names, shape.rest or way
+                if self.named is column and not depth:
+                    # A row says more than what was sent: its columns do, by their names.
+                    names, rest = {**BOTH, **names}, way
         for name, value in pairs:
             token = next(tokens) if tokens else None
-            shown = named(name)
+            shown = self.named(name)
             if shown == "*":
                 self._text(name, f"{path}.*" if path else "*", rest, token, 1)
             elif self.time is None and name in NAMES:

@@ -28,7 +28,7 @@ class Letters:
         return [ord(c) for c in text]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def letters() -> Letters:
     return Letters()
 

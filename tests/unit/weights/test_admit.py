@@ -111,6 +111,10 @@ def test_a_path_that_walks_away_is_refused(path: str) -> None:
         ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["t.T", None]}}),
         ("processor_config.json", {"parts": [{"auto_map": {"A": "b.C"}}]}),
         ("config.json", {"custom_pipelines": {"x": {"impl": "p.P"}}}),
+        ("config.json", {"vision_config": {"trust_remote_code": True}}),
+        ("adapter_config.json", {"auto_mapping": {"parent_library": "os"}}),
+        ("modules.json", [{"type": "subprocess.Popen"}]),
+        ("modules.json", {"type": "x"}),
     ],
 )
 def test_a_configuration_that_asks_for_code_is_refused(
@@ -118,7 +122,7 @@ def test_a_configuration_that_asks_for_code_is_refused(
 ) -> None:
     """trust_remote_code is off everywhere; a model that needs it must not arrive to begin with."""
     (tiny / name).write_text(json.dumps(value))
-    with pytest.raises(NotAdmitted, match=f"{name}: auto_map"):
+    with pytest.raises(NotAdmitted, match=f"{name}: .* asks for code"):
         admit(tiny)
 
 
@@ -207,3 +211,12 @@ def test_what_the_real_library_writes_is_admitted(tmp_path: Path) -> None:
     tensors = {"a": torch.zeros(3, 5), "b": torch.zeros(7, dtype=torch.bfloat16)}
     save_file(tensors | {"empty": torch.zeros(0, 4)}, file, metadata={"format": "pt"})
     check_safetensors(file, "model.safetensors")
+
+
+def test_a_configuration_that_names_known_modules_is_taken(tiny: Path) -> None:
+    """What the libraries write themselves."""
+    known = {"auto_mapping": {"parent_library": "transformers.models.llama.modeling_llama"}}
+    (tiny / "adapter_config.json").write_text(json.dumps(known | {"auto_map": None}))
+    modules = [{"type": "sentence_transformers.models.Transformer", "path": ""}]
+    (tiny / "modules.json").write_text(json.dumps(modules))
+    admit(tiny)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from sovereign.weights.lock import Base
-from sovereign.weights.papers import chat_templates, is_licence
+from sovereign.weights.papers import is_licence
 from sovereign.weights.store import Store
+from sovereign.weights.templates import chat_templates
 
 
 def test_an_adapter_names_its_base_model(store: Store, tiny: Path) -> None:

@@ -1,0 +1,166 @@
+"""``sovereign scan``: personal data in logs and data that the toolkit did not write."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sovereign.cli.guarded import CONFIG, configured
+from sovereign.errors import ConfigError, ScanError
+
+if TYPE_CHECKING:
+    from sovereign.scan.state import State
+    from sovereign.scan.worker import Plan
+
+__all__ = ["scan_command"]
+
+
+@click.command("scan")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--policy", help="A preset or a policy file, instead of the configured one.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("scan"),
+    show_default=True,
+    help="The folder of its state, and of what it finds.",
+)
+@click.option("--jobs", type=click.IntRange(1), help="Processes; as many as there are cores.")
+@click.option("--sample", help="Look at a share of the records only, such as 1%.")
+@click.option("--fresh", is_flag=True, help="Forget what an earlier scan into --out has done.")
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The findings.jsonl of an earlier scan: only what is new decides the exit status.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.option("--config", default=CONFIG, show_default=True, help="The configuration.")
+def scan_command(
+    paths: tuple[Path, ...],
+    policy: str | None,
+    out: Path,
+    jobs: int | None,
+    sample: str | None,
+    fresh: bool,
+    baseline: Path | None,
+    as_json: bool,
+    config: str,
+) -> None:
+    """Find personal data in files and folders, and what of it left.
+
+    Writes OUT/findings.jsonl and OUT/summary.json: what, where, sent to whom; keyed tokens, never
+    text. Stopped or killed, it goes on where it was; files that grew are read from there on. Exit
+    status 1 if it found what the policy does not let out.
+    """
+    from sovereign.cli.progress import Bytes
+    from sovereign.scan.run import run
+    from sovereign.scan.state import State
+    from sovereign.scan.summary import lines, summarise
+    from sovereign.scan.walk import walk
+
+    share = _share(sample)
+    out.mkdir(parents=True, exist_ok=True, mode=0o700)
+    plan, facts = _plan(config, policy, out, share)
+    known = None if baseline is None else _known(baseline)
+    file = out / "scan.db"
+    if fresh:
+        for old in (file, file.with_name("scan.db-wal"), file.with_name("scan.db-shm")):
+            old.unlink(missing_ok=True)
+    state = State(file, facts)
+    try:
+        there = list(walk([p.absolute() for p in paths], leave=[out]))
+        cores = len(os.sched_getaffinity(0))
+        with Bytes() as bar:
+            run(state, there, plan, jobs=jobs or cores, progress=lambda d, t: bar("scan", d, t))
+        told = summarise(state, known=known)
+        _write(state, out, told)
+    except KeyboardInterrupt:
+        raise ScanError("stopped", hint="the same command goes on where it was") from None
+    finally:
+        state.close()
+    click.echo(json.dumps(told, indent=2) if as_json else "\n".join(lines(told)))
+    if told["new"] if known is not None else told["held_back"]:
+        raise SystemExit(1)
+
+
+def _plan(config: str, policy: str | None, out: Path, share: float) -> tuple[Plan, dict[str, str]]:
+    """What workers need, and what the findings depend on."""
+    from sovereign.config import GuardConfig
+    from sovereign.guard.inspect import build_digest
+    from sovereign.guard.recognizers import from_config
+    from sovereign.policy import load_policy, presets
+    from sovereign.scan.worker import Plan, token_key
+
+    loaded = configured(config)
+    if policy is not None:
+        preset = policy in presets()
+        chosen = load_policy(preset=policy) if preset else load_policy(file=Path(policy))
+    elif loaded is not None:
+        own = loaded.policy.file
+        chosen = load_policy(
+            preset=loaded.policy.preset, file=None if own is None else loaded.resolve(own)
+        )
+    else:
+        raise ConfigError(
+            f"{config}: no such file, and no --policy",
+            hint=f"--policy with one of: {', '.join(presets())}; or `sovereign init`",
+        )
+    settings = loaded.guard if loaded is not None else GuardConfig()
+    folder = Path() if loaded is None else loaded.resolve(Path())
+    key = _key(out) if loaded is None else loaded.resolve(loaded.audit.token_key_file)
+    build = build_digest(from_config(settings, folder=folder, policy=chosen))
+    facts = {
+        "policy": chosen.digest(),
+        "recognisers": build,
+        "token key": token_key(key).id,
+        "sample": f"{share:g}",
+    }
+    return Plan(chosen, settings, folder.absolute(), key.absolute(), share), facts
+
+
+def _key(out: Path) -> Path:
+    """Without a configuration, the key of the tokens is made beside the findings."""
+    file = out / "scan.key"
+    if not file.exists():
+        file.touch(mode=0o600, exist_ok=False)
+        file.write_bytes(secrets.token_bytes(32))
+    return file
+
+
+def _share(sample: str | None) -> float:
+    if sample is None:
+        return 1.0
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", sample.strip())
+    share = float(found[1]) / (100 if found[2] else 1) if found else 0.0
+    if not 0 < share <= 1:
+        raise ConfigError(f"{sample!r} is no share", hint="such as --sample 1%")
+    return share
+
+
+def _known(baseline: Path) -> frozenset[tuple[str, str]]:
+    try:
+        with baseline.open(encoding="utf-8") as rows:
+            found = (json.loads(row) for row in rows)
+            return frozenset((f["entity"], f["token"]) for f in found)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(f"{baseline}: is not the findings.jsonl of a scan") from None
+
+
+def _write(state: State, out: Path, told: dict[str, Any]) -> None:
+    """Whole or not at all."""
+    for name, rows in (
+        ("findings.jsonl", (json.dumps(f) + "\n" for f in state.findings())),
+        ("summary.json", iter([json.dumps(told, indent=2) + "\n"])),
+    ):
+        new = out / f".{name}.new"
+        with new.open("w", encoding="utf-8") as file:
+            file.writelines(rows)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(out / name)

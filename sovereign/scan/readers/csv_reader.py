@@ -1,0 +1,146 @@
+"""Tables as text: CSV and its like. Each row is a record, each cell a field that has the name of
+its column.
+
+Quotes that nobody closed make the rest of a file one cell: it is read as text from there on.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections.abc import Iterator
+
+from sovereign.scan.readers.lines import blocks, lines, text_of
+from sovereign.scan.readers.logs import record_of
+from sovereign.scan.readers.transcoded import in_utf8, without_places
+from sovereign.scan.readers.values import column, row
+from sovereign.scan.record import Record, Source, Unread
+from sovereign.scan.source import HEAD, Stream
+
+__all__ = ["CsvReader"]
+
+LARGEST = 1 << 20
+"""Bytes of a row."""
+
+_ENDINGS = {".csv": ",;\t|", ".tsv": "\t", ".tab": "\t", ".psv": "|"}
+
+
+class CsvReader:
+    """Files that are named ``.csv``, ``.tsv``, ``.tab`` or ``.psv``."""
+
+    name = "csv"
+
+    def claims(self, name: str, head: bytes) -> bool:
+        return _ending(name) in _ENDINGS and b"\0\0\0" not in head
+
+    def read(self, source: Source, resume: int = 0) -> Iterator[Record | Unread]:
+        csv.field_size_limit(max(csv.field_size_limit(), LARGEST))
+        utf8 = in_utf8(source)
+        if utf8:
+            yield from map(without_places, self._read(utf8, resume))
+        else:
+            yield from self._read(source, resume)
+
+    def _read(self, source: Source, resume: int) -> Iterator[Record | Unread]:
+        with Stream(source) as stream:
+            held = stream.read(HEAD)
+            if held.startswith(codecs.BOM_UTF8):
+                held = held[3:]
+            table = _Table(stream, held, _delimiter(source.name, held))
+            for record in table.records():
+                if record.resume > resume:
+                    yield record
+            if stream.failure:
+                yield Unread(stream.failure, resume=stream.offset + 1)
+        if table.broken:
+            if table.start >= resume:
+                yield Unread("a broken table: read as text from here on", resume=table.start + 1)
+            with Stream(source) as stream:
+                stream.skip(table.start)
+                for block in blocks(stream, b"", table.number, "utf-8"):
+                    # After the mark that says why.
+                    if block.end > resume:
+                        yield record_of(block)
+
+
+class _Table:
+    """Reads rows until one is ``broken``; that would be line ``number``, at byte ``start``."""
+
+    def __init__(self, stream: Stream, held: bytes, delimiter: str) -> None:
+        self._stream, self._held, self._delimiter = stream, held, delimiter
+        self._taken: list[bytes] = []  # the lines of the row that is being read
+        self.number = 1
+        self.start = 0
+        self.broken = False
+
+    def records(self) -> Iterator[Record]:
+        names: list[str] = []
+        rows = csv.reader(self._lines(), delimiter=self._delimiter)
+        while True:
+            self._taken = []
+            try:
+                cells = next(rows, None)
+            except csv.Error:
+                self.broken = True
+                return
+            if cells is None:
+                return
+            raw = b"".join(self._taken)
+            shown = names
+            if self.number == 1:
+                titled = _titled(cells)
+                names = cells if titled else []
+                shown = [f"header {n}" for n in range(1, len(cells) + 1)] if titled else []
+            shown = [*shown, *(f"column {n}" for n in range(len(shown) + 1, len(cells) + 1))]
+            yield _record(shown[: len(cells)], cells, raw, self.start, self.number)
+            self.number += raw.count(b"\n")
+
+    def _lines(self) -> Iterator[str]:
+        for raw, offset in lines(self._stream, self._held, LARGEST):
+            if not self._taken:
+                self.start = offset
+            self._taken.append(raw)
+            if offset + len(raw) - self.start > LARGEST:
+                raise csv.Error
+            yield text_of(raw)[0]
+
+
+def _record(names: list[str], cells: list[str], raw: bytes, start: int, number: int) -> Record:
+    read = row(names, cells)
+    encoding = text_of(raw)[1]
+    places: dict[str, tuple[str, int]] = {}
+    cursor = 0
+    for name, cell in zip(names, cells, strict=True):
+        if len(cell) < 2:
+            continue
+        written = cell.encode(encoding, "replace")
+        place = raw.find(written, cursor)
+        if place < 0:  # with quotes in it, which are doubled
+            written = written.replace(b'"', b'""')
+            place = raw.find(written, cursor)
+        else:
+            places[column(name)] = cell, start + place
+        cursor = max(cursor, place + len(written))
+    fields = tuple(
+        field._replace(offset=found[1], encoding=encoding)
+        if (found := places.get(field.path)) and found[0] == field.text
+        else field
+        for field in read.fields
+    )
+    return Record(number, "row", fields, start + len(raw), "", read.call, read.time)
+
+
+def _ending(name: str) -> str:
+    return "." + name.lower().rpartition(".")[2]
+
+
+def _delimiter(name: str, head: bytes) -> str:
+    """What stands most often in the first line, outside quotes."""
+    first = head.partition(b"\n")[0].decode("utf-8", "replace")
+    bare = "".join(first.split('"')[::2])
+    return max(_ENDINGS[_ending(name)], key=bare.count)
+
+
+def _titled(cells: list[str]) -> bool:
+    """Whether a first row names the columns: all of it looks like names, and none stands twice."""
+    return len(set(cells)) == len(cells) > 0 and all(column(cell) != "*" for cell in cells)

@@ -1,0 +1,183 @@
+"""One process of a scan: recognisers loaded once, then file after file, batch after batch.
+
+It is told what to do and tells what it did over one pipe; when the other end is gone, so is it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from sovereign.audit.tokens import TokenKey, TokenKeyFile
+from sovereign.config import GuardConfig
+from sovereign.errors import ConfigError, SovereignError
+from sovereign.guard.recognizers import from_config
+from sovereign.guard.scan import Scanner
+from sovereign.policy import Policy
+from sovereign.scan.finder import Finder
+from sovereign.scan.finding import Finding
+from sovereign.scan.known import Known
+from sovereign.scan.readers import reader_for
+from sovereign.scan.record import Record, Unread
+from sovereign.scan.source import FileSource, head_of
+from sovereign.scan.state import Batch, Task
+
+__all__ = ["Grown", "Plan", "Worker", "main", "token_key"]
+
+CHARACTERS, FINDINGS = 8_000_000, 5_000
+"""A part of a file ends once it has so many. Nothing of one part is known in the next, and where
+they end depends on the file alone: who goes on at an end finds what would have been found."""
+
+TENANT = EPOCH = "scan"
+"""Tokens of a scan are equal for equal values wherever and whenever they stood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What every worker needs, as it goes through a pipe. ``share`` is of the records, those that
+    recognisers look at; ``prefilter`` spares lines of logs that are known to be empty."""
+
+    policy: Policy
+    guard: GuardConfig
+    folder: Path
+    token_file: Path
+    share: float = 1.0
+    prefilter: bool = True
+
+
+def token_key(file: Path) -> TokenKey:
+    """The key of the tokens. Raises :class:`ConfigError`."""
+    key = TokenKeyFile(file).current()
+    if key is None:
+        raise ConfigError(f"{file}: no such file", hint="`sovereign init` makes it")
+    return key
+
+
+class Grown(Exception):
+    """The file does not begin as it did when its first part was scanned."""
+
+
+class Worker:
+    """Scans files. Not a process by itself, so that tests and other engines can have one."""
+
+    def __init__(self, plan: Plan) -> None:
+        found = from_config(plan.guard, folder=plan.folder, policy=plan.policy)
+        self._scanner = Scanner(found, cache_key=secrets.token_bytes(32))
+        self._policy = plan.policy
+        self._key = token_key(plan.token_file)
+        self._share = plan.share
+        self._prefilter = plan.prefilter
+
+    def token(self, entity: str, value: str) -> str:
+        made = self._key.token(TENANT, entity, EPOCH, value)
+        return made if made is not None else "erased"
+
+    def scan(self, task: Task) -> Iterator[Batch]:
+        """The batches of what is left of a file; the last one is done. Raises :class:`Grown`."""
+        source = FileSource.of(Path(task.path))
+        head, failure = head_of(source)
+        begins = hashlib.sha256(head[:1024]).hexdigest()
+        if task.resume and task.head and begins != task.head:
+            raise Grown
+        reader = reader_for(task.path, head)
+        finder = self._finder(task.path)
+        part = _Part(task.resume)
+        if failure and not head:
+            part.unread.append(("", None, failure))
+        else:
+            for item in reader.read(source, task.resume):
+                if isinstance(item, Unread):
+                    part.findings += finder.flush()
+                    part.unread.append((item.member, item.number, item.reason))
+                    part.resume = max(part.resume, item.resume)
+                else:
+                    self._take(item, finder, part)
+                if part.full and not finder.waiting:
+                    yield part.batch(task, reader.name, begins, done=False)
+                    part, finder = _Part(part.resume), self._finder(task.path)
+            part.findings += finder.flush()
+        yield part.batch(task, reader.name, begins, done=True)
+
+    def _finder(self, path: str) -> Finder:
+        known = Known() if self._prefilter else None
+        return Finder(path, self._scanner, self._policy, self.token, known=known)
+
+    def _take(self, record: Record, finder: Finder, part: _Part) -> None:
+        characters = sum(len(f.text) for f in record.fields)
+        part.records += 1
+        part.characters += characters
+        if self._share >= 1 or _drawn(record, self._share):
+            part.looked += characters
+            part.findings += finder.feed(record)
+        part.first = part.first or record.number
+        part.resume = record.resume
+
+
+class _Part:
+    """A batch in the making."""
+
+    def __init__(self, resume: int) -> None:
+        self.resume = self.prior = resume
+        self.first = 0
+        self.findings: list[Finding] = []
+        self.unread: list[tuple[str, int | None, str]] = []
+        self.records = self.characters = self.looked = 0
+
+    @property
+    def full(self) -> bool:
+        return self.characters >= CHARACTERS or len(self.findings) >= FINDINGS
+
+    def batch(self, task: Task, reader: str, head: str, *, done: bool) -> Batch:
+        return Batch(
+            id=task.id,
+            findings=tuple(self.findings),
+            unread=tuple(self.unread),
+            resume=self.resume,
+            prior=self.prior,
+            first=self.first,
+            records=self.records,
+            characters=self.characters,
+            looked=self.looked,
+            reader=reader,
+            head=head,
+            done=done,
+        )
+
+
+def _drawn(record: Record, share: float) -> bool:
+    """Whether a record is in the sample: by its place, so that the same are in it each time."""
+    place = f"{record.member}\0{record.number}".encode()
+    return int.from_bytes(hashlib.blake2b(place, digest_size=8).digest()) < share * 2**64
+
+
+def main(pipe: Connection, plan: Plan, make: Callable[[Plan], Worker] = Worker) -> None:
+    """The body of a worker's process. What goes out: None once it can work, or the error that
+    keeps it from working; then for each task its batches, and ``(id, why)`` at its end."""
+    try:
+        try:
+            worker = make(plan)
+        except SovereignError as e:
+            pipe.send(e)
+            return
+        pipe.send(None)
+        while True:
+            task: Task = pipe.recv()
+            ended: tuple[int, str] = (task.id, "")
+            try:
+                for batch in worker.scan(task):
+                    pipe.send(batch)
+            except Grown:
+                ended = (task.id, "grown")
+            except OSError as e:
+                gone = isinstance(e, FileNotFoundError)
+                ended = (task.id, "it was gone when it was to be read" if gone else _CANNOT)
+            pipe.send(ended)
+    except (EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
+        return
+
+
+_CANNOT = "it could not be read"
