@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,8 @@ from sovereign.cli.guarded import CONFIG, configured
 from sovereign.errors import ConfigError, ScanError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from sovereign.scan.state import State
     from sovereign.scan.worker import Plan
 
@@ -39,6 +41,13 @@ __all__ = ["scan_command"]
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="The findings.jsonl of an earlier scan: only what is new decides the exit status.",
 )
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(["sarif", "parquet"]),
+    help="Write the findings in this form, too.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--config", default=CONFIG, show_default=True, help="The configuration.")
 def scan_command(
@@ -49,14 +58,15 @@ def scan_command(
     sample: str | None,
     fresh: bool,
     baseline: Path | None,
+    formats: tuple[str, ...],
     as_json: bool,
     config: str,
 ) -> None:
     """Find personal data in files and folders, and what of it left.
 
-    Writes OUT/findings.jsonl and OUT/summary.json: what, where, sent to whom; keyed tokens, never
-    text. Stopped or killed, it goes on where it was; files that grew are read from there on. Exit
-    status 1 if it found what the policy does not let out.
+    Writes OUT/report.html, findings.jsonl and summary.json: what, where, since when, sent to whom;
+    keyed tokens, never text. Stopped or killed, it goes on where it was; files that grew are read
+    from there on. Exit status 1 if it found what the policy does not let out.
     """
     from sovereign.cli.progress import Bytes
     from sovereign.scan.run import run
@@ -79,7 +89,7 @@ def scan_command(
         with Bytes() as bar:
             run(state, there, plan, jobs=jobs or cores, progress=lambda d, t: bar("scan", d, t))
         told = summarise(state, known=known)
-        _write(state, out, told)
+        _write(state, out, told, formats)
     except KeyboardInterrupt:
         raise ScanError("stopped", hint="the same command goes on where it was") from None
     finally:
@@ -152,15 +162,33 @@ def _known(baseline: Path) -> frozenset[tuple[str, str]]:
         raise ConfigError(f"{baseline}: is not the findings.jsonl of a scan") from None
 
 
-def _write(state: State, out: Path, told: dict[str, Any]) -> None:
-    """Whole or not at all."""
-    for name, rows in (
-        ("findings.jsonl", (json.dumps(f) + "\n" for f in state.findings())),
-        ("summary.json", iter([json.dumps(told, indent=2) + "\n"])),
-    ):
+def _write(state: State, out: Path, told: dict[str, Any], formats: tuple[str, ...]) -> None:
+    """Each file whole, or not at all."""
+    from datetime import UTC, datetime
+
+    import sovereign
+    from sovereign.scan.outputs import page, parquet, sarif
+
+    def text(pieces: Iterable[str]) -> Callable[[IO[bytes]], object]:
+        return lambda file: file.writelines(piece.encode() for piece in pieces)
+
+    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    files: dict[str, Callable[[IO[bytes]], object]] = {
+        "findings.jsonl": text(json.dumps(f) + "\n" for f in state.findings()),
+        "summary.json": text([json.dumps(told, indent=2) + "\n"]),
+        "report.html": text([page.page(told, made)]),
+    }
+    if "sarif" in formats:
+        found = sarif.write(
+            state.findings(), told["entities"], root=Path.cwd(), version=sovereign.__version__
+        )
+        files["findings.sarif"] = text(found)
+    if "parquet" in formats:
+        files["findings.parquet"] = lambda file: parquet.write(state.findings(), file)
+    for name, write in files.items():
         new = out / f".{name}.new"
-        with new.open("w", encoding="utf-8") as file:
-            file.writelines(rows)
+        with new.open("wb") as file:
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         new.replace(out / name)

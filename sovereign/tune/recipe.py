@@ -115,6 +115,9 @@ class TrainConfig(StrictModel):
     quantize: Literal["none", "nf4"] = Field(
         "none", description='"nf4" holds the frozen weights in four bits (QLoRA)'
     )
+    checkpoint_every: int = Field(
+        50, ge=0, description="steps; a killed run goes on from there. 0 keeps none"
+    )
     threads: int = Field(0, ge=0, description="CPU threads; 0 takes the cores that are free")
     gradient_checkpointing: bool = Field(
         False, description="compute activations twice, keep fewer of them"
