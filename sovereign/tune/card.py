@@ -36,6 +36,7 @@ def facts(made: RunRecord) -> dict[str, Any]:
 def event(made: RunRecord) -> dict[str, Any]:
     """For the audit log: names, counts and digests."""
     base, train = made.data["base"], made.data["data"]["train"]
+    kind = made.data["hyperparameters"]["lora"]["kind"]
     quantize = made.data["hyperparameters"]["train"]["quantize"]
     return {
         "type": "tune.run",
@@ -45,7 +46,7 @@ def event(made: RunRecord) -> dict[str, Any]:
         "data_sha256": train["sha256"],
         "rows": train["read"],
         "recipe": made.data["recipe"],
-        "method": "lora" if quantize == "none" else "qlora",
+        "method": kind if quantize == "none" else f"q{kind}",
         "seed": made.data["hyperparameters"]["train"]["seed"],
         "steps": made.data["training"]["steps"],
         "adapter_digest": made.adapter_digest,

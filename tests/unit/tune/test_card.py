@@ -26,7 +26,7 @@ def made() -> RunRecord:
         },
         "training": {"steps": 3, "loss_first": 2.0, "loss_last": 1.0},
         "evaluation": None,
-        "hyperparameters": {"train": {"quantize": "none", "seed": 17}},
+        "hyperparameters": {"lora": {"kind": "rslora"}, "train": {"quantize": "none", "seed": 17}},
         "adapter": {"digest": "ef" * 32},
     }
     return RunRecord(data)
@@ -49,4 +49,4 @@ def test_the_event_is_one_that_the_log_takes(made: RunRecord) -> None:
     """Names, counts and digests."""
     said = event(made)
     audit_record.event(**said)
-    assert (said["rows"], said["method"]) == (10, "lora")
+    assert (said["rows"], said["method"]) == (10, "rslora")
