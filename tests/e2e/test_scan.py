@@ -266,7 +266,7 @@ def test_a_sample_says_between_what_the_whole_lies(corpus: Corpus, tmp_path: Pat
 
 
 def test_a_database_is_read_table_by_table(cluster: Cluster, tmp_path: Path) -> None:
-    """A real server, in a transaction that cannot write; no value and no password is left behind."""
+    """A real server, in a transaction that cannot write; no value, no password is left behind."""
     with psycopg.connect(cluster.url, autocommit=True) as db:
         db.execute("CREATE TABLE call (id int PRIMARY KEY, prompt text)")
         for number in range(40):
