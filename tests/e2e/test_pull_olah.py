@@ -1,13 +1,11 @@
 """A mirror that others wrote gives the same lock: olah, in front of the hub on loopback.
 
-olah (MIT) is never in our environment. Where it is not installed the test says how to:
-``uv venv .venv-olah && uv pip install --python .venv-olah/bin/python olah==0.5.4``.
+olah (MIT) is never in our environment: scripts/clients gives it one of its own.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,7 +18,8 @@ import pytest
 from loopback_hub import REPO, Hub, serving
 
 ROOT = Path(__file__).resolve().parents[2]
-OLAH = shutil.which("olah-cli") or ROOT / ".venv-olah" / "bin" / "olah-cli"
+CLIENTS = Path(os.environ.get("SOVEREIGN_CLIENTS", ROOT / ".venv-clients")).resolve()
+OLAH = CLIENTS / "clients-olah" / "bin" / "olah-cli"
 BODY = bytes(range(256)) * 8000
 HEADER = b'{"a":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}' % (len(BODY), len(BODY))
 FILES = {
@@ -43,7 +42,8 @@ def pull(endpoint: str, store: Path) -> bytes:
 
 
 @pytest.mark.skipif(
-    not Path(OLAH).exists(), reason="olah is not here; this file says how to get it"
+    not OLAH.exists(),
+    reason="not installed here: scripts/clients installs it, scripts/test runs it",
 )
 def test_a_pull_through_olah_gives_the_same_lock(tmp_path: Path) -> None:
     """Byte for byte: nothing of the lock depends on who served the files."""
