@@ -6,8 +6,10 @@ process that serves a folder, for benchmarks and for peers.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import socket
 import sys
 import threading
 import time
@@ -17,19 +19,25 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 COMMIT = "c0ffee" + "0" * 34
 REPO = "clinic/tiny"
 PIECE = 1 << 16
 
 
+@functools.cache
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@functools.cache
 def git_blob(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
 def pointer(data: bytes) -> bytes:
-    told = f"oid sha256:{hashlib.sha256(data).hexdigest()}\nsize {len(data)}\n"
+    told = f"oid sha256:{sha256(data)}\nsize {len(data)}\n"
     return b"version https://git-lfs.github.com/spec/v1\n" + told.encode()
 
 
@@ -38,7 +46,8 @@ class Hub:
     """What the server tells and sends; tests change it to make it lie.
 
     ``sends`` replaces bodies, ``faults`` answers instead (by path; a fault that returns False lets
-    the usual answer follow). ``sent`` has (path, first byte, bytes written) of each body.
+    the usual answer follow). ``sent`` has (path, first byte, bytes written) of each body that
+    ended, ``served`` the bytes of all bodies so far. ``buffer`` bounds what the kernel holds.
     """
 
     files: dict[str, bytes]
@@ -55,16 +64,20 @@ class Hub:
     pause: float = 0.0
     asked: list[str] = field(default_factory=list)
     sent: list[tuple[str, int, int]] = field(default_factory=list)
+    served: int = 0
+    buffer: int = 0
 
     def tree(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = [{"type": "directory", "path": "original", "oid": "0" * 40}]
         for path, data in self.files.items():
             row: dict[str, Any] = {"type": "file", "path": path, "size": len(data)}
-            row["oid"] = git_blob(data)
+            row["oid"] = git_blob(pointer(data) if path in self.lfs else data)
             if path in self.lfs:
-                row["oid"] = git_blob(pointer(data))
-                sha = hashlib.sha256(data).hexdigest()
-                row["lfs"] = {"oid": sha, "size": len(data), "pointerSize": len(pointer(data))}
+                row["lfs"] = {
+                    "oid": sha256(data),
+                    "size": len(data),
+                    "pointerSize": len(pointer(data)),
+                }
             rows.append(row)
         return rows
 
@@ -87,6 +100,13 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.answer(body=True)
 
+    def do_POST(self) -> None:
+        """What a mirror asks about single files: ``paths-info``."""
+        asked = parse_qs(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
+        rows = [row for row in self.hub.tree() if row["path"] in asked.get("paths", [])]
+        data = json.dumps(rows).encode()
+        self.reply(200, data, {"Content-Type": "application/json"}, body=True)
+
     def answer(self, *, body: bool) -> None:
         hub = self.hub
         path = unquote(urlsplit(self.path).path)
@@ -96,8 +116,10 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(hub.status, b"{}", code, body=body)
             return
         of_revision, of_tree = f"/api/models/{REPO}/revision/", f"/api/models/{REPO}/tree/"
+        if path == f"/api/models/{REPO}":
+            path += "/revision/main"
         if path.startswith((of_revision, of_tree)):
-            revision = path.removeprefix(of_revision).removeprefix(of_tree)
+            revision = path.removeprefix(of_revision).removeprefix(of_tree).rstrip("/")
             commit = hub.refs.get(revision, hub.sha if revision == COMMIT else None)
             if commit is None:
                 self.reply(404, b"{}", {"X-Error-Code": "RevisionNotFound"}, body=body)
@@ -120,7 +142,7 @@ class Handler(BaseHTTPRequestHandler):
             first = int(asked.removeprefix("bytes=").split("-")[0])
         if body and name in hub.faults and hub.faults[name](self, data, first):
             return
-        etag = hashlib.sha256(data).hexdigest() if name in hub.lfs else git_blob(hub.files[name])
+        etag = sha256(data) if name in hub.lfs else git_blob(hub.files[name])
         headers = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
         if asked:
             headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
@@ -144,12 +166,14 @@ class Handler(BaseHTTPRequestHandler):
     def body(self, name: str, data: bytes, first: int, stop: int | None = None) -> None:
         """Send ``data[first:stop]`` in pieces, and count what went into the socket."""
         done = 0
+        size = PIECE if self.hub.buffer or self.hub.pause else 1 << 22
         view = memoryview(data)[first:stop]
         try:
             while done < len(view):
-                piece = view[done : done + PIECE]
+                piece = view[done : done + size]
                 self.wfile.write(piece)
                 done += len(piece)
+                self.hub.served += len(piece)
                 if self.hub.pause:
                     time.sleep(self.hub.pause)
         except OSError:
@@ -160,6 +184,14 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        # What lies in this buffer is counted as sent, and a killed client never had it.
+        if self.RequestHandlerClass.hub.buffer:
+            size = self.RequestHandlerClass.hub.buffer
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+        return connection, address
 
     def handle_error(self, request: object, client_address: object) -> None:
         if not isinstance(sys.exception(), OSError):
