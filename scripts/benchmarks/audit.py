@@ -1,6 +1,7 @@
 """What the audit log costs: acknowledged records a second, latency of one append, verification.
 
     scripts/bench audit [--seconds 4] [--threads 64] [--folder DIR]
+    scripts/bench audit --search 1000000
 
 The yardstick is a plain file of JSON lines, fsynced one by one, on the same disk in the same run.
 Figures are printed, never asserted.
@@ -23,8 +24,11 @@ from pathlib import Path
 from sovereign.audit import record
 from sovereign.audit.client import Client
 from sovereign.audit.log import Log
+from sovereign.audit.note import Signer
 from sovereign.audit.place import Place
+from sovereign.audit.search import search_chain
 from sovereign.audit.starting import Starter
+from sovereign.audit.tokens import TokenKey, Tokens
 from sovereign.audit.verify import verify
 from sovereign.types import Action, Destination, Verdict
 
@@ -41,7 +45,7 @@ PROCESSES = 4
 VERIFIED = 400_000
 
 
-def intent(i: int) -> dict[str, object]:
+def intent(i: int, tokens: Tokens | None = None) -> dict[str, object]:
     return record.intent(
         request=f"req_{i:032x}",
         team="oncology",
@@ -54,6 +58,7 @@ def intent(i: int) -> dict[str, object]:
         body_sha256="c" * 64,
         bytes_out=1234,
         stream=False,
+        tokens=tokens,
     )
 
 
@@ -141,11 +146,40 @@ def one_of_several(folder: Path, seconds: float, threads: int) -> None:
         print(rate * took, begun, begun + took)
 
 
+def searched(folder: Path, size: int) -> None:
+    """Seconds until one value is found among ``size`` decisions of two tokens each: with an index
+    that has yet to read them, and with one that has."""
+    key = TokenKey.of(KEY)
+    with begin(folder) as log:
+        for at in range(0, size, 20_000):
+            waits = []
+            for i in range(at, min(at + 20_000, size)):
+                values = [("US_SSN", f"{i:09}"), ("PERSON", f"Person {i % 1000}")]
+                waits.append(log.submit(intent(i, key.tokens("oncology", values, 1_790_000_000))))
+            for wait in waits:
+                wait.result()
+    verifier = Signer.from_seed(ORIGIN, KEY).verifier
+    for how in ("first, the index is filled", "again"):
+        start = time.perf_counter()
+        found = search_chain(folder, verifier, key, f"{size // 2:09}")
+        took = time.perf_counter() - start
+        if len(found.found) != 1 or not found.complete:
+            sys.exit("the value was not found once, over all")
+        print(f"search over {size:,}: {how:27} {took:10.2f} s")
+    start = time.perf_counter()
+    if search_chain(folder, verifier, key, "not in it").found:
+        sys.exit("what is not there was found")
+    print(
+        f"search over {size:,}: a value that is not there   {time.perf_counter() - start:10.2f} s"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=4.0, help="for each figure")
     parser.add_argument("--threads", type=int, default=64)
     parser.add_argument("--folder", type=Path, help="on the disk to measure")
+    parser.add_argument("--search", type=int, default=0, help="decisions to search through")
     parser.add_argument("--only", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.only:
@@ -153,6 +187,9 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(dir=args.folder) as made:
         folder = Path(made)
+        if args.search:
+            searched(folder / "searched", args.search)
+            return
         base = plain(folder, args.seconds)
         print(f"plain JSON lines, fsynced one by one   {base:10,.0f} records/s   1.0x")
         with begin(folder / "log") as log:

@@ -139,9 +139,9 @@ def _write(form: str, entries: Iterable[Entry], sink: IO[bytes], origin: str) ->
 
     version = sovereign.__version__
     if form == "jsonl":
-        sink.writelines(jsonl.lines(entries))
+        sink.writelines(jsonl.lines(entries, origin=origin))
     elif form == "cef":
-        sink.writelines(cef.lines(entries, version=version))
+        sink.writelines(cef.lines(entries, origin=origin, version=version))
     elif form == "ocsf":
         sink.writelines(ocsf.lines(entries, origin=origin, version=version))
     else:

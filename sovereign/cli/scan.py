@@ -6,23 +6,31 @@ import json
 import os
 import re
 import secrets
+import time
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from sovereign.cli.guarded import CONFIG, configured
-from sovereign.errors import ConfigError, ScanError
+from sovereign.errors import ConfigError, ScanError, SovereignError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sovereign.scan.readers.postgres_reader import TableSource
     from sovereign.scan.state import State
+    from sovereign.scan.walk import Found
     from sovereign.scan.worker import Plan
 
 __all__ = ["scan_command"]
 
+DATABASES = ("postgresql://", "postgres://")
+
 
 @click.command("scan")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, metavar="PATHS")
 @click.option("--policy", help="A preset or a policy file, instead of the configured one.")
 @click.option(
     "--out",
@@ -39,24 +47,34 @@ __all__ = ["scan_command"]
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="The findings.jsonl of an earlier scan: only what is new decides the exit status.",
 )
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(["sarif", "parquet"]),
+    help="Write the findings in this form, too.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--config", default=CONFIG, show_default=True, help="The configuration.")
 def scan_command(
-    paths: tuple[Path, ...],
+    paths: tuple[str, ...],
     policy: str | None,
     out: Path,
     jobs: int | None,
     sample: str | None,
     fresh: bool,
     baseline: Path | None,
+    formats: tuple[str, ...],
     as_json: bool,
     config: str,
 ) -> None:
     """Find personal data in files and folders, and what of it left.
 
-    Writes OUT/findings.jsonl and OUT/summary.json: what, where, sent to whom; keyed tokens, never
-    text. Stopped or killed, it goes on where it was; files that grew are read from there on. Exit
-    status 1 if it found what the policy does not let out.
+    PATHS may be PostgreSQL databases, too: postgresql://HOST/NAME, with the password in PGPASSWORD.
+
+    Writes OUT/report.html, findings.jsonl and summary.json: what, where, since when, sent to whom;
+    keyed tokens, never text. Stopped or killed, it goes on where it was; files that grew are read
+    from there on. Exit status 1 if it found what the policy does not let out.
     """
     from sovereign.cli.progress import Bytes
     from sovereign.scan.run import run
@@ -67,6 +85,7 @@ def scan_command(
     share = _share(sample)
     out.mkdir(parents=True, exist_ok=True, mode=0o700)
     plan, facts = _plan(config, policy, out, share)
+    plan = replace(plan, tables=_tables(paths))
     known = None if baseline is None else _known(baseline)
     file = out / "scan.db"
     if fresh:
@@ -74,12 +93,13 @@ def scan_command(
             old.unlink(missing_ok=True)
     state = State(file, facts)
     try:
-        there = list(walk([p.absolute() for p in paths], leave=[out]))
+        files = [Path(p).absolute() for p in paths if not p.startswith(DATABASES)]
+        there = [*walk(files, leave=[out]), *(_listed(table) for table in plan.tables)]
         cores = len(os.sched_getaffinity(0))
         with Bytes() as bar:
             run(state, there, plan, jobs=jobs or cores, progress=lambda d, t: bar("scan", d, t))
         told = summarise(state, known=known)
-        _write(state, out, told)
+        _write(state, out, told, formats)
     except KeyboardInterrupt:
         raise ScanError("stopped", hint="the same command goes on where it was") from None
     finally:
@@ -87,6 +107,29 @@ def scan_command(
     click.echo(json.dumps(told, indent=2) if as_json else "\n".join(lines(told)))
     if told["new"] if known is not None else told["held_back"]:
         raise SystemExit(1)
+
+
+def _tables(paths: tuple[str, ...]) -> tuple[TableSource, ...]:
+    """Every table of every database that is named."""
+    from sovereign.scan.readers.postgres_reader import tables
+
+    found: list[TableSource] = []
+    for url in paths:
+        if url.startswith(DATABASES):
+            try:
+                found += tables(url)
+            except SovereignError:
+                raise
+            except Exception as e:  # noqa: BLE001 - psycopg's, which may not be installed; its words may hold the URL
+                raise ScanError(f"a database cannot be read ({type(e).__name__})") from None
+    return tuple(found)
+
+
+def _listed(table: TableSource) -> Found:
+    """A table is read whole each time: nothing tells whether it changed."""
+    from sovereign.scan.walk import Found
+
+    return Found(table.name, 0, time.time_ns())
 
 
 def _plan(config: str, policy: str | None, out: Path, share: float) -> tuple[Plan, dict[str, str]]:
@@ -152,15 +195,33 @@ def _known(baseline: Path) -> frozenset[tuple[str, str]]:
         raise ConfigError(f"{baseline}: is not the findings.jsonl of a scan") from None
 
 
-def _write(state: State, out: Path, told: dict[str, Any]) -> None:
-    """Whole or not at all."""
-    for name, rows in (
-        ("findings.jsonl", (json.dumps(f) + "\n" for f in state.findings())),
-        ("summary.json", iter([json.dumps(told, indent=2) + "\n"])),
-    ):
+def _write(state: State, out: Path, told: dict[str, Any], formats: tuple[str, ...]) -> None:
+    """Each file whole, or not at all."""
+    from datetime import UTC, datetime
+
+    import sovereign
+    from sovereign.scan.outputs import page, parquet, sarif
+
+    def text(pieces: Iterable[str]) -> Callable[[IO[bytes]], object]:
+        return lambda file: file.writelines(piece.encode() for piece in pieces)
+
+    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    files: dict[str, Callable[[IO[bytes]], object]] = {
+        "findings.jsonl": text(json.dumps(f) + "\n" for f in state.findings()),
+        "summary.json": text([json.dumps(told, indent=2) + "\n"]),
+        "report.html": text([page.page(told, made)]),
+    }
+    if "sarif" in formats:
+        found = sarif.write(
+            state.findings(), told["entities"], root=Path.cwd(), version=sovereign.__version__
+        )
+        files["findings.sarif"] = text(found)
+    if "parquet" in formats:
+        files["findings.parquet"] = lambda file: parquet.write(state.findings(), file)
+    for name, write in files.items():
         new = out / f".{name}.new"
-        with new.open("w", encoding="utf-8") as file:
-            file.writelines(rows)
+        with new.open("wb") as file:
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         new.replace(out / name)

@@ -221,11 +221,13 @@ def _configured(config: Path, store: Path | None) -> Config | None:
 def _prepared(recipe: Recipe, config: Path, store: Path | None) -> Prepared:
     """The rows as a run would take them; `check` needs no configuration."""
     from sovereign.tune.gate import Gate
+    from sovereign.tune.offline import offline
     from sovereign.tune.prepare import prepare
 
     there = _configured(config, store) if config.exists() else None
     # Stand-ins are made and thrown away here, so any secret does.
-    return prepare(recipe, Gate.from_config(there, os.urandom(32)))
+    with offline():
+        return prepare(recipe, Gate.from_config(there, os.urandom(32)))
 
 
 def _left_out(counts: dict[str, int]) -> str:

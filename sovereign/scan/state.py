@@ -252,6 +252,21 @@ class State:
         )
         return [(tuple(row[:-1]), row[-1]) for row in rows]
 
+    def months(self) -> tuple[dict[str, dict[str, int]], int]:
+        """Findings by month (UTC, ``2026-11``) and direction; and how many tell no time."""
+        found: dict[str, dict[str, int]] = {}
+        untimed = 0
+        rows = self._db.execute(
+            "SELECT strftime('%Y-%m', time, 'unixepoch'), direction, count(*) FROM finding"
+            " GROUP BY 1, 2 ORDER BY 1"
+        )
+        for month, direction, n in rows:
+            if month is None:
+                untimed += n
+            else:
+                found.setdefault(month, {})[direction] = n
+        return found, untimed
+
     def _transaction(self) -> _Transaction:
         return _Transaction(self._db)
 

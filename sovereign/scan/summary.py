@@ -32,6 +32,7 @@ def summarise(state: State, *, known: frozenset[tuple[str, str]] | None = None) 
         one["findings"] = n
         if totals.looked < totals.characters:
             one["estimate"] = {k: round(v) for k, v in asdict(guess).items()}
+    months, untimed = state.months()
     told: dict[str, JSON] = {
         "totals": asdict(totals),
         "entities": dict(sorted(entities.items(), key=lambda e: -e[1]["findings"])),
@@ -41,6 +42,13 @@ def summarise(state: State, *, known: frozenset[tuple[str, str]] | None = None) 
             {"path": path, "member": member, "number": number, "reason": reason}
             for path, member, number, reason in state.unread()
         ],
+        "callers": [
+            {"caller": caller, "findings": n}
+            for (caller,), n in state.tally("caller")[:100]
+            if caller is not None
+        ],
+        "months": months,
+        "untimed": untimed,
         "held_back": sum(n for (verb,), n in state.tally("verb") if verb != "allow"),
     }
     if known is not None:

@@ -21,8 +21,9 @@ from sovereign.policy import Policy
 from sovereign.scan.finder import Finder
 from sovereign.scan.finding import Finding
 from sovereign.scan.known import Known
-from sovereign.scan.readers import reader_for
-from sovereign.scan.record import Record, Unread
+from sovereign.scan.readers import open_reader
+from sovereign.scan.readers.postgres_reader import TableSource
+from sovereign.scan.record import Record, Source, Unread
 from sovereign.scan.source import FileSource, head_of
 from sovereign.scan.state import Batch, Task
 
@@ -47,6 +48,7 @@ class Plan:
     token_file: Path
     share: float = 1.0
     prefilter: bool = True
+    tables: tuple[TableSource, ...] = ()
 
 
 def token_key(file: Path) -> TokenKey:
@@ -71,6 +73,7 @@ class Worker:
         self._key = token_key(plan.token_file)
         self._share = plan.share
         self._prefilter = plan.prefilter
+        self._tables = {table.name: table for table in plan.tables}
 
     def token(self, entity: str, value: str) -> str:
         made = self._key.token(TENANT, entity, EPOCH, value)
@@ -78,16 +81,13 @@ class Worker:
 
     def scan(self, task: Task) -> Iterator[Batch]:
         """The batches of what is left of a file; the last one is done. Raises :class:`Grown`."""
-        source = FileSource.of(Path(task.path))
-        head, failure = head_of(source)
-        begins = hashlib.sha256(head[:1024]).hexdigest()
-        if task.resume and task.head and begins != task.head:
-            raise Grown
-        reader = reader_for(task.path, head)
+        source, begins = self._source(task)
+        reader = open_reader(source)
+        name = "" if isinstance(reader, Unread) else reader.name
         finder = self._finder(task.path)
         part = _Part(task.resume)
-        if failure and not head:
-            part.unread.append(("", None, failure))
+        if isinstance(reader, Unread):
+            part.unread.append(("", None, reader.reason))
         else:
             for item in reader.read(source, task.resume):
                 if isinstance(item, Unread):
@@ -97,10 +97,22 @@ class Worker:
                 else:
                     self._take(item, finder, part)
                 if part.full and not finder.waiting:
-                    yield part.batch(task, reader.name, begins, done=False)
+                    yield part.batch(task, name, begins, done=False)
                     part, finder = _Part(part.resume), self._finder(task.path)
             part.findings += finder.flush()
-        yield part.batch(task, reader.name, begins, done=True)
+        yield part.batch(task, name, begins, done=True)
+
+    def _source(self, task: Task) -> tuple[Source, str]:
+        """Where the bytes come from, and a digest of how they begin. Raises :class:`Grown`."""
+        table = self._tables.get(task.path)
+        if table is not None:
+            return table, ""
+        source = FileSource.of(Path(task.path))
+        head, _ = head_of(source)
+        begins = hashlib.sha256(head[:1024]).hexdigest()
+        if task.resume and task.head and begins != task.head:
+            raise Grown
+        return source, begins
 
     def _finder(self, path: str) -> Finder:
         known = Known() if self._prefilter else None

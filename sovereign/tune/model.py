@@ -104,6 +104,7 @@ def add_lora(model: Any, lora: LoraConfig, train: TrainConfig) -> Any:
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=target,
+        use_rslora=lora.kind == "rslora",
         task_type="CAUSAL_LM",
     )
     try:

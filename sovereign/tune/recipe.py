@@ -85,6 +85,9 @@ class LoraConfig(StrictModel):
     r: int = Field(16, gt=0, le=512, description="rank of the update")
     alpha: int = Field(32, gt=0, description="the update is scaled by alpha / r")
     dropout: Fraction = Field(0.0, description="of the update's input")
+    kind: Literal["lora", "rslora"] = Field(
+        "lora", description='"rslora" scales by alpha / sqrt(r), so that larger ranks learn'
+    )
     target: Annotated[str | tuple[str, ...], BeforeValidator(_target)] = Field(
         "all-linear", description='"all-linear", or module names such as ["q_proj", "v_proj"]'
     )
@@ -114,6 +117,9 @@ class TrainConfig(StrictModel):
     )
     quantize: Literal["none", "nf4"] = Field(
         "none", description='"nf4" holds the frozen weights in four bits (QLoRA)'
+    )
+    checkpoint_every: int = Field(
+        50, ge=0, description="steps; a killed run goes on from there. 0 keeps none"
     )
     threads: int = Field(0, ge=0, description="CPU threads; 0 takes the cores that are free")
     gradient_checkpointing: bool = Field(

@@ -11,11 +11,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from sovereign.errors import TuneError
-from sovereign.tune import adapter, model, record
+from sovereign.tune import adapter, card, model, record
 from sovereign.tune.canaries import Canary, draw, inserted
+from sovereign.tune.checkpoint import FILE as CHECKPOINT
+from sovereign.tune.checkpoint import Checkpoints, fingerprint
 from sovereign.tune.data import Dataset, encode
 from sovereign.tune.gate import Gate
 from sovereign.tune.offline import offline
@@ -75,8 +77,13 @@ def run(
         tell = _Quietly(progress if accelerator.is_main_process else None)
         begun = time.time()
         folder = store.get(recipe.model)
-        with _working(out, accelerator) as (work, finish, metrics):
-            run = _Run(recipe, accelerator, tell, metrics)
+        checkpoints = (
+            None
+            if recipe.privacy
+            else _checkpoints(out, recipe, entry.digest, prepared, accelerator)
+        )
+        with _working(out, accelerator, checkpoints) as (work, finish, metrics):
+            run = _Run(recipe, accelerator, tell, metrics, checkpoints)
             run.load(folder, prepared)
             before = run.ask(rows, "evaluate before") if recipe.eval.before else None
             fit = run.fit()
@@ -127,14 +134,16 @@ def run(
                 ended=time.time(),
             )
             envelope = seal(statement(made.data, files), key)
-            adapter.write_papers(work, envelope, _facts(made))
+            adapter.write_papers(work, envelope, card.facts(made))
             if sink is not None:
-                sink.submit(_event(made)).result()
+                sink.submit(card.event(made)).result()
             roll.save(out / ROLL)
             if prepared.found.tokens:
                 told = {"token_key": gate.token_key, "tokens": list(prepared.found.tokens)}
                 write_atomically(out / TOKENS, json.dumps(told).encode(), mode=0o600)
             finish()
+            if checkpoints is not None:
+                checkpoints.remove()
             write_atomically(out / "run.json", made.encode())
             accelerator.wait_for_everyone()
             return made
@@ -143,11 +152,19 @@ def run(
 class _Run:
     """The parts of one run that share a model."""
 
-    def __init__(self, recipe: Recipe, accelerator: Any, tell: Progress, metrics: Any) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        accelerator: Any,
+        tell: Progress,
+        metrics: Any,
+        checkpoints: Checkpoints | None,
+    ) -> None:
         self._recipe = recipe
         self._accelerator = accelerator
         self._tell = tell
         self._metrics = metrics
+        self._checkpoints = checkpoints
         self.model: Any = None
         self.precision = ""
         self.data: Dataset
@@ -156,7 +173,8 @@ class _Run:
 
     def load(self, folder: Path, prepared: Prepared) -> None:
         recipe, train = self._recipe, self._recipe.train
-        self.precision = model.choose_precision(train.precision)
+        found = self._checkpoints.found() if self._checkpoints is not None else None
+        self.precision = found.precision if found else model.choose_precision(train.precision)
         self._say("load", 0)
         base, self._tokenizer, self._template = model.load_base(
             folder, precision=self.precision, quantize=train.quantize
@@ -260,6 +278,7 @@ class _Run:
             "progress": told,
         }
         if self._recipe.privacy is None:
+            common |= {"checkpoints": self._checkpoints, "precision": self.precision}
             return fit(self.model, self.data, self._recipe.train, **common)
         self.spent = spend(self._recipe.privacy, self._recipe.train, len(self.data.examples))
         return fit_private(self.model, self.data, self._recipe.train, self.spent, **common)
@@ -282,7 +301,9 @@ class _Quietly:
 
 
 @contextmanager
-def _working(out: Path, accelerator: Any) -> Iterator[tuple[Path | None, Any, Any]]:
+def _working(
+    out: Path, accelerator: Any, checkpoints: Checkpoints | None
+) -> Iterator[tuple[Path | None, Any, Any]]:
     """Where the main process of the run writes; the others write nothing."""
     if not accelerator.is_main_process:
         yield None, None, None
@@ -290,7 +311,7 @@ def _working(out: Path, accelerator: Any) -> Iterator[tuple[Path | None, Any, An
     try:
         with (
             adapter.partial(out) as (work, finish),
-            (out / "metrics.jsonl").open("w", encoding="utf-8") as metrics,
+            _metrics(out / "metrics.jsonl", checkpoints) as metrics,
         ):
             yield work, finish, metrics
     except OSError as e:
@@ -302,69 +323,24 @@ def _working(out: Path, accelerator: Any) -> Iterator[tuple[Path | None, Any, An
         ) from None
 
 
-def _facts(made: RunRecord) -> dict[str, Any]:
-    data, training = made.data["data"]["train"], made.data["training"]
-    card = {
-        "rows": f"{data['used']} of {data['read']} (SHA-256 {data['sha256'][:12]}…)",
-        "personal data": _said(made.data["private"]),
-        "differential privacy": f"epsilon {made.data['privacy']['epsilon']}",
-        "steps": training["steps"],
-        "loss": f"{training['loss_first']:.3f} to {training['loss_last']:.3f}",
-    }
-    if made.after is not None:
-        was = f"{made.before:.0%} before, " if made.before is not None else ""
-        card["exact answers on held-out rows"] = f"{was}{made.after:.0%} after"
-    kept = made.data["memorization"]
-    card["memorisation"] = "not measured" if kept is None else _measured(kept)
-    base = made.data["base"]
-    return {
-        "recipe": made.data["recipe"],
-        "base": base["name"],
-        "base_digest": base["digest"],
-        "card": card,
-    }
+def _checkpoints(
+    out: Path, recipe: Recipe, base_digest: str, prepared: Prepared, accelerator: Any
+) -> Checkpoints:
+    name = fingerprint(recipe, base_digest, prepared, accelerator.num_processes)
+    every, writing = recipe.train.checkpoint_every, accelerator.is_main_process
+    return Checkpoints(out / CHECKPOINT, name, every=every, writing=writing)
 
 
-def _measured(kept: dict[str, Any]) -> str:
-    parts = [
-        f"canaries inserted {e['copies']} times: {e['mean']:.1f} bits ({e['low']:.1f} to "
-        f"{e['high']:.1f})"
-        for e in kept["exposure"]
-    ]
-    probed = kept["extraction"]
-    parts.append(f"{probed['extracted']} of {probed['probed']} identifiers extracted")
-    if kept["membership"] is not None:
-        m = kept["membership"]
-        parts.append(f"membership AUC {m['auc']:.2f} ({m['low']:.2f} to {m['high']:.2f})")
-    return "; ".join(parts)
-
-
-def _said(private: dict[str, Any]) -> str:
-    if not private["rows"]:
-        return "none was found"
-    reason = f" ({private['reason']})" if private["reason"] else ""
-    done = {"allow": "left in", "drop": "dropped", "pseudonymize": "pseudonymized"}
-    return f"found in {private['rows']} rows, {done[private['action']]}{reason}"
-
-
-def _event(made: RunRecord) -> dict[str, Any]:
-    """For the audit log: names, counts and digests."""
-    base, train = made.data["base"], made.data["data"]["train"]
-    quantize = made.data["hyperparameters"]["train"]["quantize"]
-    return {
-        "type": "tune.run",
-        "outcome": "ok",
-        "base": base["name"],
-        "base_digest": base["digest"],
-        "data_sha256": train["sha256"],
-        "rows": train["read"],
-        "recipe": made.data["recipe"],
-        "method": "lora" if quantize == "none" else "qlora",
-        "seed": made.data["hyperparameters"]["train"]["seed"],
-        "steps": made.data["training"]["steps"],
-        "adapter_digest": made.adapter_digest,
-        "run_sha256": made.sha256,
-    }
+def _metrics(file: Path, checkpoints: Checkpoints | None) -> TextIO:
+    """The file to write on in: with the lines up to the checkpoint that the run goes on from."""
+    found = checkpoints.found() if checkpoints is not None else None
+    kept: list[str] = []
+    if found is not None and file.exists():
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = lines[: found.steps]  # a line for each step
+    opened = file.open("w", encoding="utf-8")
+    opened.writelines(kept)
+    return opened
 
 
 @contextmanager

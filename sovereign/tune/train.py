@@ -15,6 +15,7 @@ from typing import Any
 
 from sovereign.errors import TuneError
 from sovereign.tune import batches
+from sovereign.tune.checkpoint import Checkpoints, Progressed
 from sovereign.tune.data import IGNORED, Dataset, Example
 from sovereign.tune.recipe import TrainConfig
 
@@ -58,8 +59,11 @@ def fit(
     pad: int,
     accelerator: Any,
     progress: Progress,
+    checkpoints: Checkpoints | None = None,
+    precision: str = "fp32",
 ) -> Fit:
-    """Train what of ``model`` requires gradients. Raises :class:`TuneError` if loss or gradient is
+    """Train what of ``model`` requires gradients, from where ``checkpoints`` were, if anywhere: the
+    curve is that of a run that nobody killed. Raises :class:`TuneError` if loss or gradient is
     not a number, if nothing moves, or if memory runs out."""
     import torch
 
@@ -77,11 +81,17 @@ def fit(
     )
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=config.lr, weight_decay=config.weight_decay)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule(config, steps))
-    model = accelerator.prepare(model)
+    bare, model = model, accelerator.prepare(model)
     model.train()
-    begun, tokens, losses = time.monotonic(), 0, []
-    for step in range(steps):
+    so_far = Progressed(0, 0, 0.0, (math.nan, math.nan), precision)
+    if checkpoints is not None and (found := checkpoints.found()) is not None:
+        checkpoints.restore(bare, optimizer)
+        so_far = found
+    share, done = schedule(config, steps), so_far.steps
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share(step + done))
+    begun, tokens = time.monotonic() - so_far.seconds, so_far.tokens
+    first, value = so_far.losses
+    for step in range(so_far.steps, steps):
         group = order[step * per_step : (step + 1) * per_step]
         learnt = sum(examples[i].learnt for micro in group for i in micro)
         mine = group[rank::world]
@@ -107,9 +117,12 @@ def fit(
         optimizer.step()
         scheduler.step()
         optimizer.zero_grad(set_to_none=True)
-        losses.append(value)
+        first = value if step == 0 else first
         tokens += sum(len(examples[i].ids) for micro in group for i in micro)
         spent = time.monotonic() - begun
+        if checkpoints is not None and checkpoints.every and (step + 1) % checkpoints.every == 0:
+            so_far = Progressed(step + 1, tokens, spent, (first, value), precision)
+            checkpoints.save(bare, optimizer, so_far)
         progress(
             Update(
                 phase="train",
@@ -124,7 +137,7 @@ def fit(
             )
         )
     model.eval()
-    return Fit(steps, losses[0], losses[-1], tokens, time.monotonic() - begun)
+    return Fit(steps, first, value, tokens, time.monotonic() - begun)
 
 
 def loss_of(model: Any, rows: Sequence[Example], pad: int) -> Any:

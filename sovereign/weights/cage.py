@@ -75,7 +75,7 @@ def _must(result: int, what: str) -> int:
     if result < 0:
         raise WeightsError(
             f"this kernel grants no {what} ({os.strerror(ctypes.get_errno())})",
-            hint="convert on a machine with Linux 5.19 or later, or take safetensors",
+            hint="convert on a machine with Linux 6.2 or later, or take safetensors",
         )
     return result
 
@@ -96,7 +96,10 @@ def _leave_network(libc: ctypes.CDLL) -> None:
 def _landlock(libc: ctypes.CDLL, read: Iterable[Path], write: Path) -> None:
     abi = _must(libc.syscall(444, None, 0, 1), "Landlock")
     if abi < 3:
-        raise WeightsError("this kernel's Landlock cannot stop a file from being cut short")
+        raise WeightsError(
+            "this kernel's Landlock cannot stop a file from being cut short",
+            hint="convert on a machine with Linux 6.2 or later, or take safetensors",
+        )
     handled = _ALL_OF_ABI[max(known for known in _ALL_OF_ABI if known <= abi)]
     rules = _must(libc.syscall(444, struct.pack("<Q", handled), 8, 0), "Landlock")
     ours = [sys.prefix, sys.base_prefix, sys.exec_prefix, str(Path(__file__).parents[1])]
@@ -123,7 +126,7 @@ def _rule(libc: ctypes.CDLL, rules: int, path: Path, access: int) -> None:
 def _seccomp(libc: ctypes.CDLL) -> None:
     machine = platform.machine()
     if machine not in _AUDIT_ARCH:
-        raise WeightsError(f"no list of system calls for {machine}", hint="take safetensors")
+        raise WeightsError(f"no list of this kernel's calls for {machine}", hint="take safetensors")
     program = _program(machine)
     code = ctypes.create_string_buffer(b"".join(program))
 

@@ -89,7 +89,11 @@ def _child(what: str, source: Path, out: Path) -> dict[str, Any]:
     if "error" in said:
         told = str(said["error"])[:300]
         kind = NotAdmitted if what == "convert" and "kernel" not in told else WeightsError
-        raise kind(told if told.isprintable() else f"{source.name}: cannot be opened")
+        hint = str(said.get("hint", ""))[:300]
+        raise kind(
+            told if told.isprintable() else f"{source.name}: cannot be opened",
+            hint=hint if hint.isprintable() else "",
+        )
     return said
 
 

@@ -164,6 +164,8 @@ class Hub:
         if name in known:
             what, hint = known[name]
             raise WeightsError(f"{repo}: {what}", hint=hint) from None
+        if status == 404:
+            raise WeightsError(f"{repo}: is not there", hint="check the name") from None
         what = f"the Hub answered {status}" if status else f"the Hub did not answer ({name})"
         raise WeightsError(
             f"{repo}: {what}", hint=f"is {self._endpoint} reachable from here?"

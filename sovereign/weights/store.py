@@ -59,15 +59,22 @@ class Store:
 
     def entries(self) -> list[Entry]:
         """Everything in the lockfile, by name."""
-        return sorted(lockfile.load(self.lock).values(), key=lambda e: e.name)
+        return sorted(self._locked().values(), key=lambda e: e.name)
 
     def entry(self, name: str) -> Entry:
         """One entry. Raises :class:`WeightsError` if the lockfile does not know ``name``."""
-        known = lockfile.load(self.lock)
+        known = self._locked()
         if name not in known:
             there = ", ".join(sorted(known)) or "nothing yet"
             raise WeightsError(f"no weights named {name!r} in the store", hint=f"there is: {there}")
         return known[name]
+
+    def _locked(self) -> dict[str, Entry]:
+        try:
+            return lockfile.load(self.lock)
+        except NotVerified as e:  # edited, cut short, of another version: somebody should know
+            self._tell("weights.refuse", code=e.code)
+            raise
 
     def get(self, name: str, *, progress: Progress | None = None) -> Path:
         """The folder of ``name``, verified just now. Raises :class:`NotVerified`."""
@@ -105,7 +112,7 @@ class Store:
             raise NotVerified(f"{entry.name}: {path}: is not in the lockfile", hint=hint)
         meter = Meter(progress, f"verifying {entry.name}", entry.size)
         # hashlib lets go of the interpreter, so threads use every core.
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             results = pool.map(lambda f: _same(folder, f, meter), entry.files)
             changed = [f.path for f, same in zip(entry.files, results, strict=True) if not same]
         if changed:

@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from postgres import Cluster
 from scan_corpus import application_log, prose, value
 
 SOVEREIGN = Path(sys.executable).with_name("sovereign")
@@ -261,3 +263,26 @@ def test_a_sample_says_between_what_the_whole_lies(corpus: Corpus, tmp_path: Pat
         assert entity["findings"] <= between["low"] <= between["count"] <= between["high"]
     with sqlite3.connect(tmp_path / "scan" / "scan.db") as db:
         assert db.execute("SELECT value FROM meta WHERE key = 'sample'").fetchone() == ("0.3",)
+
+
+def test_a_database_is_read_table_by_table(cluster: Cluster, tmp_path: Path) -> None:
+    """A real server, in a transaction that cannot write; no value, no password is left behind."""
+    with psycopg.connect(cluster.url, autocommit=True) as db:
+        db.execute("CREATE TABLE call (id int PRIMARY KEY, prompt text)")
+        for number in range(40):
+            prompt = f"Her SSN is 512-47-{3000 + number}." if number % 10 == 9 else "Good morning."
+            db.execute("INSERT INTO call VALUES (%s, %s)", (number, prompt))
+        db.execute("CREATE TABLE empty (id int)")
+    run = _scan(cluster.url, "--out", "out", cwd=tmp_path)
+    assert run.returncode == 1, run.stderr
+    found = _findings(tmp_path / "out")
+    assert [(f["number"], f["unit"], f["field"]) for f in found if f["entity"] == "US_SSN"] == [
+        (n, "row", "prompt") for n in (10, 20, 30, 40)
+    ]
+    assert {f["file"].rpartition("/")[2] for f in found} == {"public.call"}
+    left = run.stdout + run.stderr + (tmp_path / "out" / "findings.jsonl").read_text()
+    assert "512-47" not in left
+    gone = _scan("postgresql://nobody:sesame@127.0.0.1:9/none", "--out", "other", cwd=tmp_path)
+    assert gone.returncode == 1
+    assert "a database cannot be read" in gone.stderr
+    assert "sesame" not in gone.stderr

@@ -192,11 +192,15 @@ def test_changed_weights_are_not_trained_on(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_killed_run_leaves_no_adapter(model_store: Store, tmp_path: Path) -> None:
-    """SIGKILL in the middle of training: metrics, perhaps, but nothing that looks like a result."""
+def test_a_killed_run_leaves_no_adapter_and_goes_on_when_it_is_started_again(
+    model_store: Store, tmp_path: Path
+) -> None:
+    """SIGKILL in the middle of training: nothing that looks like a result. The same command then
+    begins after the last checkpoint, and leaves none."""
     command = [sys.executable, "-m", "sovereign", "tune", "run", "scenarios/healthcare"]
     command += ["--store", str(model_store.root), "--out", str(tmp_path / "out")]
-    command += ["train.batch=1", "eval.before=false"]
+    command += ["train.batch=1", "train.steps=6", "train.checkpoint_every=1", "eval.limit=1"]
+    command += ["eval.before=false"]
     running = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ)
     metrics = tmp_path / "out" / "metrics.jsonl"
     deadline = time.monotonic() + 120
@@ -208,6 +212,13 @@ def test_a_killed_run_leaves_no_adapter(model_store: Store, tmp_path: Path) -> N
     running.wait()
     assert not (tmp_path / "out" / "adapter").exists()
     assert not (tmp_path / "out" / "run.json").exists()
+    before = metrics.read_text()
+    subprocess.run(command, check=True, capture_output=True)
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert metrics.read_text().startswith(before[: before.index("\n") + 1])
+    assert not (tmp_path / "out" / "checkpoint.safetensors").exists()
+    assert (tmp_path / "out" / "adapter" / "passport.json").exists()
 
 
 def test_a_full_disk_leaves_no_adapter(

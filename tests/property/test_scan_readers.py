@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from scan_samples import MAIL, samples
 from scanned import misplaced, read, records
 
+from sovereign.scan.readers import json_values
+from sovereign.scan.readers.plan import Plans
 from sovereign.scan.source import LONGEST
 
 _PACKED = ("gz", "bz2", "xz", "zst", "zip", "eml", "mbox")
@@ -66,6 +68,26 @@ def test_any_json_is_read_whole_in_its_place_and_from_any_place(
         number = data.draw(st.integers(0, len(found) - 1))
         name = "a.jsonl" if indent is None else "a.json"
         assert read(name, raw, found[number].resume) == found[number + 1 :]
+
+
+KEYS = st.sampled_from(["time", "a", "b c", "model", "host", "x:", "512-47-3391", ","]) | SOME
+FLAT = st.dictionaries(
+    KEYS, SOME | st.integers() | st.lists(SOME | st.integers(), max_size=3), max_size=5
+)
+
+
+@BOUNDED
+@given(st.lists(FLAT, min_size=1, max_size=4), st.sampled_from([(",", ":"), (", ", ": ")]))
+def test_a_line_of_a_known_shape_is_read_as_the_parser_reads_it(
+    values: list[dict[str, object]], separators: tuple[str, str]
+) -> None:
+    """What is quick may not be another thing than what is slow."""
+    plans = Plans()
+    for value in values * 2:
+        raw = json.dumps(value, ensure_ascii=False, separators=separators) + "\n"
+        line = raw.encode("utf-8", "surrogatepass")
+        quick = plans.record(line, 7, 3)
+        assert quick is None or quick == json_values.line(line, 7, 3)
 
 
 @BOUNDED

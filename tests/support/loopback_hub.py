@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 COMMIT = "c0ffee" + "0" * 34
 REPO = "clinic/tiny"
@@ -100,6 +100,13 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.answer(body=True)
 
+    def do_POST(self) -> None:
+        """What a mirror asks about single files: ``paths-info``."""
+        asked = parse_qs(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
+        rows = [row for row in self.hub.tree() if row["path"] in asked.get("paths", [])]
+        data = json.dumps(rows).encode()
+        self.reply(200, data, {"Content-Type": "application/json"}, body=True)
+
     def answer(self, *, body: bool) -> None:
         hub = self.hub
         path = unquote(urlsplit(self.path).path)
@@ -109,8 +116,10 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(hub.status, b"{}", code, body=body)
             return
         of_revision, of_tree = f"/api/models/{REPO}/revision/", f"/api/models/{REPO}/tree/"
+        if path == f"/api/models/{REPO}":
+            path += "/revision/main"
         if path.startswith((of_revision, of_tree)):
-            revision = path.removeprefix(of_revision).removeprefix(of_tree)
+            revision = path.removeprefix(of_revision).removeprefix(of_tree).rstrip("/")
             commit = hub.refs.get(revision, hub.sha if revision == COMMIT else None)
             if commit is None:
                 self.reply(404, b"{}", {"X-Error-Code": "RevisionNotFound"}, body=body)

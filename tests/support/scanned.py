@@ -10,7 +10,7 @@ from sovereign.scan.source import BytesSource, head_of
 def items(source: Source, resume: int = 0) -> list[Record | Unread]:
     """Everything that the reader which is chosen for ``source`` hands out."""
     head, failure = head_of(source)
-    assert not failure
+    assert head or not failure
     return list(reader_for(source.name, head).read(source, resume))
 
 

@@ -32,21 +32,23 @@ _KEYS = {
 _CUSTOM = {"team": "cs1", "model": "cs2", "destination": "cs3", "side": "cs4", "policy": "cs5"}
 
 
-def lines(entries: Iterable[Entry], *, version: str) -> Iterator[bytes]:
+def lines(entries: Iterable[Entry], *, origin: str, version: str) -> Iterator[bytes]:
     """``CEF:0|vendor|product|version|type|name|severity|key=value …``."""
     for entry in entries:
         record = entry.record
         kind = record["type"]
         head = ["sovereign", "sovereign-toolkit", version, kind, _NAMES.get(kind, kind)]
-        pairs = list(_extension(entry))
+        pairs = list(_extension(entry, origin))
         text = " ".join(f"{key}={_value(value)}" for key, value in pairs)
         yield f"CEF:0|{'|'.join(map(_head, head))}|{severity(record)}|{text}\n".encode()
 
 
-def _extension(entry: Entry) -> Iterator[tuple[str, Any]]:
+def _extension(entry: Entry, origin: str) -> Iterator[tuple[str, Any]]:
     record = entry.record
     yield "rt", entry.milliseconds
     yield "deviceExternalId", record["source"]
+    yield "cs6Label", "log"
+    yield "cs6", origin
     yield "cn1Label", "record"
     yield "cn1", entry.index
     yield "cn2Label", "number of the source"

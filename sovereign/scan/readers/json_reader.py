@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from sovereign.scan.readers import json_values
 from sovereign.scan.readers.lines import blocks, encoding_of
 from sovereign.scan.readers.logs import record_of
+from sovereign.scan.readers.plan import Plans
 from sovereign.scan.readers.transcoded import in_utf8, without_places
 from sovereign.scan.record import Record, Source, Unread
 from sovereign.scan.source import Held, Stream
@@ -67,6 +68,7 @@ def _lined(name: str, held: bytes) -> bool:
 
 def _lines(stream: Stream, buffer: bytes, resume: int) -> Iterator[Record | Unread]:
     number = 1
+    plans = Plans()
     while True:
         more = stream.read(CHUNK)
         buffer += more
@@ -76,7 +78,8 @@ def _lines(stream: Stream, buffer: bytes, resume: int) -> Iterator[Record | Unre
         for raw in io.BytesIO(buffer[:cut]):
             base += len(raw)
             if base > resume:
-                for record in _line(raw, base - len(raw), number):
+                quick = plans.record(raw, base - len(raw), number)
+                for record in (quick,) if quick else _line(raw, base - len(raw), number):
                     if record.resume > resume:
                         yield record
             number += 1

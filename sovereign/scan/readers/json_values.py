@@ -199,7 +199,9 @@ class _Document:
         while True:
             self.need(2 * LONGEST)
             stop = self._units(self.at + LONGEST)
-            last = self.buffer[stop : stop + 1] in (b'"', b"") or stop == self.at
+            closed = self.buffer[stop : stop + 1] == b'"'
+            # Short of what a piece may hold, it ends at a broken escape or with the file.
+            last = closed or stop < self.at + LONGEST - 16
             raw = self.buffer[self.at : stop]
             text, encoding, verbatim = _unescaped(raw)
             self.count += 1
@@ -207,7 +209,7 @@ class _Document:
             field = Field(path, text, offset=offset, start=start, encoding=encoding)
             yield Record(self.count, "value", (field,), self.count)
             if last:
-                self.at = stop + 1
+                self.at = stop + closed
                 return
             again = self._units(stop - OVERLAP)
             start += len(_unescaped(self.buffer[self.at : again])[0])

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from urllib.parse import unquote_plus
 
 from sovereign.scan.readers.calls import HINT, of_url
-from sovereign.scan.readers.hosts import ANCHORS
+from sovereign.scan.readers.hosts import ANCHORS, HOSTED
 from sovereign.scan.readers.lines import Block
 from sovereign.scan.readers.values import DECODER, named, walk
 from sovereign.scan.readers.when import of_line
@@ -21,6 +21,7 @@ from sovereign.scan.source import LONGEST
 __all__ = ["record_of", "records"]
 
 _QUERY = re.compile(r"[?&]([\w.\[\]%-]{1,64})=([^&\s\"'<>#]{2,})")
+_HOSTS = (*HOSTED, "bedrock")
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}|\+")
 _URL = re.compile(
     r"(?:https?://|CONNECT |\b(?:host|upstream|sni|server|target)[=:] ?\"?|\")"
@@ -74,7 +75,9 @@ def _lines(text: str) -> list[str]:
 
 
 def _telling(text: str) -> bool:
-    return any(anchor in text for anchor in ANCHORS) or ('{"' in text and _hinting(text))
+    if any(anchor in text for anchor in ANCHORS) and any(host in text for host in _HOSTS):
+        return True
+    return '{"' in text and _hinting(text)
 
 
 def _hinting(text: str) -> bool:

@@ -51,7 +51,7 @@ class PackedReader:
             yield Unread(MISSING, resume=resume + 1)
 
 
-MISSING = "Zstandard is not installed: pip install 'sovereign-toolkit[scan]'"
+MISSING = "Zstandard is not installed: pip install 'sovereign-toolkit[report]'"
 
 
 def packing(head: bytes) -> str:

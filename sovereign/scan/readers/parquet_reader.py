@@ -14,7 +14,7 @@ __all__ = ["ParquetReader"]
 
 ROWS = 500
 """Rows that are held at once."""
-MISSING = "Parquet is not installed: pip install 'sovereign-toolkit[scan]'"
+MISSING = "Parquet is not installed: pip install 'sovereign-toolkit[report]'"
 
 
 class ParquetReader:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -127,7 +128,7 @@ def cell(value: Any) -> Any:
         return _bytes(bytes(value))
     if isinstance(value, str):
         return value
-    if isinstance(value, (int, float)):
+    if isinstance(value, (int, float, Decimal)):
         return Number(value)
     if isinstance(value, dict):
         return tuple((str(name), cell(inner)) for name, inner in value.items())

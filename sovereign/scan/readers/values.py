@@ -17,7 +17,7 @@ from sovereign.scan.readers.when import NAMES, moment
 from sovereign.scan.record import Call, Direction, Field
 from sovereign.scan.source import LONGEST, OVERLAP
 
-__all__ = ["DECODER", "Number", "Read", "column", "named", "pieces", "row", "walk"]
+__all__ = ["DECODER", "LONG_NUMBER", "Number", "Read", "column", "named", "pieces", "row", "walk"]
 
 DEPTH = 200
 """Objects and arrays inside each other; strings that hold JSON count as well."""
@@ -42,7 +42,7 @@ _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*', re.DOTALL)
 """Strings and numbers, in the order in which the decoder sees them."""
 
 _LINES = frozenset({str})
-_LONG_NUMBER = re.compile(r"-?\d{5}")
+LONG_NUMBER = re.compile(r"-?\d{5}")
 """Shorter ones are handed out with nothing: they name nobody."""
 
 Tokens = Iterator["re.Match[bytes]"]
@@ -155,7 +155,7 @@ class _Walker:
                 self._text(value, path, way, token, 1)
         elif kind is Number:
             token = next(tokens) if tokens else None
-            if _LONG_NUMBER.match(value):
+            if LONG_NUMBER.match(value):
                 self._text(str(value), path, way, token, 0)
 
     def _object(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from sovereign.cli.tune import tune_command
 
 
 def sovereign(*args: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -81,6 +85,21 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_check_opens_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are read while the network is closed, whatever a recogniser's library may try: here a
+    reader that calls home, to somebody who listens."""
+
+    def homesick(recipe: object, gate: object) -> None:
+        with socket.create_connection(server.getsockname()):
+            pass
+
+    monkeypatch.setattr("sovereign.tune.prepare.prepare", homesick)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        done = CliRunner().invoke(tune_command, ["check", "scenarios/finance"])
+    assert isinstance(done.exception, ConnectionRefusedError)
+    assert "the network is closed" in str(done.exception)
 
 
 def test_ls_cp_and_check_import_no_torch() -> None:

@@ -143,6 +143,16 @@ def test_every_event_fits_the_log_s_schema(store: Store, tiny: Path, sink: Any) 
         record.event(**event)
 
 
+def test_a_lockfile_that_is_refused_is_in_the_log(store: Store, tiny: Path, sink: Any) -> None:
+    """Somebody edited it: that is news, also before any file was looked at."""
+    added(store, tiny)
+    store.lock.write_text(store.lock.read_text().replace("Apache-2.0", "MIT"))
+    with pytest.raises(NotVerified, match="seal"):
+        store.get("tiny")
+    assert sink.records[-1] == {"type": "weights.refuse", "code": "not_verified"}
+    record.event(**sink.records[-1])
+
+
 def test_without_a_record_nothing_enters(store: Store, tiny: Path) -> None:
     """The event is durable before the folder appears and the lockfile names it."""
 

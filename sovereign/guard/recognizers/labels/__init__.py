@@ -99,23 +99,19 @@ class LabelsRecognizer:
                     found += _judged(label, match)
         return found
 
-    def _openings(self, lowered: str) -> list[tuple[int, tuple[int, ...]]]:
-        """Where words stand that open a label, with the labels. Each word is judged once, however
-        often it stands in the text."""
+    def _openings(self, lowered: str) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """Where words stand that open a label, in order, with the labels."""
         if lowered.isascii():
             letters = lowered.encode().translate(_SPACED).decode()
         else:
             letters = _NO_LETTER.sub(" ", lowered)
-        within = f" {letters} "
-        found = []
-        for word in set(letters.split(" ")):
-            chosen = self._by_word.get(word[:FIRST])
+        choose = self._by_word.get
+        at = 0
+        for word in letters.split(" "):
+            chosen = choose(word[:FIRST])
             if chosen is not None:
-                at = within.find(f" {word} ")
-                while at >= 0:
-                    found.append((at, chosen))
-                    at = within.find(f" {word} ", at + 1)
-        return sorted(found)
+                yield at, chosen
+            at += len(word) + 1
 
     def _at(
         self, text: str, at: int, chosen: tuple[int, ...], last: int, found: list[Finding]

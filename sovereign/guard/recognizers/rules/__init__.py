@@ -14,7 +14,7 @@ from sovereign.guard.recognizers.rules.hl7 import fields
 from sovereign.guard.recognizers.rules.network import others
 from sovereign.guard.recognizers.rules.numbers import numbers
 from sovereign.guard.recognizers.rules.records import records
-from sovereign.guard.recognizers.rules.street import po_boxes
+from sovereign.guard.recognizers.rules.street import without_house
 from sovereign.types import Finding
 
 __all__ = ["RulesRecognizer"]
@@ -41,8 +41,8 @@ class RulesRecognizer:
             found += emails(text)
         if ":" in text or "-" in text or "." in text:
             found += others(text)
+        found += without_house(text)
         if _DIGIT.search(text) is not None:
             found += numbers(text)
             found += accounts(text)
-            found += po_boxes(text)
         return found

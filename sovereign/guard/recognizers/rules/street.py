@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from sovereign.types import Finding
 
-__all__ = ["around", "led", "po_boxes"]
+__all__ = ["around", "led", "without_house"]
 
 _TYPES = (
     r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Place|Pl|Square|Sq|"
@@ -75,6 +75,19 @@ _STATE = re.compile(rf"\b(?:{_US_STATES})\.?,?\s$")
 _ZIP = re.compile(r"\d{5}(?:-\d{4})?(?![\w-])")
 _PO_BOX = re.compile(r"\b(?:P\.?\s?O\.?\s?Box|Postfach|Apartado|Bo[iî]te postale)\s\d{1,8}\b", re.I)
 _BOXES = ("box", "postfach", "apartado", "postale")
+_PLACE = r"[\w'’-]+\.?(?:\s[\w'’-]+\.?){0,5}?"
+_CROSSING = re.compile(
+    rf"\b(?:(?:the\s)?(?:corner|intersection|junction)\sof|Ecke|(?:la\s)?esquina\s(?:de|con)|angolo\s(?:tra|di))"
+    rf"\s{_PLACE}\s(?:and|und|y|e|&)\s{_CAP}(?:\s{_CAP}){{0,3}}"
+)
+_STREET = re.compile(
+    rf"\d|\b{_TYPES}\b|(?:stra[sß]s?e|gasse|weg|platz|allee)\b|\b(?:Calle|Avenida|Via|Corso|Rue)\b"
+)
+_CROSSINGS = ("corner of", "section of", "junction of", "Ecke ", "esquina ", "angolo ")
+_UNIT_LINE = re.compile(
+    r"\n\W{0,4}(?P<v>(?:Apt|Apartment|Suite|Ste|Flat)\b\.?\s#?\d{1,5}[A-Za-z]?)[.,]?\r?(?=\n|$)",
+    re.I,
+)
 BEFORE = 80
 
 
@@ -126,9 +139,20 @@ def _named(text: str, start: int, leads: bool) -> int:
     return start if found is None else found.start()
 
 
-def po_boxes(text: str) -> Iterator[Finding]:
-    """Post office boxes."""
+def without_house(text: str) -> Iterator[Finding]:
+    """Addresses that no house number gives away: post office boxes, the corner of two streets, and
+    a unit on the line below a number."""
     lowered = text.lower()
     if any(word in lowered for word in _BOXES):
         for m in _PO_BOX.finditer(text):
             yield Finding((), m.start(), m.end(), "STREET_ADDRESS", 0.7, "rules:po_box")
+    if any(word in text for word in _CROSSINGS):
+        for m in _CROSSING.finditer(text):
+            # "The intersection of Law and Medicine" is no place.
+            if _STREET.search(m.group()) is not None:
+                yield Finding((), m.start(), m.end(), "STREET_ADDRESS", 0.7, "rules:crossing")
+    if "\n" in text:
+        for m in _UNIT_LINE.finditer(text):
+            above = text[text.rfind("\n", 0, m.start()) + 1 : m.start()]
+            if len(above) < BEFORE and any(c.isdigit() for c in above):
+                yield Finding((), *m.span("v"), "STREET_ADDRESS", 0.65, "rules:unit")

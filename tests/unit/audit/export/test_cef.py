@@ -30,7 +30,7 @@ def parse(line: str) -> tuple[list[str], dict[str, str]]:
 
 
 def line(entry: Entry) -> str:
-    (made,) = cef.lines([entry], version="0.1.0")
+    (made,) = cef.lines([entry], origin="log.example/2", version="0.1.0")
     assert made.endswith(b"\n")
     return made.decode().removesuffix("\n")
 
@@ -51,6 +51,7 @@ def test_a_refusal_is_a_line_that_a_siem_can_sort() -> None:
     ]
     assert found["reason"] == "refused_by_policy"
     assert (found["cs1Label"], found["cs1"]) == ("team", "@-team/a.b:c")
+    assert (found["cs6Label"], found["cs6"]) == ("log", "log.example/2")
     assert found["rt"] == "1782892800123"
     assert json.loads(found["sovereignToolkitEntities"])["PERSON"] == {"mask": 2}
 

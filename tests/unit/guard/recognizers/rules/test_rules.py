@@ -55,10 +55,22 @@ ALONE = {
         "USERNAME",
         "https://facebook.com/maria.keller.263",
     ),
+    "we moved to the corner of Csabai kapu 39. and Mathias Pass": (
+        "STREET_ADDRESS",
+        "the corner of Csabai kapu 39. and Mathias Pass",
+    ),
+    "an der Ecke Lindenstraße und Marktplatz": (
+        "STREET_ADDRESS",
+        "Ecke Lindenstraße und Marktplatz",
+    ),
+    "4417 Harbour\nSuite 380\nLisbon": ("STREET_ADDRESS", "Suite 380"),
     "at https://northvale.org/x": ("URL", "https://northvale.org/x"),
 }
 DATES = frozenset({"DATE_TIME", "AGE", "URL"})
 QUIET = (
+    "at the intersection of Law and Medicine",
+    "the corner of the table and the wall",
+    "chapter list\nSuite 3\n",
     "build 9434765919 of 86095742719 bytes",
     "invoice 44051401359 and order 1234567893",
     "upgrade to version 10.4.12.7 build 20260211",

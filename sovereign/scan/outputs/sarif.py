@@ -1,0 +1,61 @@
+"""SARIF 2.1.0 (OASIS), as code hosts take it: a rule for each entity, a result for each finding.
+
+The token is a fingerprint, so that a host knows a finding again that moved.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from sovereign.types import JSON
+
+__all__ = ["write"]
+
+_LEVELS = {"block": "error", "local": "error", "mask": "warning", "pseudonymize": "warning"}
+_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+def write(
+    findings: Iterable[dict[str, JSON]], entities: Iterable[str], *, root: Path, version: str
+) -> Iterator[str]:
+    """The document in pieces of text: it may be larger than memory. Paths are told as they are
+    below ``root``, where they are."""
+    names = sorted(entities)
+    rules = [
+        {"id": name, "shortDescription": {"text": f"{name.replace('_', ' ').lower()} found"}}
+        for name in names
+    ]
+    driver = {"name": "sovereign scan", "version": version, "rules": rules}
+    head = json.dumps({"tool": {"driver": driver}, "columnKind": "unicodeCodePoints"})[:-1]
+    yield f'{{"$schema": "{_SCHEMA}", "version": "2.1.0", "runs": [{head}, "results": ['
+    places = {name: index for index, name in enumerate(names)}
+    for at, found in enumerate(findings):
+        yield (",\n" if at else "\n") + json.dumps(_result(found, places, root))
+    yield "\n]}]}\n"
+
+
+def _result(found: dict[str, JSON], places: dict[str, int], root: Path) -> JSON:
+    path = Path(found["file"])
+    inside = path.is_relative_to(root)
+    uri = quote(str(path.relative_to(root)) if inside else path.as_uri(), safe="/:%")
+    physical: dict[str, JSON] = {"artifactLocation": {"uri": uri}}
+    region: dict[str, JSON] = {}
+    if found["unit"] == "line" and not found["member"]:
+        region["startLine"] = found["number"]
+    if found["offset"] is not None and not found["member"]:
+        region |= {"byteOffset": found["offset"], "byteLength": found["length"]}
+    if region:
+        physical["region"] = region
+    where = [found["member"], f"{found['unit']} {found['number']}", found["field"]]
+    sent = f", sent to {found['host'] or found['provider']}" if found["direction"] == "sent" else ""
+    return {
+        "ruleId": found["entity"],
+        "ruleIndex": places[found["entity"]],
+        "level": _LEVELS.get(found["verb"], "note"),
+        "message": {"text": f"{found['entity']} in {', '.join(filter(None, where))}{sent}"},
+        "locations": [{"physicalLocation": physical}],
+        "partialFingerprints": {"sovereignToken/v1": found["token"]},
+    }

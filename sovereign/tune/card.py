@@ -1,0 +1,76 @@
+"""What a finished run says of itself in few words: its card's facts, and its event for the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sovereign.tune.record import RunRecord
+
+__all__ = ["event", "facts"]
+
+
+def facts(made: RunRecord) -> dict[str, Any]:
+    """For people: no path, no text of a row."""
+    data, training = made.data["data"]["train"], made.data["training"]
+    card = {
+        "rows": f"{data['used']} of {data['read']} (SHA-256 {data['sha256'][:12]}…)",
+        "personal data": _said(made.data["private"]),
+        "differential privacy": f"epsilon {made.data['privacy']['epsilon']}",
+        "steps": training["steps"],
+        "loss": f"{training['loss_first']:.3f} to {training['loss_last']:.3f}",
+    }
+    if made.after is not None:
+        was = f"{made.before:.0%} before, " if made.before is not None else ""
+        card["exact answers on held-out rows"] = f"{was}{made.after:.0%} after"
+    kept = made.data["memorization"]
+    card["memorisation"] = "not measured" if kept is None else _measured(kept)
+    base = made.data["base"]
+    return {
+        "recipe": made.data["recipe"],
+        "base": base["name"],
+        "base_digest": base["digest"],
+        "card": card,
+    }
+
+
+def event(made: RunRecord) -> dict[str, Any]:
+    """For the audit log: names, counts and digests."""
+    base, train = made.data["base"], made.data["data"]["train"]
+    kind = made.data["hyperparameters"]["lora"]["kind"]
+    quantize = made.data["hyperparameters"]["train"]["quantize"]
+    return {
+        "type": "tune.run",
+        "outcome": "ok",
+        "base": base["name"],
+        "base_digest": base["digest"],
+        "data_sha256": train["sha256"],
+        "rows": train["read"],
+        "recipe": made.data["recipe"],
+        "method": kind if quantize == "none" else f"q{kind}",
+        "seed": made.data["hyperparameters"]["train"]["seed"],
+        "steps": made.data["training"]["steps"],
+        "adapter_digest": made.adapter_digest,
+        "run_sha256": made.sha256,
+    }
+
+
+def _said(private: dict[str, Any]) -> str:
+    if not private["rows"]:
+        return "none was found"
+    reason = f" ({private['reason']})" if private["reason"] else ""
+    done = {"allow": "left in", "drop": "dropped", "pseudonymize": "pseudonymized"}
+    return f"found in {private['rows']} rows, {done[private['action']]}{reason}"
+
+
+def _measured(kept: dict[str, Any]) -> str:
+    parts = [
+        f"canaries inserted {e['copies']} times: {e['mean']:.1f} bits ({e['low']:.1f} to "
+        f"{e['high']:.1f})"
+        for e in kept["exposure"]
+    ]
+    probed = kept["extraction"]
+    parts.append(f"{probed['extracted']} of {probed['probed']} identifiers extracted")
+    if kept["membership"] is not None:
+        m = kept["membership"]
+        parts.append(f"membership AUC {m['auc']:.2f} ({m['low']:.2f} to {m['high']:.2f})")
+    return "; ".join(parts)

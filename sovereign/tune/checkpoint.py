@@ -1,0 +1,130 @@
+"""Where a run was when it was killed: its update, its optimiser and its randomness, in one file.
+
+Safetensors, so that nothing in it can run; written whole or not at all; for its owner, since the
+update has learnt what the rows say. A run goes on from a checkpoint of exactly its own recipe, base
+and rows, and from no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rfc8785
+
+from sovereign.errors import TuneError
+from sovereign.tune.prepare import Prepared
+from sovereign.tune.recipe import Recipe
+from sovereign.tune.roll import content_of
+from sovereign.weights.lock import write_atomically
+
+__all__ = ["FILE", "Checkpoints", "Progressed", "fingerprint"]
+
+FILE = "checkpoint.safetensors"
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of a weight
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """How far a run is. ``losses`` are of the first and of the last step; ``precision`` is what
+    "auto" came out as."""
+
+    steps: int
+    tokens: int
+    seconds: float
+    losses: tuple[float, float]
+    precision: str
+
+
+class Checkpoints:
+    """The checkpoint of the run ``name`` at ``file``. Only the process that is ``writing`` does."""
+
+    def __init__(self, file: Path, name: str, *, every: int, writing: bool = True) -> None:
+        self._file = file
+        self._name = name
+        self._writing = writing
+        self.every = every
+
+    def found(self) -> Progressed | None:
+        """How far the run was; None if there is nothing to go on from. Raises :class:`TuneError`
+        for a checkpoint of another run."""
+        from safetensors import SafetensorError, safe_open
+
+        if not self._file.exists():
+            return None
+        try:
+            with safe_open(self._file, "pt") as opened:
+                said = json.loads(opened.metadata()["run"])
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+            raise TuneError(f"{self._file}: no checkpoint", hint="remove it") from None
+        if said.pop("name") != self._name:
+            raise TuneError(
+                f"{self._file}: is of a run with another recipe, base or rows",
+                hint="choose another --out, or remove it to begin anew",
+            )
+        return Progressed(**said | {"losses": tuple(said["losses"])})
+
+    def save(self, model: Any, optimizer: Any, so_far: Progressed) -> None:
+        """Replace the checkpoint. Raises :class:`OSError`, and then the one before is whole."""
+        import safetensors.torch
+        import torch
+
+        if not self._writing:
+            return
+        tensors = {"rng": torch.get_rng_state()}
+        if torch.cuda.is_available():
+            tensors["rng.cuda"] = torch.cuda.get_rng_state()
+        for name, weight in _trained(model):
+            tensors[f"weight.{name}"] = weight.detach()
+            for moment in MOMENTS:
+                tensors[f"{moment}.{name}"] = optimizer.state[weight][moment]
+        said = {
+            "name": self._name,
+            "steps": so_far.steps,
+            "tokens": so_far.tokens,
+            "seconds": so_far.seconds,
+            "losses": so_far.losses,
+            "precision": so_far.precision,
+        }
+        metadata = {"run": json.dumps(said)}
+        tensors = {name: t.contiguous().cpu() for name, t in tensors.items()}
+        write_atomically(self._file, safetensors.torch.save(tensors, metadata), mode=0o600)
+
+    def restore(self, model: Any, optimizer: Any) -> None:
+        """Put ``model`` and ``optimizer`` where :meth:`save` saw them."""
+        import safetensors.torch
+        import torch
+
+        tensors = safetensors.torch.load_file(self._file)
+        with torch.no_grad():
+            for name, weight in _trained(model):
+                weight.copy_(tensors[f"weight.{name}"])
+                optimizer.state[weight] = {
+                    # AdamW counts its steps on the CPU, wherever the weight is.
+                    m: tensors[f"{m}.{name}"].to("cpu" if m == "step" else weight.device)
+                    for m in MOMENTS
+                }
+        torch.set_rng_state(tensors["rng"])
+        if "rng.cuda" in tensors and torch.cuda.is_available():
+            torch.cuda.set_rng_state(tensors["rng.cuda"])
+
+    def remove(self) -> None:
+        """The run is over."""
+        if self._writing:
+            self._file.unlink(missing_ok=True)
+
+
+def fingerprint(recipe: Recipe, base_digest: str, prepared: Prepared, world: int) -> str:
+    """What decides a run, as one SHA-256 in hex."""
+    digest = hashlib.sha256(rfc8785.dumps(recipe.model_dump(mode="json")))
+    digest.update(f"\n{base_digest}\n{world}\n".encode())
+    for row in prepared.train:
+        digest.update(hashlib.sha256(content_of(row)).digest())
+    return digest.hexdigest()
+
+
+def _trained(model: Any) -> list[tuple[str, Any]]:
+    return [(n, p) for n, p in model.named_parameters() if p.requires_grad]
