@@ -211,7 +211,7 @@ def app(mirror: Mirror) -> Starlette:
         assert isinstance(e, Refusal)
         return e.response()
 
-    return Starlette(
+    made = Starlette(
         routes=[
             Route("/api/whoami-v2", whoami),
             Route(api, info),
@@ -224,6 +224,8 @@ def app(mirror: Mirror) -> Starlette:
         ],
         exception_handlers={Refusal: refused},
     )
+    made.router.redirect_slashes = False  # what is not there is not there
+    return made
 
 
 def _asked(mirror: Mirror, request: Request) -> tuple[str, Entry]:
