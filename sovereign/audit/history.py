@@ -18,7 +18,7 @@ from sovereign.audit.store.sqlite import FILE
 from sovereign.audit.stored import open_stored
 from sovereign.errors import AuditError, LogTampered
 
-__all__ = ["Past", "begun", "find", "logs", "parse_place", "signed_by", "spanning"]
+__all__ = ["Past", "begun", "find", "logs", "parse_place", "signed_by", "span", "spanning"]
 
 _PLACE = re.compile(r"(?:([1-9][0-9]{0,5})/)?(0|[1-9][0-9]{0,17})", re.ASCII)
 
@@ -81,6 +81,17 @@ def begun(past: Past) -> str:
     return str(json.loads(data)["time"])
 
 
+def span(past: Past) -> tuple[str, str]:
+    """The earliest and the latest time that a record of the log says. A clock may have jumped: the
+    first and the last record are then neither. All is read; of a deleted log its first record is
+    left."""
+    if past.deleted:
+        return begun(past), begun(past)
+    with open_stored(past.folder, past.verifier) as stored:
+        _, newest = stored.checkpoint()
+        return stored.times(newest.size)
+
+
 def find(chain: Path, verifier: Verifier, number: int | None) -> Past:
     """Log ``number``; without a number the only one, or the newest. Raises :class:`AuditError` if
     it is not there, or its records were deleted."""
@@ -107,13 +118,14 @@ def spanning(chain: Path, verifier: Verifier, since: str, until: str) -> list[Pa
     if len(every) == 1:
         return every
     try:
-        starts = [begun(past) for past in every]
+        spans = [span(past) for past in every]
+        begins = [begun(past) for past in every]
     except (LogTampered, ValueError, KeyError, TypeError):
         return [past for past in every if not past.deleted]
     within = [
         i
-        for i, ended in enumerate([*starts[1:], "~"])
-        if since <= ended and (i == 0 or starts[i] < until)
+        for i, after in enumerate([*begins[1:], "~"])
+        if since <= max(spans[i][1], after) and (i == 0 or spans[i][0] < until)
     ] or [len(every) - 1]
     found = every[within[0] : within[-1] + 1]
     while found[:-1] and found[0].deleted:

@@ -11,22 +11,27 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
-from sovereign.audit.history import Past, logs
+from sovereign.audit.history import Past, begun, logs, span
 from sovereign.audit.note import Verifier
 from sovereign.audit.proof import Proof, prove
 from sovereign.audit.stored import open_stored
 from sovereign.audit.verify import verify
-from sovereign.errors import LogTampered
+from sovereign.errors import AuditError, LogTampered
 
-__all__ = ["Kept", "final_proof", "survey"]
+__all__ = ["Kept", "check_clock", "final_proof", "survey"]
+
+DAY, MONTH = timedelta(days=1), timedelta(days=31)
+"""How far the clock may be behind the newest record, and ahead of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One log of the chain. Times are as records write them; ``held`` are the names of the holds
-    on its time. ``expires`` is None if nothing is ever deleted."""
+    """One log of the chain. ``began`` and ``ended`` are the earliest and the latest time that its
+    records can be of; ``held`` are the names of the holds on that time. ``expires`` is None if
+    nothing is ever deleted."""
 
     past: Past
     size: int
@@ -46,15 +51,20 @@ def survey(
 ) -> list[Kept]:
     """Every log that has ended and whose records are there; ``days`` is how long they are kept
     after their end. Raises :class:`AuditError`."""
-    found = []
-    for past in logs(chain, verifier)[:-1]:
+    found: list[Kept] = []
+    before: str | None = None  # what the last record of the log before says
+    every = logs(chain, verifier)
+    for past, following in pairwise(every):
         if past.deleted:
+            before = None
             continue
         with open_stored(past.folder, past.verifier) as stored:
             _, newest = stored.checkpoint()
-            ((_, first, _),) = stored.entries(0, 1)
-            ((_, last, _),) = stored.entries(newest.size - 1, newest.size)
-        began, ended = _time(first), _time(last)
+            ((_, data, _),) = stored.entries(newest.size - 1, newest.size)
+        # A clock that jumped makes the time of a log longer, never shorter: what its records say,
+        # and where it meets its neighbours.
+        near = [*span(past), begun(following), *([before] if before else [])]
+        began, ended, before = min(near), max(near), _time(data)
         expires = None
         if days is not None:
             moment = datetime.fromisoformat(ended) + timedelta(days=days)
@@ -67,6 +77,22 @@ def survey(
         root = newest.root.hex()
         found.append(Kept(past, newest.size, root, began, ended, expires, tuple(held)))
     return found
+
+
+def check_clock(chain: Path, verifier: Verifier, now: float) -> None:
+    """Raises :class:`AuditError` if ``now`` is not what the newest record lets expect: nothing is
+    deleted by a clock that may be wrong."""
+    past = logs(chain, verifier)[-1]
+    with open_stored(past.folder, past.verifier) as stored:
+        _, newest = stored.checkpoint()
+        ((_, data, _),) = stored.entries(newest.size - 1, newest.size)
+    last = datetime.fromisoformat(_time(data))
+    if not -DAY <= (datetime.fromtimestamp(now, UTC) - last) <= MONTH:
+        raise AuditError(
+            f"the newest record is of {_time(data)}, and the clock says {_text(now)}: one of them "
+            "is wrong, so nothing is deleted",
+            hint="set the clock; a gateway that runs writes a record each minute",
+        )
 
 
 def final_proof(kept: Kept) -> Proof:

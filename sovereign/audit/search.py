@@ -113,7 +113,8 @@ def search_chain(
     for place, one in enumerate(past):
         if gone[place]:
             after = begun(past[place + 1]) if place + 1 < len(past) else "~"
-            if begun(one) < until and since < after:
+            # Where a clock jumped, the log after it may begin before it did.
+            if min(begun(one), after) < until and since < max(begun(one), after):
                 deleted.append(one.number)
             continue
         with (

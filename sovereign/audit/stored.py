@@ -6,8 +6,9 @@ What proves something reads here. Nothing is believed that was not recomputed or
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,18 @@ class Stored:
         if expected < stop:
             raise LogTampered(f"record {expected} is missing", index=expected, hint=HINT)
 
+    def times(self, stop: int) -> tuple[str, str]:
+        """The earliest and the latest time that the records before ``stop`` say. They are not held
+        against their hashes here: whoever acts on it verifies the log."""
+        with contextlib.closing(self._rows("idx, bytes", 0, stop)) as rows:
+            try:
+                said = [str(json.loads(data)["time"]) for _, data in rows]
+            except (ValueError, KeyError, TypeError):
+                raise LogTampered("a record says no time", hint=HINT) from None
+        if not said:
+            raise LogTampered("record 0 is missing", index=0, hint=HINT)
+        return min(said), max(said)
+
     def root_of(self, start: int, stop: int) -> bytes:
         """MTH(D[start:stop]) over the *stored* leaf hashes: what comes of it is to be checked
         against a signed root."""
@@ -81,7 +94,7 @@ class Stored:
             raise LogTampered("records are missing", hint=HINT)
         return frontier.root()
 
-    def _rows(self, columns: str, start: int, stop: int) -> Iterator[tuple[Any, ...]]:
+    def _rows(self, columns: str, start: int, stop: int) -> Generator[tuple[Any, ...]]:
         try:
             yield from self._db.execute(
                 # Fixed text; values are parameters.

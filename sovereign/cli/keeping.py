@@ -63,7 +63,7 @@ def retention_command(config: Path, apply: bool) -> None:
     from sovereign.audit.log import open_log
     from sovereign.audit.place import Place
     from sovereign.audit.record import event
-    from sovereign.audit.retention import final_proof, survey
+    from sovereign.audit.retention import check_clock, final_proof, survey
     from sovereign.audit.store.folders import FINAL
     from sovereign.cli.evidence import _log
     from sovereign.config import load_config
@@ -85,6 +85,8 @@ def retention_command(config: Path, apply: bool) -> None:
         if going:
             click.echo("delete what is due with: sovereign audit retention --apply")
         return
+    if going:
+        check_clock(folder, verifier, time.time())
     for one in going:
         proof = str(final_proof(one))
         with open_log(loaded, "audit-retention", announce=False) as log:

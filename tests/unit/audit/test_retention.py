@@ -13,11 +13,11 @@ import pytest
 
 from sovereign.audit import record
 from sovereign.audit.chain import Chain, standing_holds
-from sovereign.audit.history import find, logs
+from sovereign.audit.history import find, logs, spanning
 from sovereign.audit.note import Signer
 from sovereign.audit.proof import Proof, prove
 from sovereign.audit.reader import read
-from sovereign.audit.retention import final_proof, survey
+from sovereign.audit.retention import check_clock, final_proof, survey
 from sovereign.audit.store.folders import FINAL, Folders
 from sovereign.audit.stored import open_stored
 from sovereign.audit.verify import main, verify
@@ -188,3 +188,57 @@ def test_the_last_word_about_a_hold_counts() -> None:
     said = [hold("a", "set"), hold("b", "stands"), hold("a", "release"), hold("a", "set")]
     assert set(standing_holds(iter(said))) == {"a", "b"}
     assert set(standing_holds(iter(said[:3]))) == {"b"}
+
+
+def test_a_clock_that_jumps_never_makes_a_log_due_earlier_nor_slips_it_from_a_hold(
+    tmp_path: Path,
+) -> None:
+    """Back at the end of a log, back until its end, and forward and back: what has to be kept is
+    kept from the latest time that its records can be of, and a hold on any of it holds it."""
+    hold = {"case": {"since": "2026-07-01", "until": "2026-09-01"}}
+    for name, clock in {
+        "back at its end": (at(2026, 8), at(2001, 1)),
+        "back until its end": (at(2001, 1), at(2026, 8, 2)),
+        "forward, then back": (at(2031, 1), at(2001, 1)),
+    }.items():
+        house = House(tmp_path / name.replace(" ", "-"))
+        house.now = clock[0]
+        house.add()
+        house.now = clock[1]
+        house.chain.rotate("asked")
+        house.now = at(2026, 8, 2)
+        house.add()
+        (one,) = survey(house.folder, VERIFIER, 2192, hold)
+        assert one.held == ("case",), name
+        assert one.expires is not None
+        assert one.expires > "2032-07", name
+        (free,) = survey(house.folder, VERIFIER, 2192, {})
+        assert not free.due(at(2026, 8, 3)), name
+        house.chain.close()
+
+
+def test_nothing_is_deleted_by_a_clock_that_the_newest_record_does_not_bear_out(
+    house: House,
+) -> None:
+    """The machine that deletes may be the one whose clock is wrong."""
+    house.now = at(2022, 3)
+    house.add()
+    check_clock(house.folder, VERIFIER, at(2022, 3) + 20 * DAY)
+    for now in (at(2040, 1), at(2022, 3) + 32 * DAY, at(2022, 3) - 2 * DAY, at(2001, 1)):
+        with pytest.raises(AuditError, match="the clock says"):
+            check_clock(house.folder, VERIFIER, now)
+
+
+def test_a_report_finds_records_that_a_jump_put_into_a_later_log(tmp_path: Path) -> None:
+    """Forward to 2031, which ends the log, and then corrected: a record of August 2026 is in the
+    log that began in 2031, after one that is of 2031."""
+    house = House(tmp_path / "log")
+    house.now = at(2026, 8)
+    house.add()
+    house.now = at(2031, 1)
+    house.chain.rotate("period")
+    house.add()
+    house.now = at(2026, 8, 2)
+    house.add()
+    found = spanning(house.folder, VERIFIER, "2026-08-02", "2026-08-03")
+    assert 2 in [past.number for past in found]
