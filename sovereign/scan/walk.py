@@ -54,6 +54,12 @@ def _below(
     while waiting:
         here = waiting.pop()
         try:
+            str(here).encode()
+        except UnicodeEncodeError:
+            name = str(here).encode(errors="backslashreplace").decode()
+            yield Skipped(name, "its name is not UTF-8")
+            continue
+        try:
             info = here.stat()
         except OSError as e:
             yield Skipped(str(here), _why(here, e))

@@ -38,9 +38,7 @@ def write(
 
 
 def _result(found: dict[str, JSON], places: dict[str, int], root: Path) -> JSON:
-    path = Path(found["file"])
-    inside = path.is_relative_to(root)
-    uri = quote(str(path.relative_to(root)) if inside else path.as_uri(), safe="/:%")
+    uri = _uri(found["file"], root)
     physical: dict[str, JSON] = {"artifactLocation": {"uri": uri}}
     region: dict[str, JSON] = {}
     if found["unit"] == "line" and not found["member"]:
@@ -59,3 +57,11 @@ def _result(found: dict[str, JSON], places: dict[str, int], root: Path) -> JSON:
         "locations": [{"physicalLocation": physical}],
         "partialFingerprints": {"sovereignToken/v1": found["token"]},
     }
+
+
+def _uri(file: str, root: Path) -> str:
+    """A file below ``root`` is told as it is there; a table of a database has a URL already."""
+    if "://" in file:
+        return quote(file, safe="/:%")
+    path = Path(file)
+    return quote(str(path.relative_to(root))) if path.is_relative_to(root) else path.as_uri()

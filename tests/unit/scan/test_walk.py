@@ -33,3 +33,15 @@ def test_files_are_found_once_in_one_order_and_the_rest_is_named(tmp_path: Path)
     assert there == list(
         walk([tmp_path, tmp_path / "b", tmp_path / "gone"], leave=[tmp_path / "out"])
     )
+
+
+def test_a_name_that_is_no_text_is_told_and_not_fatal(tmp_path: Path) -> None:
+    """Any bytes can be a name; the others are scanned."""
+    (tmp_path / "a.log").write_text("x")
+    with open(os.fsencode(tmp_path) + b"/b\xff.log", "wb"):  # noqa: PTH123 - bytes
+        pass
+    found, skipped = walk([tmp_path])
+    assert isinstance(found, Found)
+    assert isinstance(skipped, Skipped)
+    assert skipped.reason == "its name is not UTF-8"
+    assert skipped.path.endswith("b\\udcff.log")

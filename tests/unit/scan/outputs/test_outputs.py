@@ -97,6 +97,14 @@ def test_sarif_is_one_run_whose_results_point_at_lines_and_bytes() -> None:
     assert "region" not in second["locations"][0]["physicalLocation"]
     assert [r["level"] for r in run["results"]] == ["warning", "note"]
     assert first["partialFingerprints"] == {"sovereignToken/v1": ONE.token}
+    table = asdict(replace(OTHER, file="postgresql://db/litellm/public.call", member=""))
+    far = asdict(replace(OTHER, file="/else/ä.log", member=""))
+    pieces = sarif.write([table, far], {"PERSON"}, root=Path("/logs"), version="1")
+    uris = [
+        r["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        for r in json.loads("".join(pieces))["runs"][0]["results"]
+    ]
+    assert uris == ["postgresql://db/litellm/public.call", "file:///else/%C3%A4.log"]
     nothing = "".join(sarif.write([], set(), root=Path("/logs"), version="1"))
     assert json.loads(nothing)["runs"][0]["results"] == []
 
