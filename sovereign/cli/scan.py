@@ -68,6 +68,11 @@ DATABASES = ("postgresql://", "postgres://")
 @click.option(
     "--tenant", default="default", show_default=True, help="Whose surrogates --rewrite makes."
 )
+@click.option(
+    "--reveal",
+    metavar="WHAT",
+    help="Of a scan that is done: show the words around findings of a token, an entity, or all.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--config", default=CONFIG, show_default=True, help="The configuration.")
 def scan_command(
@@ -83,6 +88,7 @@ def scan_command(
     log_key: str | None,
     rewrite: Path | None,
     tenant: str,
+    reveal: str | None,
     as_json: bool,
     config: str,
 ) -> None:
@@ -99,6 +105,9 @@ def scan_command(
 
     With --rewrite cleaned copies are made, in their own formats; what cannot be rewritten is listed
     and not copied, and the exit status is 1.
+
+    With --reveal a scan that is done says what stands around its findings, which are masked; that
+    somebody looked is in the audit log before.
     """
     from sovereign.cli.progress import Bytes
     from sovereign.scan.run import run
@@ -123,11 +132,18 @@ def scan_command(
     plan = replace(plan, tables=_tables(paths))
     known = None if baseline is None else _known(baseline)
     file = out / "scan.db"
-    if fresh:
+    if fresh and reveal is None:
         for old in (file, file.with_name("scan.db-wal"), file.with_name("scan.db-shm")):
             old.unlink(missing_ok=True)
+    if reveal is not None and not file.exists():
+        raise ScanError(f"{out}: holds no scan", hint="the same command without --reveal makes it")
     state = State(file, facts)
     try:
+        if reveal is not None:
+            from sovereign.cli.scan_reveal import revealed
+
+            revealed(reveal, paths, state, plan, configured(config))
+            return
         files = [Path(p).absolute() for p in paths if not p.startswith(DATABASES)]
         there = [*walk(files, leave=[out]), *(_listed(table) for table in plan.tables)]
         cores = len(os.sched_getaffinity(0))

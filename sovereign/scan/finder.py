@@ -19,7 +19,7 @@ from sovereign.scan.record import Field, Record
 from sovereign.types import Destination
 from sovereign.types import Finding as Seen
 
-__all__ = ["Finder"]
+__all__ = ["Beside", "Finder"]
 
 EDGE = OVERLAP // 2
 """Code points at the inner edges of a piece that the neighbour sees better."""
@@ -29,6 +29,9 @@ CALLER = "CALLER"
 
 Token = Callable[[str, str], str]
 """(entity, value) to a keyed token in hex."""
+
+Beside = Callable[[Finding, str, int, int], None]
+"""Told of each finding, with the text that it stands in, and from where to where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class _Place:
 
 class Finder:
     """Findings of one file. ``token`` makes what goes out of a value; ``known`` spares lines of
-    logs a second look, and None looks at all."""
+    logs a second look, and None looks at all; ``beside`` is told what no finding tells."""
 
     def __init__(
         self,
@@ -53,11 +56,13 @@ class Finder:
         to: Destination = HOSTED,
         *,
         known: Known | None = None,
+        beside: Beside | None = None,
     ) -> None:
         self._file = file
         self._look = Look(scanner, policy, to, known=known)
         self._acts = self._look.acts
         self._token = token
+        self._beside = beside
         self._last: _Place | None = None
         self._held: list[Finding] = []
         self.characters = 0
@@ -121,7 +126,7 @@ class Finder:
         number = record.number
         if record.unit == "line":  # a record may hold several of them
             number += field.text.count("\n", 0, start)
-        return Finding(
+        made = Finding(
             file=self._file,
             member=record.member,
             number=number,
@@ -143,3 +148,6 @@ class Finder:
             caller=self._token(CALLER, call.caller) if call and call.caller else None,
             time=record.time,
         )
+        if self._beside is not None:
+            self._beside(made, field.text, start, end)
+        return made

@@ -18,7 +18,7 @@ from sovereign.errors import ConfigError, SovereignError
 from sovereign.guard.recognizers import from_config
 from sovereign.guard.scan import Scanner
 from sovereign.policy import Policy
-from sovereign.scan.finder import Finder
+from sovereign.scan.finder import Beside, Finder
 from sovereign.scan.finding import Finding
 from sovereign.scan.known import Known
 from sovereign.scan.readers import open_reader
@@ -120,8 +120,13 @@ class Worker:
         return source, begins
 
     def _finder(self, path: str) -> Finder:
-        known = Known() if self._prefilter else None
-        return Finder(path, self._scanner, self._policy, self.token, known=known)
+        return self.finder(path, known=Known() if self._prefilter else None)
+
+    def finder(
+        self, path: str, *, known: Known | None = None, beside: Beside | None = None
+    ) -> Finder:
+        """A finder for one file; without ``known`` it looks at every line."""
+        return Finder(path, self._scanner, self._policy, self.token, known=known, beside=beside)
 
     def _take(self, record: Record, finder: Finder, part: _Part) -> None:
         characters = sum(len(f.text) for f in record.fields)
