@@ -31,7 +31,7 @@ first text). On a machine that others use too, CPU-seconds are the fairer measur
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--store", type=Path, default=REPO / ".cache" / "test-store")
+    parser.add_argument("--store", type=Path, default=REPO / ".cache" / "test-store-v2")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 4, 8])
     parser.add_argument("--continuous", action="store_true")

@@ -54,6 +54,25 @@ DATABASES = ("postgresql://", "postgres://")
     type=click.Choice(["sarif", "parquet"]),
     help="Write the findings in this form, too.",
 )
+@click.option(
+    "--against-log",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="The folder of the gateway's audit log: list the calls in PATHS that went around it.",
+)
+@click.option("--log-key", help="Its verifier key, from `sovereign audit key`, kept elsewhere.")
+@click.option(
+    "--rewrite",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Make cleaned copies in this new folder, with surrogates for what may not leave.",
+)
+@click.option(
+    "--tenant", default="default", show_default=True, help="Whose surrogates --rewrite makes."
+)
+@click.option(
+    "--reveal",
+    metavar="WHAT",
+    help="Of a scan that is done: show the words around findings of a token, an entity, or all.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--config", default=CONFIG, show_default=True, help="The configuration.")
 def scan_command(
@@ -65,6 +84,11 @@ def scan_command(
     fresh: bool,
     baseline: Path | None,
     formats: tuple[str, ...],
+    against_log: Path | None,
+    log_key: str | None,
+    rewrite: Path | None,
+    tenant: str,
+    reveal: str | None,
     as_json: bool,
     config: str,
 ) -> None:
@@ -75,6 +99,15 @@ def scan_command(
     Writes OUT/report.html, findings.jsonl and summary.json: what, where, since when, sent to whom;
     keyed tokens, never text. Stopped or killed, it goes on where it was; files that grew are read
     from there on. Exit status 1 if it found what the policy does not let out.
+
+    With --against-log nothing is looked for but calls to hosted APIs, in logs of proxies and APIs:
+    those that the gateway's audit log does not answer for went around it.
+
+    With --rewrite cleaned copies are made, in their own formats; what cannot be rewritten is listed
+    and not copied, and the exit status is 1.
+
+    With --reveal a scan that is done says what stands around its findings, which are masked; that
+    somebody looked is in the audit log before.
     """
     from sovereign.cli.progress import Bytes
     from sovereign.scan.run import run
@@ -84,15 +117,33 @@ def scan_command(
 
     share = _share(sample)
     out.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if against_log is not None:
+        from sovereign.cli.scan_against import against
+
+        against(paths, against_log, log_key, out, config, as_json=as_json)
+        return
     plan, facts = _plan(config, policy, out, share)
+    if rewrite is not None:
+        from sovereign.cli.scan_rewrite import rewritten
+
+        loaded = configured(config)
+        rewritten(paths, rewrite, plan, loaded, tenant, leave=out, jobs=jobs, as_json=as_json)
+        return
     plan = replace(plan, tables=_tables(paths))
     known = None if baseline is None else _known(baseline)
     file = out / "scan.db"
-    if fresh:
+    if fresh and reveal is None:
         for old in (file, file.with_name("scan.db-wal"), file.with_name("scan.db-shm")):
             old.unlink(missing_ok=True)
+    if reveal is not None and not file.exists():
+        raise ScanError(f"{out}: holds no scan", hint="the same command without --reveal makes it")
     state = State(file, facts)
     try:
+        if reveal is not None:
+            from sovereign.cli.scan_reveal import revealed
+
+            revealed(reveal, paths, state, plan, configured(config))
+            return
         files = [Path(p).absolute() for p in paths if not p.startswith(DATABASES)]
         there = [*walk(files, leave=[out]), *(_listed(table) for table in plan.tables)]
         cores = len(os.sched_getaffinity(0))
@@ -200,6 +251,7 @@ def _write(state: State, out: Path, told: dict[str, Any], formats: tuple[str, ..
     from datetime import UTC, datetime
 
     import sovereign
+    from sovereign.cli.scan_files import whole
     from sovereign.scan.outputs import page, parquet, sarif
 
     def text(pieces: Iterable[str]) -> Callable[[IO[bytes]], object]:
@@ -219,9 +271,4 @@ def _write(state: State, out: Path, told: dict[str, Any], formats: tuple[str, ..
     if "parquet" in formats:
         files["findings.parquet"] = lambda file: parquet.write(state.findings(), file)
     for name, write in files.items():
-        new = out / f".{name}.new"
-        with new.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(out / name)
+        whole(out / name, write)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sovereign.cli.tune_export import export_command
 from sovereign.cli.tune_passport import (
     forget_command,
     key_command,
@@ -49,7 +50,7 @@ def tune_command() -> None:
     """
 
 
-for _command in (key_command, verify_command, prove_command, forget_command):
+for _command in (export_command, key_command, verify_command, prove_command, forget_command):
     tune_command.add_command(_command)
 
 

@@ -40,6 +40,8 @@ class Call:
     endpoint: str = ""
     request_id: str = ""
     caller: str = field(default="", repr=False)
+    body_sha256: str = ""
+    """Of the request's body, where the record holds it as it was sent: byte by byte."""
 
 
 class Field(NamedTuple):

@@ -43,6 +43,7 @@ class Heard:
     def __init__(self) -> None:
         self._parts: dict[str, str] = {}
         self._any = False
+        self.body = ""  # the first one that stands in the record as it was sent, in hex
 
     def add(self, shape: Shape) -> None:
         self._any = True
@@ -63,6 +64,7 @@ class Heard:
         host, model = parts.get("host", ""), parts.get("model", "")
         known = provider_of(host) or parts.get("provider") or provider_of_model(model)
         parts["provider"] = "local" if self.inside else known or host or "unknown"
+        parts["body_sha256"] = self.body
         return Call(**parts)
 
 

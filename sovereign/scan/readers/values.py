@@ -6,6 +6,7 @@ Names and texts are both read: a name that nobody wrote in a program may be some
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -190,6 +191,8 @@ class _Walker:
             value = DECODER.decode(text)
         except (ValueError, RecursionError):
             return False
+        if way is Direction.SENT and not self.heard.body:
+            self.heard.body = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         self.visit(value, path, way, None, depth + 1)
         return True
 

@@ -169,10 +169,8 @@ class _Endpoints:
             self._prepare, raw, parse, asyncio.get_running_loop()
         )
         try:
-            for job in jobs:
-                self._batcher.submit(job)
+            self._batcher.submit(*jobs)
         except Full:
-            choices.cancel()
             raise _busy() from None
         prompts = jobs[:: request.n]
         answer = Answer(

@@ -128,12 +128,13 @@ class Batcher:
         """How many requests are in the batch, and how many wait."""
         return len(self._jobs()), len(self._queue)
 
-    def submit(self, job: Job) -> None:
-        """Queue ``job``; its events begin later. Raises :class:`Full`."""
+    def submit(self, *jobs: Job) -> None:
+        """Queue ``jobs``, all or none: those of one request are admitted together, whatever the
+        two threads are doing meanwhile. Their events begin later. Raises :class:`Full`."""
         with self._changed:
-            if self._closing or len(self._queue) >= self._limit:
+            if self._closing or len(self._queue) + len(jobs) > self._limit:
                 raise Full
-            self._queue.append(job)
+            self._queue.extend(jobs)
             self._changed.notify()
 
     def embed(self, tokens: Sequence[int]) -> Future[list[float]]:

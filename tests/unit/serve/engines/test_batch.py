@@ -213,6 +213,29 @@ def test_a_full_queue_refuses_at_once(model: LlamaForCausalLM) -> None:
         Caller(batcher, [3], 1)
 
 
+def test_the_answers_of_one_request_are_taken_in_together_or_not_at_all(
+    model: LlamaForCausalLM,
+) -> None:
+    """Half a request would take the room of a whole one, for nobody."""
+    batcher = Batcher(model, _decode, frozenset({EOS}), slots=4, waiting=3)
+    heard: queue.Queue[Event] = queue.Queue()
+    three, two = (
+        [Job([3], 1, Sampling(temperature=0), (), heard.put) for _ in range(n)] for n in (3, 2)
+    )
+    batcher.submit(*two)
+    with pytest.raises(Full):
+        batcher.submit(*two)
+    assert batcher.load == (0, 2)
+    with pytest.raises(Full):
+        batcher.submit(*three)
+    batcher.submit(two[0])
+    assert batcher.load == (0, 3)
+    with torch.inference_mode():
+        batcher._turn()
+    assert batcher.load == (0, 0)
+    assert [type(heard.get_nowait()) for _ in range(6)] == [Piece, Done] * 3
+
+
 def test_a_step_that_fails_ends_its_requests_and_not_the_engine(
     model: LlamaForCausalLM, batcher: Batcher, capfd: pytest.CaptureFixture[str]
 ) -> None:
