@@ -305,6 +305,14 @@ SCHEMA: dict[str, dict[str, Field]] = {
         "since": MOMENT.maybe,
         "until": MOMENT.maybe,
     },
+    # Who asks for the words around findings of a scan is recorded before they are shown: those of
+    # a token, of an entity, or all; `findings` is how many.
+    "scan.reveal": {
+        "token_key": TOKEN_KEY,
+        "token": TOKEN.maybe,
+        "entity": ENTITY.maybe,
+        "findings": COUNT,
+    },
 }
 """Record type to its fields. :func:`sovereign.audit.record.encode` adds the envelope (v, time,
 source, seq)."""

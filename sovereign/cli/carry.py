@@ -41,7 +41,6 @@ def bundle_command(
     """
     from sovereign.weights.bundle import bundle
     from sovereign.weights.manifest import part_size
-    from sovereign.weights.signing import private_key
 
     beside = [(f"keys/{k.name}", k) for k in keys]
     if with_wheels is not None:
@@ -49,7 +48,11 @@ def bundle_command(
         if not wheels:
             raise WeightsError(f"{with_wheels}: holds no wheels", hint="pip download -d DIR …")
         beside += [(f"wheels/{w.name}", w) for w in wheels]
-    signer = private_key(key) if key else None
+    signer = None
+    if key is not None:
+        from sovereign.weights.signing import private_key
+
+        signer = private_key(key)
     with store_of(config, store, recorded=True, source="weights") as there, Bytes() as bar:
         made = bundle(
             there, names, out, limit=part_size(part), key=signer, beside=beside, progress=bar

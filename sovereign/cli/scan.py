@@ -60,6 +60,19 @@ DATABASES = ("postgresql://", "postgres://")
     help="The folder of the gateway's audit log: list the calls in PATHS that went around it.",
 )
 @click.option("--log-key", help="Its verifier key, from `sovereign audit key`, kept elsewhere.")
+@click.option(
+    "--rewrite",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Make cleaned copies in this new folder, with surrogates for what may not leave.",
+)
+@click.option(
+    "--tenant", default="default", show_default=True, help="Whose surrogates --rewrite makes."
+)
+@click.option(
+    "--reveal",
+    metavar="WHAT",
+    help="Of a scan that is done: show the words around findings of a token, an entity, or all.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--config", default=CONFIG, show_default=True, help="The configuration.")
 def scan_command(
@@ -73,6 +86,9 @@ def scan_command(
     formats: tuple[str, ...],
     against_log: Path | None,
     log_key: str | None,
+    rewrite: Path | None,
+    tenant: str,
+    reveal: str | None,
     as_json: bool,
     config: str,
 ) -> None:
@@ -86,6 +102,12 @@ def scan_command(
 
     With --against-log nothing is looked for but calls to hosted APIs, in logs of proxies and APIs:
     those that the gateway's audit log does not answer for went around it.
+
+    With --rewrite cleaned copies are made, in their own formats; what cannot be rewritten is listed
+    and not copied, and the exit status is 1.
+
+    With --reveal a scan that is done says what stands around its findings, which are masked; that
+    somebody looked is in the audit log before.
     """
     from sovereign.cli.progress import Bytes
     from sovereign.scan.run import run
@@ -101,14 +123,27 @@ def scan_command(
         against(paths, against_log, log_key, out, config, as_json=as_json)
         return
     plan, facts = _plan(config, policy, out, share)
+    if rewrite is not None:
+        from sovereign.cli.scan_rewrite import rewritten
+
+        loaded = configured(config)
+        rewritten(paths, rewrite, plan, loaded, tenant, leave=out, jobs=jobs, as_json=as_json)
+        return
     plan = replace(plan, tables=_tables(paths))
     known = None if baseline is None else _known(baseline)
     file = out / "scan.db"
-    if fresh:
+    if fresh and reveal is None:
         for old in (file, file.with_name("scan.db-wal"), file.with_name("scan.db-shm")):
             old.unlink(missing_ok=True)
+    if reveal is not None and not file.exists():
+        raise ScanError(f"{out}: holds no scan", hint="the same command without --reveal makes it")
     state = State(file, facts)
     try:
+        if reveal is not None:
+            from sovereign.cli.scan_reveal import revealed
+
+            revealed(reveal, paths, state, plan, configured(config))
+            return
         files = [Path(p).absolute() for p in paths if not p.startswith(DATABASES)]
         there = [*walk(files, leave=[out]), *(_listed(table) for table in plan.tables)]
         cores = len(os.sched_getaffinity(0))

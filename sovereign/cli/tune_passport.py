@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from sovereign.tune.roll import Kind, Roll
     from sovereign.weights.passport import Passport
 
-__all__ = ["forget_command", "key_command", "key_of", "prove_command", "verify_command"]
+__all__ = [
+    "TRUST",
+    "forget_command",
+    "key_command",
+    "key_of",
+    "keys_of",
+    "prove_command",
+    "verify_command",
+]
 
 CONFIG = click.option(
     "--config",
@@ -79,10 +87,22 @@ def verify_command(
     trust: tuple[Path, ...],
     config: Path,
 ) -> None:
-    """Hold ADAPTER, a folder, against its passport, and a proof against both."""
-    from sovereign.weights.passport import admit, read
+    """Hold ADAPTER, a folder, against its passport, and a proof against both.
 
-    keys = _keys(config, trust)
+    A folder that `sovereign tune export` wrote is held against its papers in the same way.
+    """
+    from sovereign.weights.passport import MERGED, admit, admit_merged, read
+
+    keys = keys_of(config, trust)
+    if (adapter / MERGED).exists():
+        merged = admit_merged(adapter, keys)
+        if as_json:
+            click.echo(json.dumps(merged.predicate, indent=2, ensure_ascii=False))
+            return
+        click.echo(f"{adapter} is what {merged.signer[:12]} signed")
+        click.echo(f"  base      {merged.predicate['base']['name']} {merged.base_digest[:12]}")
+        click.echo(f"  adapter   {merged.adapter_digest[:12]}, merged in")
+        return
     passport = read(adapter, keys)
     passport = admit(adapter, base or passport.base_digest, keys)
     if proof is not None:
@@ -125,7 +145,7 @@ def prove_command(
     checks it with `sovereign tune verify ADAPTER --proof FILE`, not for publication.
     """
     kind, value = _asked(row_id, group, row)
-    roll = _roll(run, _keys(config, trust))
+    roll = _roll(run, keys_of(config, trust))
     made = {
         "kind": kind,
         "value": value.decode(),
@@ -155,7 +175,7 @@ def forget_command(
     Nothing is deleted: what a model learnt goes away with the model. Exit status 1 if a run cannot
     say, since its roll is missing or is not the one that was signed.
     """
-    keys = _keys(config, trust)
+    keys = keys_of(config, trust)
     saw, silent = [], []
     folders = sorted(p.parent for p in runs.glob("*/adapter") if p.is_dir())
     if not folders:
@@ -181,7 +201,8 @@ def forget_command(
         raise TuneError(f"{len(silent)} of {len(folders)} runs cannot say: {first}: {why}")
 
 
-def _keys(config: Path, trust: tuple[Path, ...]) -> tuple[Ed25519PublicKey, ...]:
+def keys_of(config: Path, trust: tuple[Path, ...]) -> tuple[Ed25519PublicKey, ...]:
+    """Whom to believe: those named, or those of [tune]. Raises :class:`ConfigError`."""
     from sovereign.weights.passport import public_key, trusted
 
     if trust:

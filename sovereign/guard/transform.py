@@ -14,7 +14,7 @@ from sovereign.guard.scan import Hit
 from sovereign.guard.surrogates import Surrogates, mask
 from sovereign.types import JSON, Action, Finding, Path
 
-__all__ = ["Transformed", "held_back", "transform", "value_of"]
+__all__ = ["Transformed", "held_back", "quoted", "transform", "value_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,16 @@ def value_of(leaf: Leaf, hit: Hit) -> str:
     return text
 
 
+def quoted(new: str, hit: Hit) -> str:
+    """``new`` as it may stand where ``hit`` was: a number inside nested JSON becomes a string."""
+    if not hit.bare:
+        return new
+    quote = '"'
+    for _ in range(hit.levels - 1):
+        quote = json.dumps(quote)[1:-1]
+    return f"{quote}{new}{quote}"
+
+
 def transform(
     body: JSON,
     leaves: Sequence[Leaf],
@@ -83,12 +93,7 @@ def transform(
             new = mask(found.entity)
         values[value] = found.entity
         placeholders.add(new)
-        if hit.bare:  # a number inside nested JSON becomes a string there
-            quote = '"'
-            for _ in range(hit.levels - 1):
-                quote = json.dumps(quote)[1:-1]
-            new = f"{quote}{new}{quote}"
-        edits[hit.leaf].append((found.start, found.end, new))
+        edits[hit.leaf].append((found.start, found.end, quoted(new, hit)))
     replaced: dict[Path, str] = {}
     for index, changes in edits.items():
         leaf = leaves[index]

@@ -6,35 +6,32 @@ in which it is not at the edge.
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sovereign.guard import resolve, views
 from sovereign.guard.body import Leaf
-from sovereign.guard.scan import OVERLAP, Deadline, Hit, Scanner
+from sovereign.guard.scan import OVERLAP, Scanner
 from sovereign.policy import Policy
 from sovereign.scan.finding import Finding
 from sovereign.scan.known import Known, stamp
+from sovereign.scan.look import HOSTED, Look, label
 from sovereign.scan.record import Field, Record
-from sovereign.types import Action, Destination
+from sovereign.types import Destination
 from sovereign.types import Finding as Seen
 
-__all__ = ["Finder"]
+__all__ = ["Beside", "Finder"]
 
 EDGE = OVERLAP // 2
 """Code points at the inner edges of a piece that the neighbour sees better."""
 
-FOREVER = 1e12
-"""A scan has no caller who waits: no deadline but the user's patience."""
-
 CALLER = "CALLER"
 """The entity of a caller's name, which goes out as a token too."""
 
-HOSTED = Destination("hosted", "hosted")
-
 Token = Callable[[str, str], str]
 """(entity, value) to a keyed token in hex."""
+
+Beside = Callable[[Finding, str, int, int], None]
+"""Told of each finding, with the text that it stands in, and from where to where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class _Place:
 
 class Finder:
     """Findings of one file. ``token`` makes what goes out of a value; ``known`` spares lines of
-    logs a second look, and None looks at all."""
+    logs a second look, and None looks at all; ``beside`` is told what no finding tells."""
 
     def __init__(
         self,
@@ -59,13 +56,13 @@ class Finder:
         to: Destination = HOSTED,
         *,
         known: Known | None = None,
+        beside: Beside | None = None,
     ) -> None:
         self._file = file
-        self._scanner = scanner
-        self._policy = policy
-        self._to = to
+        self._look = Look(scanner, policy, to, known=known)
+        self._acts = self._look.acts
         self._token = token
-        self._known = known
+        self._beside = beside
         self._last: _Place | None = None
         self._held: list[Finding] = []
         self.characters = 0
@@ -101,8 +98,8 @@ class Finder:
         if record.unit == "line" and len(fields) == 1 and stamp(fields[0].text):
             yield from self._lines(record, fields[0])
             return
-        leaves = [Leaf((i,), f.text, "text", _label(f.path)) for i, f in enumerate(fields)]
-        for hit in self._found(leaves):
+        leaves = [Leaf((i,), f.text, "text", label(f.path)) for i, f in enumerate(fields)]
+        for hit in self._look.fields(leaves):
             field, found = fields[hit.leaf], hit.finding
             if field.start and found.start < EDGE:
                 continue  # the piece before this one saw it, and whole
@@ -112,54 +109,9 @@ class Finder:
             else:
                 yield made
 
-    def _found(self, leaves: Sequence[Leaf]) -> list[Hit]:
-        """What counts in ``leaves``, and wherever a value of it recurs."""
-        reads = [views.of_leaf(leaf) for leaf in leaves]
-        hits = self._scanner.scan(leaves, reads, Deadline(FOREVER))
-        return resolve.resolve(leaves, reads, hits, self._acts, self._policy.counts)
-
-    def _found_apart(self, text: str, starts: Sequence[int]) -> list[Hit]:
-        """What counts in the lines that start at ``starts``, each of them by itself: two records of
-        a log that follow each other make no address."""
-        leaf = Leaf((0,), text, "text", "")
-        hits = [
-            hit
-            for hit in self._scanner.scan([leaf], [views.of_leaf(leaf)], Deadline(FOREVER))
-            if self._policy.counts(hit.finding)
-            and bisect.bisect_right(starts, hit.finding.start)
-            == bisect.bisect_left(starts, hit.finding.end)
-        ]
-        return resolve.disjoint([leaf], hits, self._acts)
-
     def _lines(self, record: Record, field: Field) -> Iterator[Finding]:
-        """Findings of a block of a log's lines. When one was written is nobody's data; what is
-        known to be empty is not looked at; the others are read together, for speed."""
-        known = self._known
-        rest: list[str] = []
-        places: list[tuple[int, int, str, str, int]] = []  # where it is here, there, and what
-        at = there = 0
-        for line in field.text.splitlines(keepends=True):
-            begin = stamp(line)
-            template = known.template(line, begin) if begin and known is not None else ""
-            if known is None or not template or not known.empty(template):
-                places.append((there, at, template, line, begin))
-                rest.append(" " * begin + line[begin:] if begin else line)
-                there += len(line)
-            at += len(line)
-        if not rest:
-            return
-        full: set[int] = set()
-        starts = [place[0] for place in places]
-        for hit in self._found_apart("".join(rest), starts):
-            index = bisect.bisect_right(starts, hit.finding.start) - 1
-            full.add(index)
-            yield self._made(record, field, hit.finding, places[index][1] - places[index][0])
-        for index, (_, _, template, line, begin) in enumerate(places):
-            if known is not None and template:
-                known.learn(template, line, begin, found=index in full)
-
-    def _acts(self, entity: str) -> Action:
-        return self._policy.action(entity, self._to)
+        for hit, moved in self._look.lines(field.text):
+            yield self._made(record, field, hit.finding, moved)
 
     def _made(self, record: Record, field: Field, found: Seen, moved: int) -> Finding:
         """``found`` as it goes out; it stands in ``field`` by ``moved`` characters further on."""
@@ -174,7 +126,7 @@ class Finder:
         number = record.number
         if record.unit == "line":  # a record may hold several of them
             number += field.text.count("\n", 0, start)
-        return Finding(
+        made = Finding(
             file=self._file,
             member=record.member,
             number=number,
@@ -196,8 +148,6 @@ class Finder:
             caller=self._token(CALLER, call.caller) if call and call.caller else None,
             time=record.time,
         )
-
-
-def _label(path: str) -> str:
-    """The name next to the text, which label-anchored recognisers may use: a key or a column."""
-    return path.rpartition(".")[2].partition("[")[0]
+        if self._beside is not None:
+            self._beside(made, field.text, start, end)
+        return made

@@ -18,7 +18,7 @@ from sovereign.errors import ConfigError, SovereignError
 from sovereign.guard.recognizers import from_config
 from sovereign.guard.scan import Scanner
 from sovereign.policy import Policy
-from sovereign.scan.finder import Finder
+from sovereign.scan.finder import Beside, Finder
 from sovereign.scan.finding import Finding
 from sovereign.scan.known import Known
 from sovereign.scan.readers import open_reader
@@ -27,7 +27,7 @@ from sovereign.scan.record import Record, Source, Unread
 from sovereign.scan.source import FileSource, head_of
 from sovereign.scan.state import Batch, Task
 
-__all__ = ["Grown", "Plan", "Worker", "main", "token_key"]
+__all__ = ["Grown", "Plan", "Worker", "main", "scanner_of", "token_key"]
 
 CHARACTERS, FINDINGS = 8_000_000, 5_000
 """A part of a file ends once it has so many. Nothing of one part is known in the next, and where
@@ -59,6 +59,12 @@ def token_key(file: Path) -> TokenKey:
     return key
 
 
+def scanner_of(plan: Plan) -> Scanner:
+    """The recognisers that a plan names, loaded."""
+    found = from_config(plan.guard, folder=plan.folder, policy=plan.policy)
+    return Scanner(found, cache_key=secrets.token_bytes(32))
+
+
 class Grown(Exception):
     """The file does not begin as it did when its first part was scanned."""
 
@@ -67,8 +73,7 @@ class Worker:
     """Scans files. Not a process by itself, so that tests and other engines can have one."""
 
     def __init__(self, plan: Plan) -> None:
-        found = from_config(plan.guard, folder=plan.folder, policy=plan.policy)
-        self._scanner = Scanner(found, cache_key=secrets.token_bytes(32))
+        self._scanner = scanner_of(plan)
         self._policy = plan.policy
         self._key = token_key(plan.token_file)
         self._share = plan.share
@@ -115,8 +120,13 @@ class Worker:
         return source, begins
 
     def _finder(self, path: str) -> Finder:
-        known = Known() if self._prefilter else None
-        return Finder(path, self._scanner, self._policy, self.token, known=known)
+        return self.finder(path, known=Known() if self._prefilter else None)
+
+    def finder(
+        self, path: str, *, known: Known | None = None, beside: Beside | None = None
+    ) -> Finder:
+        """A finder for one file; without ``known`` it looks at every line."""
+        return Finder(path, self._scanner, self._policy, self.token, known=known, beside=beside)
 
     def _take(self, record: Record, finder: Finder, part: _Part) -> None:
         characters = sum(len(f.text) for f in record.fields)

@@ -17,7 +17,7 @@ from typing import Any
 
 from sovereign.errors import MissingExtra, NotAdmitted, WeightsError
 
-__all__ = ["DTYPES", "convert"]
+__all__ = ["DTYPES", "convert", "quiet"]
 
 DTYPES = ("bfloat16", "float32")
 CONVERTERS = ("gguf", "torch", "transformers")
@@ -52,7 +52,7 @@ def convert(source: Path, target: Path, *, dtype: str = "bfloat16") -> dict[str,
     except ImportError:
         raise MissingExtra("transformers (it reads GGUF)", "serve") from None
     where: dict[str, Any] = {"gguf_file": source.name, "local_files_only": True}
-    with _quiet():
+    with quiet():
         try:
             tokenizer = AutoTokenizer.from_pretrained(source.parent, **where)
             model = AutoModelForCausalLM.from_pretrained(
@@ -100,7 +100,7 @@ def _drop_local(file: Path) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """transformers and gguf draw bars of their own; errors are raised, not printed."""
     from transformers.utils import logging
 

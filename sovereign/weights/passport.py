@@ -16,7 +16,7 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,10 +39,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CARD",
+    "MERGED",
+    "MERGED_TYPE",
     "NAME",
     "PREDICATE_TYPE",
     "Passport",
     "admit",
+    "admit_merged",
     "key_id",
     "open_envelope",
     "pem",
@@ -61,6 +64,9 @@ CARD = "README.md"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "tag:sovereign-toolkit,2026:adapter-passport/v1"
+MERGED = "merged.json"
+"""The papers of a model that an adapter was merged into, in its folder."""
+MERGED_TYPE = "tag:sovereign-toolkit,2026:merged-model/v1"
 MOST_BYTES = 4_000_000
 SEED_SIZE = 32
 NEEDED = ("adapter_config.json", "adapter_model.safetensors")
@@ -88,14 +94,16 @@ class Passport:
         return f"Passport(adapter={self.adapter_digest[:12]}, base={self.base_digest[:12]})"
 
 
-def statement(predicate: dict[str, Any], files: Iterable[File]) -> bytes:
-    """The canonical in-toto statement that ``predicate`` is about ``files``."""
+def statement(
+    predicate: dict[str, Any], files: Iterable[File], *, kind: str = PREDICATE_TYPE
+) -> bytes:
+    """The canonical in-toto statement that ``predicate``, of type ``kind``, is about ``files``."""
     return bytes(
         rfc8785.dumps(
             {
                 "_type": STATEMENT_TYPE,
                 "subject": [{"name": f.path, "digest": {"sha256": f.sha256}} for f in files],
-                "predicateType": PREDICATE_TYPE,
+                "predicateType": kind,
                 "predicate": predicate,
             }
         )
@@ -118,7 +126,9 @@ def seal(payload: bytes, key: Ed25519PrivateKey) -> bytes:
     )
 
 
-def open_envelope(raw: bytes, keys: Sequence[Ed25519PublicKey]) -> Passport:
+def open_envelope(
+    raw: bytes, keys: Sequence[Ed25519PublicKey], *, kind: str = PREDICATE_TYPE
+) -> Passport:
     """The passport in ``raw``, if one of ``keys`` signed it. Raises :class:`PassportRefused`.
 
     Lines of other signers are passed over, as DSSE asks; ``keyid`` is a hint and decides nothing.
@@ -129,10 +139,10 @@ def open_envelope(raw: bytes, keys: Sequence[Ed25519PublicKey]) -> Passport:
             raise KeyError
         payload = _unb64(envelope["payload"])
         signatures = [_unb64(s["sig"]) for s in envelope["signatures"]]
-        kind = envelope["payloadType"]
+        payload_type = envelope["payloadType"]
     except (KeyError, TypeError, AttributeError, ValueError):
         raise PassportRefused("it is no DSSE envelope") from None
-    if kind != PAYLOAD_TYPE:
+    if payload_type != PAYLOAD_TYPE:
         raise PassportRefused("its payload is no in-toto statement")
     signer = next((k for k in keys for s in signatures if _signed(k, s, payload)), None)
     if signer is None:
@@ -140,7 +150,7 @@ def open_envelope(raw: bytes, keys: Sequence[Ed25519PublicKey]) -> Passport:
             "no trusted key signed it, or it was changed since",
             hint="`sovereign tune key` prints the key that signed; trust it in [tune].trust",
         )
-    return _passport(payload, key_id(signer))
+    return _passport(payload, key_id(signer), kind)
 
 
 def admit(adapter: Path, base_digest: str, keys: Sequence[Ed25519PublicKey]) -> Passport:
@@ -160,21 +170,20 @@ def admit(adapter: Path, base_digest: str, keys: Sequence[Ed25519PublicKey]) -> 
 def read(adapter: Path, keys: Sequence[Ed25519PublicKey]) -> Passport:
     """The passport in the folder ``adapter``, signed by one of ``keys``. What it says of the files
     was not compared: :func:`admit` does. Raises :class:`PassportRefused`."""
-    file = adapter / NAME
-    try:
-        with file.open("rb") as opened:
-            raw = opened.read(MOST_BYTES + 1)
-    except FileNotFoundError:
+    if not (adapter / NAME).exists():
         raise PassportRefused(
-            f"{file}: no such file, so nothing says which weights the adapter belongs to",
+            f"{adapter / NAME}: no such file, so nothing says which weights the adapter belongs to",
             hint="`sovereign tune run` writes it; an adapter made before has to be tuned again",
-        ) from None
-    except OSError as e:
-        raise PassportRefused(f"{file}: {e.strerror}") from None
-    try:
-        return open_envelope(raw, keys)
-    except PassportRefused as e:
-        raise PassportRefused(f"{file}: {e.message}", hint=e.hint) from None
+        )
+    return _read(adapter / NAME, keys, PREDICATE_TYPE)
+
+
+def admit_merged(folder: Path, keys: Sequence[Ed25519PublicKey]) -> Passport:
+    """What the papers of a merged model say, whose folder is exactly what they vouch for: its
+    ``base`` and ``adapter``. Raises :class:`PassportRefused`."""
+    said = _read(folder / MERGED, keys, MERGED_TYPE)
+    _hashed(folder, said, {MERGED, CARD})
+    return said
 
 
 def signing_key(file: Path) -> Ed25519PrivateKey:
@@ -216,33 +225,50 @@ def key_id(key: Ed25519PublicKey) -> str:
     return hashlib.sha256(der).hexdigest()
 
 
+def _read(file: Path, keys: Sequence[Ed25519PublicKey], kind: str) -> Passport:
+    try:
+        with file.open("rb") as opened:
+            raw = opened.read(MOST_BYTES + 1)
+    except OSError as e:
+        raise PassportRefused(f"{file}: {e.strerror}") from None
+    try:
+        return open_envelope(raw, keys, kind=kind)
+    except PassportRefused as e:
+        raise PassportRefused(f"{file}: {e.message}", hint=e.hint) from None
+
+
 def _compare(adapter: Path, passport: Passport) -> None:
-    there = {p.name: p for p in adapter.iterdir() if p.name not in (NAME, CARD)}
     for name in NEEDED:
         if name not in passport.files:
             raise PassportRefused(f"{adapter}: its passport does not vouch for {name}")
+    if digest_of(_hashed(adapter, passport, {NAME, CARD})) != passport.adapter_digest:
+        raise PassportRefused(f"{adapter}: its passport names another adapter")
+
+
+def _hashed(folder: Path, passport: Passport, beside: Set[str]) -> list[File]:
+    """The files of ``folder`` but those ``beside``: exactly those that ``passport`` names."""
+    there = {p.name: p for p in folder.iterdir() if p.name not in beside}
     for name in sorted(there.keys() - passport.files.keys()):
         # PEFT would take adapter_model.bin, a pickle, where it finds one.
-        raise PassportRefused(f"{adapter / name}: its passport does not name this file")
+        raise PassportRefused(f"{folder / name}: its passport does not name this file")
     found = []
     for name, sha256 in sorted(passport.files.items()):
         path = there.get(name)
         if path is None or path.is_symlink() or not path.is_file():
-            raise PassportRefused(f"{adapter / name}: is missing")
+            raise PassportRefused(f"{folder / name}: is missing")
         size, actual = hash_file(path)
         if actual != sha256:
             raise PassportRefused(
-                f"{adapter / name}: is not what its passport says", hint="restore it, or tune again"
+                f"{folder / name}: is not what its passport says", hint="restore it, or tune again"
             )
         found.append(File(name, size, actual))
-    if digest_of(found) != passport.adapter_digest:
-        raise PassportRefused(f"{adapter}: its passport names another adapter")
+    return found
 
 
-def _passport(payload: bytes, signer: str) -> Passport:
+def _passport(payload: bytes, signer: str, kind: str) -> Passport:
     said = _json(payload, "the statement")
     try:
-        if said["_type"] != STATEMENT_TYPE or said["predicateType"] != PREDICATE_TYPE:
+        if said["_type"] != STATEMENT_TYPE or said["predicateType"] != kind:
             raise PassportRefused("it is a statement about something else")
         files = {str(s["name"]): str(s["digest"]["sha256"]) for s in said["subject"]}
         if len(files) != len(said["subject"]):

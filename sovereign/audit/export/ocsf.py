@@ -25,6 +25,7 @@ _ACTIVITY = {
     "weights.import": CREATE,
     "log.read": READ,
     "log.search": READ,
+    "scan.reveal": READ,
     "log.report": READ,
     "log.export": READ,
     "weights.verify": READ,

@@ -69,6 +69,7 @@ _BY_TYPE = {
     "log.spool": ("spools",),
     "log.gap": ("gaps",),
     "log.search": ("searches", "reads"),
+    "scan.reveal": ("reads",),
     "log.report": ("reports", "reads"),
     "log.export": ("exports", "reads"),
 }

@@ -17,7 +17,7 @@ from sovereign.scan.readers.values import column, row
 from sovereign.scan.record import Record, Source, Unread
 from sovereign.scan.source import HEAD, Stream
 
-__all__ = ["CsvReader"]
+__all__ = ["CsvReader", "Table", "delimiter_of", "titled"]
 
 LARGEST = 1 << 20
 """Bytes of a row."""
@@ -46,7 +46,7 @@ class CsvReader:
             held = stream.read(HEAD)
             if held.startswith(codecs.BOM_UTF8):
                 held = held[3:]
-            table = _Table(stream, held, _delimiter(source.name, held))
+            table = Table(stream, held, delimiter_of(source.name, held))
             for record in table.records():
                 if record.resume > resume:
                     yield record
@@ -63,7 +63,7 @@ class CsvReader:
                         yield record_of(block)
 
 
-class _Table:
+class Table:
     """Reads rows until one is ``broken``; that would be line ``number``, at byte ``start``."""
 
     def __init__(self, stream: Stream, held: bytes, delimiter: str) -> None:
@@ -75,6 +75,17 @@ class _Table:
 
     def records(self) -> Iterator[Record]:
         names: list[str] = []
+        for cells, raw, encoding in self.rows():
+            shown = names
+            if self.number == 1:
+                named = titled(cells)
+                names = cells if named else []
+                shown = [f"header {n}" for n in range(1, len(cells) + 1)] if named else []
+            shown = [*shown, *(f"column {n}" for n in range(len(shown) + 1, len(cells) + 1))]
+            yield _record(shown[: len(cells)], cells, raw, encoding, self.start, self.number)
+
+    def rows(self) -> Iterator[tuple[list[str], bytes, str]]:
+        """The cells of each row, its bytes, and how those are encoded."""
         rows = csv.reader(self._lines(), delimiter=self._delimiter)
         while True:
             self._taken = []
@@ -86,13 +97,7 @@ class _Table:
             if cells is None:
                 return
             raw = b"".join(self._taken)
-            shown = names
-            if self.number == 1:
-                titled = _titled(cells)
-                names = cells if titled else []
-                shown = [f"header {n}" for n in range(1, len(cells) + 1)] if titled else []
-            shown = [*shown, *(f"column {n}" for n in range(len(shown) + 1, len(cells) + 1))]
-            yield _record(shown[: len(cells)], cells, raw, self.start, self.number)
+            yield cells, raw, text_of(raw)[1]
             self.number += raw.count(b"\n")
 
     def _lines(self) -> Iterator[str]:
@@ -105,9 +110,10 @@ class _Table:
             yield text_of(raw)[0]
 
 
-def _record(names: list[str], cells: list[str], raw: bytes, start: int, number: int) -> Record:
+def _record(
+    names: list[str], cells: list[str], raw: bytes, encoding: str, start: int, number: int
+) -> Record:
     read = row(names, cells)
-    encoding = text_of(raw)[1]
     places: dict[str, tuple[str, int]] = {}
     cursor = 0
     for name, cell in zip(names, cells, strict=True):
@@ -134,13 +140,13 @@ def _ending(name: str) -> str:
     return "." + name.lower().rpartition(".")[2]
 
 
-def _delimiter(name: str, head: bytes) -> str:
+def delimiter_of(name: str, head: bytes) -> str:
     """What stands most often in the first line, outside quotes."""
     first = head.partition(b"\n")[0].decode("utf-8", "replace")
     bare = "".join(first.split('"')[::2])
     return max(_ENDINGS[_ending(name)], key=bare.count)
 
 
-def _titled(cells: list[str]) -> bool:
+def titled(cells: list[str]) -> bool:
     """Whether a first row names the columns: all of it looks like names, and none stands twice."""
     return len(set(cells)) == len(cells) > 0 and all(column(cell) != "*" for cell in cells)

@@ -15,7 +15,7 @@ from sovereign.scan.readers.transcoded import in_utf8, without_places
 from sovereign.scan.record import Record, Source, Unread
 from sovereign.scan.source import Held, Stream
 
-__all__ = ["JsonReader"]
+__all__ = ["CHUNK", "JsonReader", "lined"]
 
 _LINED = (".jsonl", ".ndjson", ".jsonlines")
 _START = re.compile(
@@ -48,7 +48,7 @@ class JsonReader:
             held = stream.read(json_values.LARGEST)
             if held.startswith(codecs.BOM_UTF8):
                 held = held[3:]
-            if _lined(source.name, held):
+            if lined(source.name, held):
                 yield from _lines(stream, held, resume)
             else:
                 for item in json_values.document(stream, held):
@@ -58,7 +58,7 @@ class JsonReader:
                 yield Unread(stream.failure, resume=stream.offset)
 
 
-def _lined(name: str, held: bytes) -> bool:
+def lined(name: str, held: bytes) -> bool:
     """Whether each line is a value of its own."""
     if name.lower().endswith(_LINED):
         return True

@@ -18,7 +18,7 @@ from sovereign.scan.readers.when import of_line
 from sovereign.scan.record import Call, Direction, Field, Record
 from sovereign.scan.source import LONGEST
 
-__all__ = ["record_of", "records"]
+__all__ = ["record_of", "records", "telling"]
 
 _QUERY = re.compile(r"[?&]([\w.\[\]%-]{1,64})=([^&\s\"'<>#]{2,})")
 _HOSTS = (*HOSTED, "bedrock")
@@ -43,7 +43,7 @@ def record_of(block: Block) -> Record:
 def records(block: Block) -> Iterator[Record]:
     """A block as the records that it tells."""
     text = block.text
-    if block.start or not block.verbatim or not _telling(text):
+    if block.start or not block.verbatim or not telling(text):
         yield record_of(block)
         return
     plain: list[str] = []
@@ -58,7 +58,7 @@ def records(block: Block) -> Iterator[Record]:
 
     for line in _lines(text):
         size = len(line.encode(block.encoding))
-        told = _told(line, offset, number, size, block.encoding) if _telling(line) else None
+        told = _told(line, offset, number, size, block.encoding) if telling(line) else None
         if told:
             yield from waiting()
             yield told
@@ -74,7 +74,8 @@ def _lines(text: str) -> list[str]:
     return [f"{part}\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
 
 
-def _telling(text: str) -> bool:
+def telling(text: str) -> bool:
+    """Whether some line may tell of a call."""
     if any(anchor in text for anchor in ANCHORS) and any(host in text for host in _HOSTS):
         return True
     return '{"' in text and _hinting(text)
