@@ -108,9 +108,11 @@ def engine(folder: Path, args: argparse.Namespace) -> Rates:
 
 def served(folder: Path, args: argparse.Namespace) -> Rates:
     """``transformers serve --continuous-batching``."""
-    with serve_peers.transformers_serve(folder, args.threads) as (url, pid):
-        with httpx2.Client(base_url=url, timeout=600) as http:
-            return _crowds(http, str(folder), pid, args)
+    with (
+        serve_peers.transformers_serve(folder, args.threads) as (url, pid),
+        httpx2.Client(base_url=url, timeout=600) as http,
+    ):
+        return _crowds(http, str(folder), pid, args)
 
 
 def _loaded(folder: Path, dtype: str, threads: int) -> tuple[Any, Any]:

@@ -112,7 +112,9 @@ def transformers_serve(folder: Path, threads: int) -> Iterator[tuple[str, int]]:
     argv += ["--cb-block-size", "32", "--cb-num-blocks", "256", "--cb-max-batch-tokens", "512"]
     argv += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error", str(folder)]
     env = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_DISABLE_TELEMETRY": "1"}
-    with _process(argv, port, "/health", env=env, stdout=-3, stderr=-3) as pid:
+    with _process(
+        argv, port, "/health", env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as pid:
         yield f"http://127.0.0.1:{port}", pid
 
 
@@ -169,24 +171,26 @@ def _ask(line: http.client.HTTPConnection, key: str, number: int, tokens: int) -
 def door(pace: float = 0.002, requests: int = 150, tokens: int = 400, streams: int = 8) -> None:
     """What the gateway adds to a stream from inside: ms to the first token (p50), and CPU time for
     each token of long streams whose tokens come one by one."""
-    with tempfile.TemporaryDirectory() as temp, _source(pace) as source:
-        with _gateway(Path(temp), source) as (url, key, pid):
-            lines = [
-                http.client.HTTPConnection(u.removeprefix("http://"), timeout=60)
-                for u in (source, url)
-            ]
-            first: list[list[float]] = [[], []]
-            for number in range(requests):  # in turn: both see the same machine
-                for line, times in zip(lines, first, strict=True):
-                    times.append(_ask(line, key, number, 2))
-            before = cpu_s(pid)
-            for number in range(requests):
-                _ask(lines[1], key, 10_000 + number, 2)
-            short = (cpu_s(pid) - before) / requests
-            before = cpu_s(pid)
-            for number in range(streams):
-                _ask(lines[1], key, 20_000 + number, tokens)
-            each = ((cpu_s(pid) - before) / streams - short) / (tokens - 2)
+    with (
+        tempfile.TemporaryDirectory() as temp,
+        _source(pace) as source,
+        _gateway(Path(temp), source) as (url, key, pid),
+    ):
+        lines = [
+            http.client.HTTPConnection(u.removeprefix("http://"), timeout=60) for u in (source, url)
+        ]
+        first: list[list[float]] = [[], []]
+        for number in range(requests):  # in turn: both see the same machine
+            for line, times in zip(lines, first, strict=True):
+                times.append(_ask(line, key, number, 2))
+        before = cpu_s(pid)
+        for number in range(requests):
+            _ask(lines[1], key, 10_000 + number, 2)
+        short = (cpu_s(pid) - before) / requests
+        before = cpu_s(pid)
+        for number in range(streams):
+            _ask(lines[1], key, 20_000 + number, tokens)
+        each = ((cpu_s(pid) - before) / streams - short) / (tokens - 2)
     direct, through = (statistics.median(times) for times in first)
     print(
         f"gateway: {through - direct:.2f} ms added to a request (first token p50 {direct:.2f} ms "
