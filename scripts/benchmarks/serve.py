@@ -1,4 +1,4 @@
-"""The embedded engine against `transformers serve --continuous-batching`, and what the gateway adds.
+"""The embedded engine beside `transformers serve --continuous-batching`, and the gateway's cost.
 
     scripts/bench serve [--threads N] [--generate] [--manager]
 
