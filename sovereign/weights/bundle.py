@@ -79,7 +79,8 @@ def bundle(
     out.mkdir(parents=True, exist_ok=True)
     if (out / MANIFEST).exists():
         raise WeightsError(f"{out}: holds a bundle already", hint="name another folder")
-    require_space(out, sum(e.size for e in entries))
+    there = sum(p.stat().st_size for p in out.glob("part-*.tar"))  # by an earlier run of this
+    require_space(out, max(sum(e.size for e in entries) - there, 0))
     papers = _papers(store, entries, out, beside)
     files = tuple(
         File(f"{e.name}/{f.path}", f.size, f.sha256)
