@@ -1,10 +1,12 @@
-"""What weights cost: verification a core, and a pull beside huggingface_hub's snapshot_download.
+"""What weights cost: verification a core, a pull beside snapshot_download, a bundle beside cp.
 
-    scripts/bench weights [--mb 512] [--rounds 3] [--folder DIR]
+    scripts/bench weights [--mb 1000] [--rounds 3] [--folder DIR]
 
 One server on loopback sends to both; each starts as a process of its own with an empty folder, in
 turns. The pull hashes, checks and syncs what it fetches to the disk; snapshot_download does none of
-it, so it is also timed with a `sync` behind it. Figures are printed, never asserted.
+it, so it is also timed with a `sync` behind it. A bundle reads the same bytes as `cp` does, hashes
+each twice and syncs its parts, so cp is timed with and without a `sync` too. Figures are printed,
+never asserted.
 """
 
 from __future__ import annotations
@@ -98,27 +100,51 @@ def pulling(source: Path, work: Path, size: int, rounds: int) -> None:
         "snapshot_download": theirs,
         "snapshot_download, sync": [*theirs, "sync"],
     }
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     try:
-        for _ in range(rounds):
-            for name, command in commands.items():
-                shutil.rmtree(target, ignore_errors=True)
-                os.sync()
-                found[name].append(timed(command, env))
+        walls = in_turns(commands, env, target, size, rounds)
     finally:
         server.communicate()
+    for name in list(commands)[1:]:
+        print(f"pull takes {walls['pull'] / walls[name]:.2f} of the time of {name}")
+
+
+def bundling(store: Store, work: Path, size: int, rounds: int) -> None:
+    """Both read from the page cache and write to the same disk. No reflink: a courier's disk is
+    another one."""
+    target = work / "carried"
+    ours = [sys.executable, "-m", "sovereign", "weights", "bundle", "tiny"]
+    copy = ["cp", "-r", "--reflink=never", str(store.folder(store.entry("tiny"))), str(target)]
+    commands = {
+        "bundle": [*ours, "--store", str(store.root), "--out", str(target)],
+        "cp": copy,
+        "cp, sync": ["sh", "-ec", '"$@"; sync', "sh", *copy],
+    }
+    walls = in_turns(commands, dict(os.environ), target, size, rounds)
+    for name in list(commands)[1:]:
+        print(f"bundle has {walls[name] / walls['bundle']:.0%} of the speed of {name}")
+
+
+def in_turns(
+    commands: dict[str, list[str]], env: dict[str, str], target: Path, size: int, rounds: int
+) -> dict[str, float]:
+    """Each command's median of wall seconds; each starts without ``target``, on an idle disk."""
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            shutil.rmtree(target, ignore_errors=True)
+            os.sync()
+            found[name].append(timed(command, env))
     walls = {name: statistics.median(w for w, _ in runs) for name, runs in found.items()}
     for name, runs in found.items():
         cpu = statistics.median(c for _, c in runs)
-        ratio = walls["pull"] / walls[name]
         speed = size / walls[name] / 1e9
-        line = f"{name:24} {walls[name]:6.2f} s  {speed:5.2f} GB/s  {cpu:5.2f} CPU s"
-        print(f"{line}  pull takes {ratio:.2f} of it")
+        print(f"{name:24} {walls[name]:6.2f} s  {speed:5.2f} GB/s  {cpu:5.2f} CPU s")
+    return walls
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--mb", type=int, default=512)
+    parser.add_argument("--mb", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path)
     args = parser.parse_args()
@@ -126,9 +152,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         work = Path(name)
         make(work / "source", size)
-        store = Store(work / "store", work / "store.lock")
+        store = Store(work / "store", work / "store" / "sovereign.lock")
         store.add_folder(work / "source", name="tiny")
         verification(store, size, args.rounds)
+        bundling(store, work, size, args.rounds)
         pulling(work / "source", work, size, args.rounds)
 
 

@@ -313,6 +313,9 @@ class _Bar:
 def _facts(update: Update) -> str:
     if update.loss is None:
         return ""
-    return (
-        f", loss {update.loss:.3f}, {update.tokens_per_s:.0f} tokens/s, {update.left_s:.0f} s left"
-    )
+    said = f", loss {update.loss:.3f}"
+    if update.eval_loss is not None:
+        said += f" (held out {update.eval_loss:.3f})"
+    if update.memory is not None:
+        said += f", {update.memory / 1e9:.1f} GB"
+    return f"{said}, {update.tokens_per_s:.0f} tokens/s, {update.left_s:.0f} s left"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Iterator
@@ -25,8 +26,22 @@ def store_of(config: Path, root: Path | None, *, recorded: bool, source: str) ->
     """The store of the configuration, or the one at ``root`` with its lockfile inside.
 
     With ``recorded``, events go to the configured audit log, and fail if they cannot. A store given
-    by path has no configuration, so no log either.
+    by path has no configuration, so no log either. What a disk refuses is one line and a hint.
     """
+    try:
+        with _store(config, root, recorded=recorded, source=source) as there:
+            yield there
+    except BrokenPipeError:  # of who reads what is printed
+        raise
+    except OSError as e:
+        what = f"{e.filename}: {e.strerror}" if e.filename else str(e.strerror or e)
+        full = e.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "free some space, then run this again: it goes on from there" if full else ""
+        raise WeightsError(what[:1].lower() + what[1:], hint=hint) from None
+
+
+@contextmanager
+def _store(config: Path, root: Path | None, *, recorded: bool, source: str) -> Iterator[Store]:
     from sovereign.weights.store import Store, open_store
 
     if root is not None:

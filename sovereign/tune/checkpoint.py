@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rfc8785
 
@@ -20,6 +20,9 @@ from sovereign.tune.prepare import Prepared
 from sovereign.tune.recipe import Recipe
 from sovereign.tune.roll import content_of
 from sovereign.weights.lock import write_atomically
+
+if TYPE_CHECKING:
+    from sovereign.tune.watch import Watch
 
 __all__ = ["FILE", "Checkpoints", "Progressed", "fingerprint"]
 
@@ -30,13 +33,14 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of a weight
 @dataclass(frozen=True, slots=True)
 class Progressed:
     """How far a run is. ``losses`` are of the first and of the last step; ``precision`` is what
-    "auto" came out as."""
+    "auto" came out as; ``watched`` is what a :class:`Watch` knew: best loss, its step, waited."""
 
     steps: int
     tokens: int
     seconds: float
     losses: tuple[float, float]
     precision: str
+    watched: tuple[float, int, int] | None = None
 
 
 class Checkpoints:
@@ -65,9 +69,12 @@ class Checkpoints:
                 f"{self._file}: is of a run with another recipe, base or rows",
                 hint="choose another --out, or remove it to begin anew",
             )
-        return Progressed(**said | {"losses": tuple(said["losses"])})
+        watched = said["watched"] and tuple(said["watched"])
+        return Progressed(**said | {"losses": tuple(said["losses"]), "watched": watched})
 
-    def save(self, model: Any, optimizer: Any, so_far: Progressed) -> None:
+    def save(
+        self, model: Any, optimizer: Any, so_far: Progressed, watch: Watch | None = None
+    ) -> None:
         """Replace the checkpoint. Raises :class:`OSError`, and then the one before is whole."""
         import safetensors.torch
         import torch
@@ -81,6 +88,8 @@ class Checkpoints:
             tensors[f"weight.{name}"] = weight.detach()
             for moment in MOMENTS:
                 tensors[f"{moment}.{name}"] = optimizer.state[weight][moment]
+        for name, weight in watch.weights.items() if watch is not None else ():
+            tensors[f"best.{name}"] = weight
         said = {
             "name": self._name,
             "steps": so_far.steps,
@@ -88,13 +97,14 @@ class Checkpoints:
             "seconds": so_far.seconds,
             "losses": so_far.losses,
             "precision": so_far.precision,
+            "watched": so_far.watched,
         }
         metadata = {"run": json.dumps(said)}
         tensors = {name: t.contiguous().cpu() for name, t in tensors.items()}
         write_atomically(self._file, safetensors.torch.save(tensors, metadata), mode=0o600)
 
-    def restore(self, model: Any, optimizer: Any) -> None:
-        """Put ``model`` and ``optimizer`` where :meth:`save` saw them."""
+    def restore(self, model: Any, optimizer: Any, watch: Watch | None = None) -> None:
+        """Put ``model``, ``optimizer`` and ``watch`` where :meth:`save` saw them."""
         import safetensors.torch
         import torch
 
@@ -107,6 +117,9 @@ class Checkpoints:
                     m: tensors[f"{m}.{name}"].to("cpu" if m == "step" else weight.device)
                     for m in MOMENTS
                 }
+        if watch is not None and (found := self.found()) is not None and found.watched is not None:
+            watch.best, watch.step, watch.waited = found.watched
+            watch.weights = {n[5:]: t for n, t in tensors.items() if n.startswith("best.")}
         torch.set_rng_state(tensors["rng"])
         if "rng.cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["rng.cuda"])

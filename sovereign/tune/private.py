@@ -20,8 +20,9 @@ from typing import Any
 
 from sovereign.errors import TuneError
 from sovereign.tune.data import Dataset
+from sovereign.tune.loss import loss_of
 from sovereign.tune.recipe import PrivacyConfig, TrainConfig
-from sovereign.tune.train import Fit, Progress, Update, loss_of, schedule
+from sovereign.tune.train import Fit, Progress, Update, schedule
 
 __all__ = ["Spent", "epsilon_of", "fit_private", "sigma_for", "spend"]
 

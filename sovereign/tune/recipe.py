@@ -121,6 +121,9 @@ class TrainConfig(StrictModel):
     checkpoint_every: int = Field(
         50, ge=0, description="steps; a killed run goes on from there. 0 keeps none"
     )
+    packing: bool = Field(
+        True, description="rows of a forward pass in one line where that is less work; same loss"
+    )
     threads: int = Field(0, ge=0, description="CPU threads; 0 takes the cores that are free")
     gradient_checkpointing: bool = Field(
         False, description="compute activations twice, keep fewer of them"
@@ -134,7 +137,8 @@ class TrainConfig(StrictModel):
 
 
 class EvalConfig(StrictModel):
-    """``[eval]``: greedy answers on held-out rows, compared with the row's answer, exactly."""
+    """``[eval]``: greedy answers on held-out rows, compared with the row's answer, exactly; and
+    their loss while the model trains."""
 
     before: bool = Field(True, description="ask before training too")
     limit: int | None = Field(None, gt=0, description="ask the first so many rows only")
@@ -142,6 +146,19 @@ class EvalConfig(StrictModel):
     at_least: float | None = Field(
         None, ge=0, le=1, description="exact match after training, or the run fails"
     )
+    every: int = Field(0, ge=0, description="steps between two looks at the loss; 0 never looks")
+    patience: int | None = Field(
+        None, gt=0, description="stop after so many looks without a lower loss"
+    )
+    keep: Literal["last", "best"] = Field(
+        "last", description='"best" keeps the update whose loss on held-out rows was lowest'
+    )
+
+    @model_validator(mode="after")
+    def _looked(self) -> EvalConfig:
+        if not self.every and (self.patience is not None or self.keep == "best"):
+            raise ValueError('patience and keep = "best" need every')
+        return self
 
 
 class PrivacyConfig(StrictModel):
@@ -199,6 +216,12 @@ class Recipe(StrictModel):
     eval: EvalConfig = EvalConfig()
     privacy: PrivacyConfig | None = None
     memorization: MemorizationConfig | None = None
+
+    @model_validator(mode="after")
+    def _private_end(self) -> Recipe:
+        if self.privacy is not None and self.eval.every:
+            raise ValueError("eval.every: a private run goes to its end, or its epsilon is another")
+        return self
 
     _path: Path = Path("recipe.toml")
 

@@ -114,6 +114,7 @@ def build(
             "lora": recipe.lora.model_dump(mode="json"),
             "train": recipe.train.model_dump(mode="json") | {"precision": precision},
             "memorization": recipe.memorization and recipe.memorization.model_dump(mode="json"),
+            "eval": recipe.eval.model_dump(mode="json"),
         },
         "world": world,
         "versions": {

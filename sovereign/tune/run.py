@@ -8,7 +8,7 @@ import logging
 import secrets
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sovereign.tune.memorization import Kept
     from sovereign.tune.private import Spent
     from sovereign.tune.train import Progress, Update
+    from sovereign.tune.watch import Watch
 
 __all__ = ["run"]
 
@@ -68,6 +69,10 @@ def run(
         gate = gate or Gate.from_config(None, key.private_bytes_raw())
         prepared = prepare(recipe, gate)
         rows = list(prepared.held_out[: recipe.eval.limit])
+        if recipe.eval.every and not rows:
+            raise TuneError(
+                "eval.every has no rows to look at", hint="hold some out: data.eval_share = 0.1"
+            )
         entry = store.entry(recipe.model)
         model.require()
         model.set_threads(recipe.train.threads)
@@ -121,6 +126,8 @@ def run(
                 world=accelerator.num_processes,
                 training={
                     "steps": fit.steps,
+                    "kept_step": fit.kept or fit.steps,
+                    "eval_loss": run.watch and round(run.watch.best, 6),
                     "loss_first": fit.loss_first,
                     "loss_last": fit.loss_last,
                     "tokens": fit.tokens,
@@ -169,6 +176,7 @@ class _Run:
         self.precision = ""
         self.data: Dataset
         self.spent: Spent | None = None
+        self.watch: Watch | None = None
         self._canaries: list[Canary] = []
 
     def load(self, folder: Path, prepared: Prepared) -> None:
@@ -179,18 +187,28 @@ class _Run:
         base, self._tokenizer, self._template = model.load_base(
             folder, precision=self.precision, quantize=train.quantize
         )
-        self.data = encode(
-            [*prepared.train, *self._inserted()],
-            self._template,
-            where=str(recipe.train_file),
-            max_length=train.max_length,
-            over_long=train.over_long,
-        )
+        self.data = self._encoded([*prepared.train, *self._inserted()], str(recipe.train_file))
+        if recipe.eval.every:
+            from sovereign.tune.watch import Watch
+
+            where = str(recipe.eval_file or recipe.train_file)
+            asked = self._encoded(prepared.held_out[: recipe.eval.limit], where)
+            self.watch = Watch(asked.examples, recipe.eval)
         self.model = model.add_lora(base, recipe.lora, train)
         if train.quantize == "none":
             self.model.to(self._accelerator.device)
         self.model.eval()
         self._say("load", 1)
+
+    def _encoded(self, rows: Sequence[Row], where: str) -> Dataset:
+        train = self._recipe.train
+        return encode(
+            rows,
+            self._template,
+            where=where,
+            max_length=train.max_length,
+            over_long=train.over_long,
+        )
 
     def learnt(self, prepared: Prepared) -> None:
         """Raises :class:`TuneError` if a private run left no lower loss: noise moves weights as
@@ -267,6 +285,8 @@ class _Run:
                     "tokens": update.tokens,
                     "tokens_per_s": round(update.tokens_per_s or 0, 1),
                 }
+                if update.eval_loss is not None:
+                    row["eval_loss"] = update.eval_loss
                 self._metrics.write(json.dumps(row) + "\n")
                 self._metrics.flush()
             self._tell(update)
@@ -279,6 +299,7 @@ class _Run:
         }
         if self._recipe.privacy is None:
             common |= {"checkpoints": self._checkpoints, "precision": self.precision}
+            common["watch"] = self.watch
             return fit(self.model, self.data, self._recipe.train, **common)
         self.spent = spend(self._recipe.privacy, self._recipe.train, len(self.data.examples))
         return fit_private(self.model, self.data, self._recipe.train, self.spent, **common)

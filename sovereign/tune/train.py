@@ -7,24 +7,30 @@ forward pass or process. So accumulation and several processes give the curve of
 from __future__ import annotations
 
 import math
+import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sovereign.errors import TuneError
 from sovereign.tune import batches
 from sovereign.tune.checkpoint import Checkpoints, Progressed
-from sovereign.tune.data import IGNORED, Dataset, Example
+from sovereign.tune.data import Dataset
+from sovereign.tune.loss import loss_of, packs
 from sovereign.tune.recipe import TrainConfig
 
-__all__ = ["Fit", "Progress", "Update", "fit", "loss_of", "schedule"]
+if TYPE_CHECKING:
+    from sovereign.tune.watch import Watch
+
+__all__ = ["Fit", "Progress", "Update", "fit", "schedule"]
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """How far a phase is. ``loss`` is of the last step; ``left_s`` is an estimate, in seconds."""
+    """How far a phase is. ``loss`` is of the last step, ``eval_loss`` of the held-out rows after it
+    if somebody looked; ``left_s`` is an estimate, in seconds; ``memory`` the peak, in bytes."""
 
     phase: str
     done: int
@@ -35,6 +41,8 @@ class Update:
     tokens: int = 0
     tokens_per_s: float | None = None
     left_s: float | None = None
+    eval_loss: float | None = None
+    memory: int | None = None
 
 
 Progress = Callable[[Update], None]
@@ -42,13 +50,15 @@ Progress = Callable[[Update], None]
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What training did: steps, first and last loss, tokens seen (padding not counted), seconds."""
+    """What training did: steps, first and last loss, tokens seen (padding not counted), seconds.
+    ``kept`` is the step whose update was kept."""
 
     steps: int
     loss_first: float
     loss_last: float
     tokens: int
     seconds: float
+    kept: int = 0
 
 
 def fit(
@@ -61,10 +71,11 @@ def fit(
     progress: Progress,
     checkpoints: Checkpoints | None = None,
     precision: str = "fp32",
+    watch: Watch | None = None,
 ) -> Fit:
     """Train what of ``model`` requires gradients, from where ``checkpoints`` were, if anywhere: the
     curve is that of a run that nobody killed. Raises :class:`TuneError` if loss or gradient is
-    not a number, if nothing moves, or if memory runs out."""
+    not a number, if nothing moves, or if memory runs out. ``watch`` may end it before."""
     import torch
 
     examples = data.examples
@@ -81,17 +92,21 @@ def fit(
     )
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=config.lr, weight_decay=config.weight_decay)
+    packed = config.packing and packs(model)
     bare, model = model, accelerator.prepare(model)
     model.train()
     so_far = Progressed(0, 0, 0.0, (math.nan, math.nan), precision)
     if checkpoints is not None and (found := checkpoints.found()) is not None:
-        checkpoints.restore(bare, optimizer)
+        checkpoints.restore(bare, optimizer, watch)
         so_far = found
     share, done = schedule(config, steps), so_far.steps
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share(step + done))
     begun, tokens = time.monotonic() - so_far.seconds, so_far.tokens
     first, value = so_far.losses
-    for step in range(so_far.steps, steps):
+    made = so_far.steps
+    # A run that was killed after it had seen enough does not go on.
+    more = steps if watch is None or not watch.enough else made
+    for step in range(made, more):
         group = order[step * per_step : (step + 1) * per_step]
         learnt = sum(examples[i].learnt for micro in group for i in micro)
         mine = group[rank::world]
@@ -101,7 +116,8 @@ def fit(
                 last = k == len(mine) - 1
                 with nullcontext() if last else accelerator.no_sync(model):
                     # DDP takes the mean over processes; the sum is meant.
-                    loss = loss_of(model, [examples[i] for i in micro], pad) / learnt
+                    rows = [examples[i] for i in micro]
+                    loss = loss_of(model, rows, pad, packed=packed) / learnt
                     accelerator.backward(loss * world)
                 total += loss.detach()
         except (torch.OutOfMemoryError, MemoryError):
@@ -119,10 +135,14 @@ def fit(
         optimizer.zero_grad(set_to_none=True)
         first = value if step == 0 else first
         tokens += sum(len(examples[i].ids) for micro in group for i in micro)
+        looked = None
+        if watch is not None and watch.due(step + 1, steps):
+            looked = watch.look(model, accelerator, pad, step + 1)
         spent = time.monotonic() - begun
         if checkpoints is not None and checkpoints.every and (step + 1) % checkpoints.every == 0:
-            so_far = Progressed(step + 1, tokens, spent, (first, value), precision)
-            checkpoints.save(bare, optimizer, so_far)
+            seen = None if watch is None else (watch.best, watch.step, watch.waited)
+            so_far = Progressed(step + 1, tokens, spent, (first, value), precision, seen)
+            checkpoints.save(bare, optimizer, so_far, watch)
         progress(
             Update(
                 phase="train",
@@ -134,43 +154,28 @@ def fit(
                 tokens=tokens,
                 tokens_per_s=tokens / spent,
                 left_s=spent / (step + 1) * (steps - step - 1),
+                eval_loss=looked,
+                memory=_peak(),
             )
         )
+        made = step + 1
+        if watch is not None and watch.enough:
+            break
+    kept = made
+    if watch is not None and watch.weights:
+        watch.put_back(bare)
+        kept = watch.step
     model.eval()
-    return Fit(steps, first, value, tokens, time.monotonic() - begun)
+    return Fit(made, first, value, tokens, time.monotonic() - begun, kept)
 
 
-def loss_of(model: Any, rows: Sequence[Example], pad: int) -> Any:
-    """The summed loss of the learnt tokens of ``rows``.
-
-    Logits are computed only where some row learns: over a vocabulary of 50,000 to 260,000 they are
-    much of the work and most of the memory.
-    """
+def _peak() -> int:
+    """Bytes: of the GPU if there is one, or of this process."""
     import torch
-    from torch.nn.functional import cross_entropy
 
-    device = next(model.parameters()).device
-    width = max(len(e.ids) for e in rows)
-    ids = torch.full((len(rows), width), pad)
-    labels = torch.full((len(rows), width), IGNORED)
-    attention = torch.zeros((len(rows), width), dtype=torch.long)
-    for i, e in enumerate(rows):
-        n = len(e.ids)
-        ids[i, :n] = torch.tensor(e.ids)
-        labels[i, :n] = torch.tensor(e.labels)
-        attention[i, :n] = 1
-    targets = labels[:, 1:]
-    keep = (targets != IGNORED).any(0).nonzero().squeeze(1)
-    logits = model(
-        input_ids=ids.to(device),
-        attention_mask=attention.to(device),
-        logits_to_keep=keep.to(device),
-        use_cache=False,
-    ).logits
-    chosen = targets[:, keep].to(device)
-    return cross_entropy(
-        logits.float().flatten(0, 1), chosen.flatten(), ignore_index=IGNORED, reduction="sum"
-    )
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _hold(step: int, loss: float, norm: float) -> None:

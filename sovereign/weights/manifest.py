@@ -48,12 +48,17 @@ HEX64 = re.compile(r"[0-9a-f]{64}")
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """``beside`` lie openly in the bundle's folder, ``files`` in the parts, as ``MODEL/PATH``, in
-    that order. ``parts`` are the SHA-256 of each part, and ``limit`` its most bytes."""
+    that order; a part has ``limit`` bytes at most."""
 
     limit: int
     files: tuple[File, ...]
     beside: tuple[File, ...]
-    parts: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the parts. They have no hashes: what is in them follows from ``files``."""
+        size = sum(p.size for p in _archive(self.files))
+        return tuple(part_name(n) for n in range(-(-size // self.limit)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,7 @@ def dump(manifest: Manifest) -> bytes:
     data = {
         "version": VERSION,
         "part_size": manifest.limit,
-        "parts": list(manifest.parts),
+        "parts": len(manifest.parts),
         "files": [_row(f) for f in manifest.files],
         "beside": [_row(f) for f in manifest.beside],
     }
@@ -120,8 +125,7 @@ def parse(raw: bytes) -> Manifest:
         limit = data["part_size"]
         if type(limit) is not int or limit < LEAST:
             raise ValueError
-        parts = tuple(_hash(p) for p in data["parts"])
-        found = Manifest(limit, _files(data["files"]), _files(data["beside"]), parts)
+        found = Manifest(limit, _files(data["files"]), _files(data["beside"]))
         if dump(found) != raw:
             raise ValueError
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, WeightsError):
@@ -130,9 +134,6 @@ def parse(raw: bytes) -> Manifest:
     for name in names:
         if names.count(name) > 1:
             raise NotVerified(f"{MANIFEST}: {name}: is named twice")
-    total = sum(p.size for p in _archive(found.files))
-    if len(parts) != -(-total // limit):
-        raise NotVerified(f"{MANIFEST}: names {len(parts)} parts for {total} bytes")
     return found
 
 

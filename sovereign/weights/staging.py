@@ -18,12 +18,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sovereign.errors import NotAdmitted, WeightsError
 
 __all__ = [
     "Meter",
     "Progress",
+    "begin_writing",
     "copy",
     "exclusive",
     "hash_file",
@@ -142,6 +144,16 @@ def write_all(out: io.FileIO, block: bytes | memoryview) -> None:
     rest = memoryview(block)
     while rest:
         rest = rest[out.write(rest) :]
+
+
+def begin_writing(out: Any, start: int, stop: int) -> None:
+    """Have the kernel write these bytes to the disk now, beside what else is done, and wait for
+    nothing: else all is waited for in the end, when the file is made durable.
+
+    mm/fadvise.c: DONTNEED starts the writing of what is dirty; what is being written stays cached.
+    """
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(out.fileno(), start, stop - start, os.POSIX_FADV_DONTNEED)
 
 
 def move_in(work: Path, target: Path) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sovereign.errors import NotVerified, WeightsError
-from sovereign.weights.staging import write_all
+from sovereign.weights.staging import begin_writing, write_all
 
 __all__ = ["Transfer", "Wanted", "git_blob", "pointer_blob", "retry_after"]
 
@@ -155,7 +155,7 @@ class Transfer:
                     digest.update(block)
                     self._step(len(block))
                     if digest.size - begun >= WRITE_BACK:
-                        _begin_writing(out, begun, digest.size)
+                        begin_writing(out, begun, digest.size)
                         begun = digest.size
         except httpx2.TransportError as e:
             raise _Lost(type(e).__name__) from None
@@ -179,16 +179,6 @@ class Transfer:
         # Named by what it shall be: another commit's file of this path is another part.
         told = f"{file.path}\0{file.size}\0{file.sha256 or file.blob}"
         return self._parts / hashlib.sha256(told.encode()).hexdigest()[:32]
-
-
-def _begin_writing(out: Any, start: int, stop: int) -> None:
-    """Have the kernel write these bytes to the disk now, beside the network, and wait for nothing:
-    else all is waited for in the end, when the store makes its files durable.
-
-    mm/fadvise.c: DONTNEED starts the writing of what is dirty; what is being written stays cached.
-    """
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(out.fileno(), start, stop - start, os.POSIX_FADV_DONTNEED)
 
 
 LIES = "the mirror or the connection changes files; pull again, or from elsewhere"

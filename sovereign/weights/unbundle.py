@@ -84,12 +84,8 @@ def _signature(source: Path, manifest: Manifest, raw: bytes, key: signing.Public
     signature = source / SIGNATURE
     if not signature.exists():
         raise NotVerified(f"{SIGNATURE}: is missing, so nobody signed the bundle")
-    # The parts by what the manifest says; their contents are hashed as they are read.
-    inside = [
-        *manifest.beside,
-        *(File(part_name(n), 0, sha256) for n, sha256 in enumerate(manifest.parts)),
-        File(MANIFEST, len(raw), hashlib.sha256(raw).hexdigest()),
-    ]
+    sealed = File(MANIFEST, len(raw), hashlib.sha256(raw).hexdigest())
+    inside = [*manifest.files, *manifest.beside, sealed]
     signing.verify(_small(signature), inside, key, SIGNATURE)
 
 
@@ -111,7 +107,7 @@ def _entries(source: Path, manifest: Manifest) -> list[Entry]:
 def _beside(source: Path, manifest: Manifest) -> None:
     """Nothing lies in the folder that the manifest does not list, and what it lists is whole."""
     listed = {f.path: f for f in manifest.beside}
-    parts = {part_name(n) for n in range(len(manifest.parts))}
+    known = {*listed, *manifest.parts, MANIFEST, SIGNATURE}
     for folder, folders, files in os.walk(source):
         for name in sorted(folders + files):
             path = Path(folder, name)
@@ -120,7 +116,7 @@ def _beside(source: Path, manifest: Manifest) -> None:
                 raise NotVerified(f"{inside}: is no plain file")
             if path.is_dir():
                 continue
-            if inside not in listed and inside not in parts and inside not in (MANIFEST, SIGNATURE):
+            if inside not in known:
                 raise NotVerified(f"{inside}: is not in the manifest")
     for file in manifest.beside:
         path = source / file.path

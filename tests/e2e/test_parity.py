@@ -147,6 +147,44 @@ def test_trainer_merged_model_and_engine_say_the_same_tokens(made: Made, tmp_pat
         assert greedy(made.model, prompt)[0] != wanted
 
 
+def test_packed_rows_do_not_see_each_other(made: Made) -> None:
+    """Three rows in one line have the logits that each has alone, and the loss and gradients that
+    they have side by side; a row that is exchanged moves no logit of the others."""
+    import torch
+
+    from sovereign.tune.loss import _line, loss_of, packs
+
+    rows = [
+        Row(n, (dict(SAID[0]), {"role": "assistant", "content": text}))
+        for n, text in enumerate(
+            ("Ward 3B.", "Ask at the desk on the second floor " * 3, "4711"), 1
+        )
+    ]
+    examples = encode(rows, made.template, where="rows", max_length=512).examples
+    assert packs(made.model)
+    assert len(examples[1].ids) - len(examples[0].ids) > 16  # gemma's window
+    logits = {}
+    with torch.no_grad():
+        for name, line in (("all", examples), ("other", (examples[1], examples[0], examples[2]))):
+            inputs, _ = _line(line)
+            logits[name] = made.model(**inputs, use_cache=False).logits[0]
+        at = 0
+        for example in examples:
+            alone = made.model(input_ids=torch.tensor([example.ids]), use_cache=False).logits[0]
+            among = logits["all"][at : at + len(example.ids)]
+            assert float((among - alone).abs().max()) < OFF
+            at += len(example.ids)
+    last = len(examples[2].ids)
+    assert float((logits["all"][-last:] - logits["other"][-last:]).abs().max()) < OFF
+    weight = next(p for n, p in made.model.named_parameters() if "lora_A" in n)
+    found = []
+    for packed in (False, True):
+        loss = loss_of(made.model, examples, 0, packed=packed)
+        found.append((float(loss), torch.autograd.grad(loss, weight)[0]))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)
+    assert torch.allclose(found[0][1], found[1][1], rtol=1e-3, atol=1e-4)
+
+
 def test_what_is_learnt_is_what_serving_renders(made: Made) -> None:
     """Token by token: the row begins with the prompt that the server will send, learns the answer,
     and stops learning at the end token that stops the server."""

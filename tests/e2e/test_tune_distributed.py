@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -22,27 +24,52 @@ SHORT = ["train.precision=fp32", "lora.r=4", "train.batch=2", "train.steps=2"]
 SHORT += ["eval.before=false", "eval.limit=1"]
 
 
-def test_two_processes_make_the_adapter_of_one(model_store: Store, tmp_path: Path) -> None:
+def _losses(out: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def _ranks(launcher: int) -> list[int]:
+    """The processes that torchrun started."""
+    found = Path(f"/proc/{launcher}/task/{launcher}/children").read_text()
+    return [int(pid) for pid in found.split()]
+
+
+def test_two_processes_of_which_one_is_killed_make_the_curve_of_one(
+    model_store: Store, tmp_path: Path
+) -> None:
     """torchrun on two, against one process that accumulates two passes: equal losses, because the
-    mean is over the learnt tokens of the whole step, wherever they are."""
+    mean is over the learnt tokens of the whole step, wherever they are. One rank is killed on the
+    way: torchrun starts both again, and they go on from the last checkpoint."""
+    steps = [*SHORT, "train.steps=4", "train.checkpoint_every=1", "eval.every=2"]
     env = os.environ | {
         "ACCELERATE_USE_CPU": "true",
         "OMP_NUM_THREADS": "1",
         "GLOO_SOCKET_IFNAME": "lo",
     }
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
-    command += ["--standalone", "--local-addr", "127.0.0.1"]
-    command += [str(REPO / "scripts" / "finetune.py"), "scenarios/healthcare", *SHORT]
+    command += ["--standalone", "--local-addr", "127.0.0.1", "--max-restarts", "1"]
+    command += [str(REPO / "scripts" / "finetune.py"), "scenarios/healthcare", *steps]
     command += ["--store", str(model_store.root), "--out", str(tmp_path / "two")]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    recipe = load_recipe(find_recipe("scenarios/healthcare"), [*SHORT, "train.accumulate=2"])
+    running = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    checkpoint = tmp_path / "two" / "checkpoint.safetensors"
+    deadline = time.monotonic() + 240
+    while not checkpoint.exists():
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(_ranks(running.pid)[-1], signal.SIGKILL)
+    _, said = running.communicate()
+    assert running.returncode == 0, said[-2000:]
+    assert "SIGKILL" in said or "exitcode: -9" in said
+    recipe = load_recipe(find_recipe("scenarios/healthcare"), [*steps, "train.accumulate=2"])
     one = run(recipe, model_store, tmp_path / "one", key=KEY)
     two = json.loads((tmp_path / "two" / "run.json").read_bytes())
     assert two["world"] == 2
-    for when in ("loss_first", "loss_last"):
-        assert two["training"][when] == pytest.approx(one.data["training"][when], rel=1e-4)
-    assert two["training"]["tokens"] == one.data["training"]["tokens"]
+    assert _losses(tmp_path / "two") == pytest.approx(_losses(tmp_path / "one"), rel=1e-4)
+    training = one.data["training"]
+    assert two["training"]["eval_loss"] == pytest.approx(training["eval_loss"], rel=1e-4)
+    assert two["training"]["tokens"] == training["tokens"]
+    assert not checkpoint.exists()
 
 
 def test_four_bit_weights_train_on_this_cpu(model_store: Store, tmp_path: Path) -> None:

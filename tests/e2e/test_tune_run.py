@@ -31,6 +31,7 @@ pytestmark = pytest.mark.model
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 SHORT = ["train.steps=3", "train.batch=2", "lora.r=4", "eval.limit=4", "eval.batch=4"]
+SHORT += ["eval.every=2", "eval.keep=best"]
 
 
 class Memory:
@@ -138,6 +139,11 @@ def test_progress_and_metrics_tell_loss_speed_and_time_left(
     assert all(u.loss > 0 and u.tokens_per_s > 0 and u.left_s >= 0 for u in steps)
     metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [m["loss"] for m in metrics] == [u.loss for u in steps]
+    looked = {m["step"]: m["eval_loss"] for m in metrics if "eval_loss" in m}
+    assert sorted(looked) == [2, 3]
+    training = done[0].data["training"]
+    assert training["eval_loss"] == round(min(looked.values()), 6)
+    assert looked[training["kept_step"]] == min(looked.values())
 
 
 def test_the_event_fits_the_audit_log(done: tuple[RunRecord, Path, list[Any], Memory]) -> None:
