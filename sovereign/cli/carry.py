@@ -111,13 +111,21 @@ def sign_command(name: str, key: Path, out: Path | None, config: Path, store: Pa
 
 @click.command("bom")
 @click.argument("name")
+@click.option("--spdx", "as_spdx", is_flag=True, help="SPDX 3.0.1 instead.")
 @where
-def bom_command(name: str, config: Path, store: Path | None) -> None:
-    """Print NAME's bill of materials: CycloneDX 1.7, an ML-BOM. Nothing is verified."""
+def bom_command(name: str, as_spdx: bool, config: Path, store: Path | None) -> None:
+    """Print NAME's bill of materials: CycloneDX 1.7, an ML-BOM. The weights are not verified."""
+    from datetime import UTC, datetime
+
     from sovereign.weights.bom import bom
+    from sovereign.weights.described import describe
+    from sovereign.weights.spdx import spdx
 
     with store_of(config, store, recorded=False, source="weights") as there:
-        click.echo(bom(there.entry(name)).decode(), nl=False)
+        entry = there.entry(name)
+        said = describe(entry, there.folder(entry))
+    made = spdx(entry, said, datetime.now(UTC)) if as_spdx else bom(entry, said)
+    click.echo(made.decode(), nl=False)
 
 
 COMMANDS: tuple[click.Command, ...] = (bundle_command, unbundle_command, sign_command, bom_command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Iterator
@@ -25,8 +26,22 @@ def store_of(config: Path, root: Path | None, *, recorded: bool, source: str) ->
     """The store of the configuration, or the one at ``root`` with its lockfile inside.
 
     With ``recorded``, events go to the configured audit log, and fail if they cannot. A store given
-    by path has no configuration, so no log either.
+    by path has no configuration, so no log either. What a disk refuses is one line and a hint.
     """
+    try:
+        with _store(config, root, recorded=recorded, source=source) as there:
+            yield there
+    except BrokenPipeError:  # of who reads what is printed
+        raise
+    except OSError as e:
+        what = f"{e.filename}: {e.strerror}" if e.filename else str(e.strerror or e)
+        full = e.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "free some space, then run this again: it goes on from there" if full else ""
+        raise WeightsError(what[:1].lower() + what[1:], hint=hint) from None
+
+
+@contextmanager
+def _store(config: Path, root: Path | None, *, recorded: bool, source: str) -> Iterator[Store]:
     from sovereign.weights.store import Store, open_store
 
     if root is not None:
@@ -182,14 +197,15 @@ def verify_command(
 ) -> None:
     """Hash every file of NAME, or of all, and hold it against the lockfile; with --key, hold the
     lockfile against a signature in OpenSSF's model-signing format too."""
-    if key is not None or signature is not None:
-        from sovereign.weights.signing import check_file
-
-        if name is None or key is None:
-            raise WeightsError("--key and a NAME belong together: a signature is about one model")
-        with store_of(config, store, recorded=False, source="weights") as there:
-            check_file(signature or Path(f"{name}.sig"), there.entry(name).files, key)
+    if (key is not None or signature is not None) and (name is None or key is None):
+        raise WeightsError("--key and a NAME belong together: a signature is about one model")
     with store_of(config, store, recorded=True, source="weights") as there, Bytes() as bar:
+        if name is not None and key is not None:
+            from sovereign.weights.signing import check_file
+
+            entry = there.entry(name)
+            with there.refusals(name, entry.kind):
+                check_file(signature or Path(f"{name}.sig"), entry.files, key)
         for entry in [there.entry(name)] if name else there.entries():
             there.verify(entry.name, progress=bar)
             click.echo(f"{entry.name}  {entry.digest[:12]}  ok")

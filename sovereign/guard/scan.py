@@ -5,6 +5,7 @@ Offsets of what it returns are those of the original leaf, whatever view it was 
 
 from __future__ import annotations
 
+import bisect
 import time
 from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ T = TypeVar("T")
 CHUNK, OVERLAP = 32_768, 4_096
 """Code points. Longer readings are cut so that time stays linear; the overlap is longer than
 anything a recogniser finds, so a cut loses nothing."""
+
+BETWEEN = "\n\n"
 
 LABELLED = frozenset({"IDENTIFIER", "USERNAME", "SECRET"})
 """Known by the words before them. Without any, a recogniser that judges by words only guesses."""
@@ -110,6 +113,37 @@ class Scanner:
                         finding = _moved(found, leaf, *place)
                         hits.append(Hit(index, finding, reading.levels, reading.bare))
         return hits + across
+
+    def scan_together(
+        self, leaves: Sequence[Leaf], readings: Sequence[Reading], deadline: Deadline
+    ) -> tuple[list[Hit], set[int]]:
+        """Everything found in ``leaves``, each with its one reading, as lines of one text: for many
+        short ones, of which each by itself costs as much as a page does. Neighbours may lend each
+        other certainty. The second are those across whose edge something was found: they have to
+        be scanned by themselves."""
+        starts: list[int] = []
+        at = 0
+        for reading in readings:
+            starts.append(at)
+            at += len(reading.text) + len(BETWEEN)
+        hits: list[Hit] = []
+        across: set[int] = set()
+        text = BETWEEN.join(reading.text for reading in readings)
+        for found in self.recognize(text, deadline, fresh=True):
+            index = bisect.bisect_right(starts, found.start) - 1
+            reading, leaf = readings[index], leaves[index]
+            start, end = found.start - starts[index], found.end - starts[index]
+            if end > len(reading.text):
+                last = bisect.bisect_left(starts, found.end)
+                across.update(range(index, last))
+                continue
+            place = reading.origin(start, end)
+            if place is not None:
+                own = Finding((), start, end, found.entity, found.score, found.recognizer)
+                if self._credible(own, leaf, reading.text):
+                    moved = _moved(found, leaf, *place)
+                    hits.append(Hit(index, moved, reading.levels, reading.bare))
+        return hits, across
 
     def _across(self, leaves: Sequence[Leaf], deadline: Deadline, *, fresh: bool) -> list[Hit]:
         """What stands in several leaves."""

@@ -11,15 +11,19 @@ from sovereign.guard.body import Leaf
 from sovereign.guard.scan import Hit
 from sovereign.guard.surrogates import Surrogates
 from sovereign.guard.transform import quoted, value_of
+from sovereign.scan.finder import SMALL, TOGETHER
 from sovereign.scan.known import stamp
 from sovereign.scan.look import Look
-from sovereign.scan.readers.values import DECODER, LONG_NUMBER, Number, column
+from sovereign.scan.readers.values import DECODER, LONG_NUMBER, Number, column, named
 from sovereign.types import Action
 
 __all__ = ["Cleaner", "Edit", "dumped"]
 
 MANY = 20_000
 """Values of which the surrogates are remembered: they are the same when they are made anew."""
+
+FIELDS = 64
+"""Texts of a value that are one record."""
 
 Edit = tuple[int, int, str]
 """Start, end, and what is to stand there."""
@@ -48,32 +52,61 @@ class Cleaner:
         """A text, or a log's lines, cleaned."""
         return _applied(text, self.edits(text))
 
-    def texts(self, labelled: Sequence[tuple[str, str]]) -> list[str]:
-        """The (label, text) of one record, cleaned, in the same order."""
-        leaves = [Leaf((n,), text, "text", label) for n, (label, text) in enumerate(labelled)]
+    def texts(self, records: Sequence[Sequence[tuple[str, str]]]) -> list[list[str]]:
+        """The (label, text) of many records, cleaned, in the same order: those that the scan looks
+        at together, together."""
+        out: list[list[str]] = []
+        small: list[Sequence[tuple[str, str]]] = []
+        size = 0
+        for record in records:
+            if any(len(text) > SMALL for _, text in record):
+                out += self._together(small)
+                small, size = [], 0
+                out.append(self._record(record))
+                continue
+            small.append(record)
+            size += sum(len(text) for _, text in record)
+            if size >= TOGETHER:
+                out += self._together(small)
+                small, size = [], 0
+        return out + self._together(small)
+
+    def values(self, values: Sequence[Any], name: Callable[[str], str] = named) -> list[Any]:
+        """JSON values, as :data:`DECODER` makes them, cleaned: equal to what they were if they were
+        clean. A number that was somebody's is a string in it. Raises RecursionError."""
+        records: list[list[tuple[str, str]]] = []
+        for value in values:
+            records.append([])
+            _visit(value, "", _Taken(records[-1]), name)
+        # A document is one value, and not one record: names do not recur all over it.
+        cut = [
+            record[at : at + FIELDS]
+            for record in records
+            for at in range(0, max(1, len(record)), FIELDS)
+        ]
+        new = iter([text for record in self.texts(cut) for text in record])
+        return [_visit(value, "", lambda label, text: next(new), name) for value in values]
+
+    def rows(self, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+        """Rows of a table, cleaned; the kinds of their cells are those of JSON values."""
+        made = self.values([tuple(zip(names, cells, strict=False)) for cells in rows], column)
+        return [[cell for _, cell in row] for row in made]
+
+    def _record(self, record: Sequence[tuple[str, str]]) -> list[str]:
+        leaves = [_leaf(n, label, text) for n, (label, text) in enumerate(record)]
+        return self._changed(leaves, self._look.fields(leaves))
+
+    def _together(self, records: Sequence[Sequence[tuple[str, str]]]) -> list[list[str]]:
+        leaves = [[_leaf(n, *one) for n, one in enumerate(record)] for record in records]
+        found = self._look.records(leaves, every=True) if leaves else []
+        return [self._changed(*one) for one in zip(leaves, found, strict=True)]
+
+    def _changed(self, leaves: Sequence[Leaf], hits: Sequence[Hit]) -> list[str]:
         edits: dict[int, list[Edit]] = {}
-        for hit in self._look.fields(leaves):
+        for hit in hits:
             if edit := self._edit(leaves, hit, 0):
                 edits.setdefault(edit[0], []).append(edit[1])
-        return [_applied(text, sorted(edits.get(n, ()))) for n, (_, text) in enumerate(labelled)]
-
-    def value(self, value: Any) -> Any:
-        """A JSON value, as :data:`DECODER` makes them, cleaned: equal to ``value`` if it was clean.
-        A number that was somebody's is a string in it. Raises RecursionError."""
-        labelled: list[tuple[str, str]] = []
-
-        def seen(label: str, text: str) -> str:
-            labelled.append((label, text))
-            return text
-
-        _visit(value, "", seen)
-        new = iter(self.texts(labelled))
-        return _visit(value, "", lambda label, text: next(new))
-
-    def row(self, names: Sequence[str], cells: Sequence[Any]) -> list[Any]:
-        """The cells of one row of a table, cleaned; their kinds are those of JSON values."""
-        made = self.value(tuple(zip(names, cells, strict=True)))
-        return [cell for _, cell in made]
+        return [_applied(leaf.text, sorted(edits.get(n, ()))) for n, leaf in enumerate(leaves)]
 
     def _edit(self, leaves: Sequence[Leaf], hit: Hit, moved: int) -> tuple[int, Edit] | None:
         found = hit.finding
@@ -92,21 +125,45 @@ class Cleaner:
         return hit.leaf, (start, end, quoted(self._surrogates.of(entity, value), hit))
 
 
+def _leaf(number: int, label: str, text: str) -> Leaf:
+    return Leaf((label, number), text, "text", label)
+
+
+class _Taken:
+    """Writes down every text that it is given, and gives it back."""
+
+    def __init__(self, into: list[tuple[str, str]]) -> None:
+        self._into = into
+
+    def __call__(self, label: str, text: str) -> str:
+        self._into.append((label, text))
+        return text
+
+
 def _applied(text: str, edits: Sequence[Edit]) -> str:
     for start, end, new in reversed(edits):
         text = text[:start] + new + text[end:]
     return text
 
 
-def _visit(value: Any, label: str, each: Callable[[str, str], str]) -> Any:
+def _visit(
+    value: Any, label: str, each: Callable[[str, str], str], named: Callable[[str], str]
+) -> Any:
     """``value`` with ``each`` of its texts, the names of objects too, in a fixed order."""
     if isinstance(value, tuple):
-        return tuple((each("", name), _visit(inner, column(name), each)) for name, inner in value)
+        # As the scan does it: a name that a programmer wrote is a label, and any other a text.
+        return tuple(
+            (
+                each("", name) if named(name) == "*" else name,
+                _visit(inner, named(name), each, named),
+            )
+            for name, inner in value
+        )
     if isinstance(value, list):
         if value and all(type(v) is str for v in value) and value[0][-1:] == "\n":
             # A text that is kept as the list of its lines, as notebooks keep theirs.
             return each(label, "".join(value)).splitlines(keepends=True)
-        return [_visit(inner, label, each) for inner in value]
+        return [_visit(inner, label, each, named) for inner in value]
     if isinstance(value, Number):
         text = each(label, str(value)) if LONG_NUMBER.match(value) else value
         return value if text == value else text
@@ -114,8 +171,8 @@ def _visit(value: Any, label: str, each: Callable[[str, str], str]) -> Any:
         return value
     inner = _nested(value)
     if inner is None:
-        return each(label, value)
-    made = _visit(inner, label, each)
+        return each(label, value) if len(value) > 1 else value
+    made = _visit(inner, label, each, named)
     return value if made == inner else "".join(dumped(made))
 
 

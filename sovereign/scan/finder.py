@@ -27,6 +27,11 @@ EDGE = OVERLAP // 2
 CALLER = "CALLER"
 """The entity of a caller's name, which goes out as a token too."""
 
+SMALL = 1_000
+"""Characters of a record's longest field, if it is looked at together with others."""
+TOGETHER = 16_000
+"""Characters that are looked at together."""
+
 Token = Callable[[str, str], str]
 """(entity, value) to a keyed token in hex."""
 
@@ -65,6 +70,8 @@ class Finder:
         self._beside = beside
         self._last: _Place | None = None
         self._held: list[Finding] = []
+        self._small: list[Record] = []
+        self._size = 0  # characters of those
         self.characters = 0
 
     @property
@@ -73,7 +80,16 @@ class Finder:
         return bool(self._held)
 
     def feed(self, record: Record) -> Iterator[Finding]:
-        """What is certain after ``record``."""
+        """What is certain after ``record``. Small ones wait for others, to be looked at together:
+        how many depends on them alone."""
+        if _is_small(record):
+            yield from self._release()
+            self._small.append(record)
+            self._size += sum(len(field.text) for field in record.fields)
+            if self._size >= TOGETHER:
+                yield from self.settle()
+            return
+        yield from self.settle()
         whole: list[Field] = []
         for field in record.fields:
             place = _Place(record.member, record.number, field.path)
@@ -81,15 +97,34 @@ class Finder:
                 # The piece before this one ended in our overlap: what it saw there, we see whole.
                 self._held = [f for f in self._held if f.start < field.start + EDGE]
             else:
-                yield from self.flush()
+                yield from self._release()
             whole.append(field)
             self._last = place
         yield from self._findings(record, whole)
 
     def flush(self) -> Iterator[Finding]:
         """What waited: nothing follows it."""
-        yield from self._held
-        self._held = []
+        yield from self.settle()
+        yield from self._release()
+
+    def settle(self) -> Iterator[Finding]:
+        """Look at the records that wait for others."""
+        records, self._small, self._size = self._small, [], 0
+        if not records:
+            return
+        self.characters += sum(len(f.text) for record in records for f in record.fields)
+        leaves = [
+            [Leaf((f.path, n), f.text, "text", label(f.path)) for n, f in enumerate(record.fields)]
+            for record in records
+        ]
+        for record, hits in zip(records, self._look.records(leaves), strict=True):
+            for hit in hits:
+                yield self._made(record, record.fields[hit.leaf], hit.finding, 0)
+
+    def _release(self) -> Iterator[Finding]:
+        self._last = None
+        held, self._held = self._held, []
+        yield from held
 
     def _findings(self, record: Record, fields: Sequence[Field]) -> Iterator[Finding]:
         held, self._held = self._held, []
@@ -151,3 +186,11 @@ class Finder:
         if self._beside is not None:
             self._beside(made, field.text, start, end)
         return made
+
+
+def _is_small(record: Record) -> bool:
+    """Rows, and lines that were taken apart; not the lines of a log as they stand."""
+    fields = record.fields
+    if record.unit == "line" and len(fields) == 1 and not fields[0].path:
+        return False
+    return all(not f.start and len(f.text) <= SMALL for f in fields)

@@ -3,8 +3,9 @@
 A log is a few hundred templates, filled in a million times. A line that was found empty a few
 times, each time with other numbers in it, is empty with further ones, if its numbers are too short
 to be anybody's: at most six digits (eight in several), and no parts of a date, an address or a
-longer number. Words are never put aside: a line with another word is another line. Only lines that
-begin with a point in time are asked at all; prose is always read whole.
+longer number. Words are never put aside: a line with another word is another line. Lines that
+begin with a point in time are asked about, and short fields of records, each by its path; prose is
+always read whole.
 
 A test holds findings with and without it against each other.
 """
@@ -30,6 +31,8 @@ _STAMP = re.compile(
     r")[\])]?(?=[\s,;|]|$)"
 )
 _NUMBERS = re.compile(r"(?<!\d)\+?\d+(?:[ .,/:-]\d+)*")
+_DECIMAL = re.compile(r"\d{1,6}\.\d{1,2}")
+"""An amount: 1234.50."""
 _UNIT = re.compile(r"(?<=[ =(\[])\d{1,6}(?=[A-Za-z%])")
 """A number with its unit: 12ms, 40%."""
 _HEX = re.compile(
@@ -44,6 +47,8 @@ def _aside(found: re.Match[str]) -> str:
     groups = text.split(" ")
     if all(len(g) <= 6 and g.isdigit() for g in groups) and sum(map(len, groups)) <= 8:
         return " ".join("\x00" for _ in groups)
+    if _DECIMAL.fullmatch(text):
+        return "\x03"
     clock = text.split(":")
     if len(clock) <= 3 and all(len(part) <= 2 and part.isdigit() for part in clock):
         return "\x02"
@@ -68,19 +73,25 @@ class Known:
         rest = line[begin:]
         return _NUMBERS.sub(_aside, _UNIT.sub("\x00", _HEX.sub("\x01", rest)))
 
+    def field(self, path: str, text: str) -> str:
+        """The same of a field; one that is a point in time is that, and no more."""
+        begin = stamp(text)
+        return f"{path}\x00{'@' if begin else ''}{self.template(text, begin)}"
+
     def empty(self, template: str) -> bool:
         """Whether a line of this template needs no look."""
         return self._empty.get(template, 0) >= TIMES
 
-    def learn(self, template: str, line: str, begin: int, *, found: bool) -> None:
-        """A line was looked at. One finding is enough to look at every further one."""
+    def learn(self, template: str, filling: str, *, found: bool, constant: bool) -> None:
+        """A text was looked at. One finding is enough to look at every further one. ``filling`` is
+        what the template was made of; ``constant``: nothing was put aside, so that it has only
+        one."""
         if found:
             self._empty[template] = -1
         elif (times := self._empty.get(template, 0)) >= 0:
-            filled = hash(line[begin:])
+            filled = hash(filling)
             same = self._last.get(template) == filled
-            # A line without numbers has one filling: it is what it was.
-            if not same or template == line[begin:]:
+            if not same or constant:
                 if times or len(self._empty) < MOST:
                     self._empty[template] = times + 1
                 self._last[template] = filled

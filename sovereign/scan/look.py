@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from sovereign.entities import DESCRIPTIONS
 from sovereign.guard import resolve, views
@@ -16,12 +17,16 @@ from sovereign.guard.body import Leaf
 from sovereign.guard.scan import Deadline, Hit, Scanner
 from sovereign.policy import Policy
 from sovereign.scan.known import Known, stamp
+from sovereign.scan.readers.when import NAMES
 from sovereign.types import Action, Destination, Finding
 
 __all__ = ["HOSTED", "Look", "label"]
 
 FOREVER = 1e12
 """A scan has no caller who waits: no deadline but the user's patience."""
+
+SHORT = 200
+"""Characters of a field that may be known by its template."""
 
 HOSTED = Destination("hosted", "hosted")
 
@@ -54,6 +59,70 @@ class Look:
         found = resolve.resolve(leaves, reads, hits, self.acts, self._policy.counts)
         return [h for h in found if not _ours(leaves[h.leaf].text, h.finding)]
 
+    def records(self, records: Sequence[Sequence[Leaf]], *, every: bool = False) -> list[list[Hit]]:
+        """What counts in the leaves of each of many small records, whose paths are those of their
+        columns: all are read as one text, and what holds something, once more together. What is
+        known to be empty under its path is not looked at, but for ``every``."""
+        known = None if every else self._known
+        leaves: list[Leaf] = []
+        reads: list[views.Reading] = []
+        owner: list[tuple[int, int]] = []  # record and leaf
+        apart: set[int] = set()
+        templates: list[str] = []
+        for number, record in enumerate(records):
+            for index, leaf in enumerate(record):
+                template = ""
+                if leaf.label in NAMES and stamp(leaf.text) == len(leaf.text):
+                    continue  # when something was written is nobody's data, as in a log
+                if known is not None and len(leaf.text) <= SHORT:
+                    template = known.field(str(leaf.path[0]), leaf.text)
+                    if known.empty(template):
+                        continue
+                readings = views.of_leaf(leaf)
+                if len(readings) > 1 or readings[0].mapped.starts is not None:
+                    apart.add(number)
+                    continue
+                leaves.append(leaf)
+                reads.append(readings[0])
+                owner.append((number, index))
+                templates.append(template)
+        hits, across = self._scanner.scan_together(leaves, reads, Deadline(FOREVER))
+        apart.update(owner[index][0] for index in across)
+        found: dict[int, list[Hit]] = {}
+        read: dict[int, dict[int, views.Reading]] = {}
+        for (number, index), reading in zip(owner, reads, strict=True):
+            read.setdefault(number, {})[index] = reading
+        full = {hit.leaf for hit in hits if self._policy.counts(hit.finding)}
+        for hit in hits:
+            number, index = owner[hit.leaf]
+            found.setdefault(number, []).append(replace(hit, leaf=index))
+        out = [
+            self.fields(record)
+            if number in apart
+            else self._settled(record, found[number], read.get(number, {}))
+            if number in found
+            else []
+            for number, record in enumerate(records)
+        ]
+        for place, (template, leaf) in enumerate(zip(templates, leaves, strict=True)):
+            if known is not None and template:
+                number, index = owner[place]
+                there = place in full or any(hit.leaf == index for hit in out[number])
+                known.learn(
+                    template, leaf.text, found=there, constant=template.endswith(f"\x00{leaf.text}")
+                )
+        return out
+
+    def _settled(
+        self, leaves: Sequence[Leaf], hits: Sequence[Hit], read: dict[int, views.Reading]
+    ) -> list[Hit]:
+        reads = [
+            (read[n] if n in read else views.Reading(views.Mapped(leaf.text), "text"),)
+            for n, leaf in enumerate(leaves)
+        ]
+        found = resolve.resolve(leaves, reads, hits, self.acts, self._policy.counts)
+        return [h for h in found if not _ours(leaves[h.leaf].text, h.finding)]
+
     def lines(self, text: str) -> Iterator[tuple[Hit, int]]:
         """Hits in a block of a log's lines, and by how many characters each stands further on. When
         a line was written is nobody's data; what is known to be empty is not looked at; the others
@@ -80,7 +149,8 @@ class Look:
             yield hit, places[index][1] - places[index][0]
         for index, (_, _, template, line, begin) in enumerate(places):
             if known is not None and template:
-                known.learn(template, line, begin, found=index in full)
+                said = line[begin:]
+                known.learn(template, said, found=index in full, constant=template == said)
 
     def _apart(self, text: str, starts: Sequence[int]) -> list[Hit]:
         """What counts in the lines that start at ``starts``, each of them by itself: two records of

@@ -16,7 +16,7 @@ import itertools
 import lzma
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,6 +40,8 @@ __all__ = ["NotRewritten", "rewrite"]
 
 DOCUMENT = 64_000_000
 """Bytes of a JSON document, which is held whole."""
+LINES = 5_000
+"""Lines or rows that are held at once."""
 PASSES = 4
 
 
@@ -47,23 +49,28 @@ class NotRewritten(Exception):
     """Why a file is not copied, in words that quote nothing."""
 
 
-def rewrite(file: Path, to: Path, cleaner: Cleaner, clean: Callable[[Path, str], bool]) -> None:
-    """Write the cleaned copy of ``file`` to ``to``. ``clean`` scans a file as if it had a name, and
-    says whether nothing is left in it. Raises :class:`NotRewritten`, and OSError."""
+def rewrite(
+    file: Path, to: Path, make: Callable[[], Cleaner], clean: Callable[[Path, str], bool]
+) -> int:
+    """Write the cleaned copy of ``file`` to ``to``; how many values were replaced. ``make`` gives a
+    cleaner that knows nothing yet; ``clean`` scans a file as if it had a name, and says whether
+    nothing is left in it. Raises :class:`NotRewritten`, and OSError."""
     to.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = [to.with_name(f".{to.name}.{n}.new") for n in range(2)]
     source = FileSource.of(file)
     now: Source = source
+    replaced = 0
     try:
         for number in range(PASSES):
-            new = made[number % 2]
+            new, cleaner = made[number % 2], make()
             with os.fdopen(os.open(new, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600), "w+b") as out:
                 _copied(now, out, cleaner)
                 out.flush()
                 os.fsync(out.fileno())
+            replaced += cleaner.replaced
             if clean(new, str(file)):
                 new.replace(to)
-                return
+                return replaced
             now = OpenedSource(source.name, new.stat().st_size, lambda new=new: new.open("rb"))  # type: ignore[misc]
         raise NotRewritten("something stays in it that the policy does not let out")
     finally:
@@ -182,7 +189,7 @@ def _line(line: str, cleaner: Cleaner) -> str:
         value, end = DECODER.raw_decode(line, start) if start >= 0 else (None, 0)
         if value is None:
             return cleaner.text(line)
-        made = cleaner.value(value)
+        (made,) = cleaner.values([value])
     except (ValueError, RecursionError):
         return cleaner.text(line)
     inside = line[start:end] if made == value else "".join(dumped(made))
@@ -196,15 +203,14 @@ def _json(source: Source, out: IO[bytes], cleaner: Cleaner) -> None:
     with Stream(source) as stream:
         held = stream.read(json_values.LARGEST)
         if json_reader.lined(source.name, held):
-            for raw in _lines(stream, held):
-                _value(raw, out, cleaner)
+            _valued(_lines(stream, held), out, cleaner)
             _whole(stream)
             return
         held += stream.read(DOCUMENT - len(held) + 1)
         _whole(stream)
     if len(held) > DOCUMENT:
         raise NotRewritten(f"a JSON document of over {DOCUMENT} bytes")
-    if not _value(held, out, cleaner):
+    if not _values([held], out, cleaner):
         raise NotRewritten("it is not valid JSON")
 
 
@@ -221,29 +227,37 @@ def _lines(stream: Stream, held: bytes) -> Iterator[bytes]:
             return
 
 
+def _valued(lines: Iterator[bytes], out: IO[bytes], cleaner: Cleaner) -> None:
+    """Lines, some thousand at a time."""
+    while many := list(itertools.islice(lines, LINES)):
+        _values(many, out, cleaner)
+
+
 _INDENT = re.compile(r"\s*[\[{]\r?\n( *)")
 
 
-def _value(raw: bytes, out: IO[bytes], cleaner: Cleaner) -> bool:
-    """Write a JSON value, cleaned; whether it is one. A line that is none is text."""
-    text = raw.decode("utf-8", "replace")
-    body = text.strip("\ufeff \t\r\n")
-    found = json_values.parsed(body.encode()) if body[:1] in ("{", "[") else None
+def _values(lines: Sequence[bytes], out: IO[bytes], cleaner: Cleaner) -> bool:
+    """Write JSON values, cleaned; whether all were some. A line that is none is text."""
+    texts = [raw.decode("utf-8", "replace") for raw in lines]
+    bodies = [text.strip("\ufeff \t\r\n") for text in texts]
+    found = [json_values.parsed(b.encode()) if b[:1] in ("{", "[") else None for b in bodies]
     try:
-        made = cleaner.value(found[0]) if found else None
+        made = iter(cleaner.values([one[0] for one in found if one]))
     except RecursionError:
         raise NotRewritten("it is nested too deep") from None
-    if found is None:
-        out.write(cleaner.text(text).encode())
-    elif made == found[0]:
-        out.write(raw)
-    else:
-        indent = _INDENT.match(body)
-        start = text.index(body)
-        pieces = dumped(made, len(indent[1]) if indent else None)
-        new = text[:start] + "".join(pieces) + text[start + len(body) :]
-        out.write(new.encode("utf-8", "backslashreplace"))
-    return found is not None
+    for raw, text, body, one in zip(lines, texts, bodies, found, strict=True):
+        new = next(made) if one else None
+        if one is None:
+            out.write(cleaner.text(text).encode())
+        elif new == one[0]:
+            out.write(raw)
+        else:
+            indent = _INDENT.match(body)
+            start = text.index(body)
+            said = "".join(dumped(new, len(indent[1]) if indent else None))
+            said = text[:start] + said + text[start + len(body) :]
+            out.write(said.encode("utf-8", "backslashreplace"))
+    return all(found)
 
 
 # ---- CSV -----------------------------------------------------------------------------------------
@@ -259,21 +273,31 @@ def _csv(source: Source, out: IO[bytes], cleaner: Cleaner) -> None:
         delimiter = delimiter_of(source.name, held)
         table = Table(stream, held, delimiter)
         names: list[str] = []
-        for number, (cells, raw, encoding) in enumerate(table.rows()):
-            if not number and titled(cells):
-                names = cells
-                out.write(raw)
-                continue
-            shown = [*names, *(f"column {n}" for n in range(len(names) + 1, len(cells) + 1))]
-            shown = shown[: len(cells)]
-            made = cleaner.row(shown, cells)
-            if made == cells:
-                out.write(raw)
-                continue
-            line = io.StringIO()
-            ending = "\r\n" if raw.endswith(b"\r\n") else "\n" if raw.endswith(b"\n") else ""
-            csv.writer(line, delimiter=delimiter, lineterminator=ending).writerow(made)
-            out.write(line.getvalue().encode(encoding, "replace"))
+        rows = table.rows()
+        first = next(rows, None)
+        if first is not None and titled(first[0]):
+            names = first[0]
+            out.write(first[1])
+        elif first is not None:
+            rows = itertools.chain([first], rows)
+        while many := list(itertools.islice(rows, LINES)):
+            most = max(len(cells) for cells, _, _ in many)
+            shown = [*names, *(f"column {n}" for n in range(len(names) + 1, most + 1))]
+            made = cleaner.rows(shown, [cells for cells, _, _ in many])
+            for (cells, raw, encoding), new in zip(many, made, strict=True):
+                _row(cells, new, raw, encoding, delimiter, out)
         _whole(stream)
     if table.broken:
         raise NotRewritten("a broken table: a quote that is never closed")
+
+
+def _row(
+    cells: list[str], new: list[str], raw: bytes, encoding: str, delimiter: str, out: IO[bytes]
+) -> None:
+    if new == cells:
+        out.write(raw)
+        return
+    line = io.StringIO()
+    ending = "\r\n" if raw.endswith(b"\r\n") else "\n" if raw.endswith(b"\n") else ""
+    csv.writer(line, delimiter=delimiter, lineterminator=ending).writerow(new)
+    out.write(line.getvalue().encode(encoding, "replace"))

@@ -69,11 +69,15 @@ def _table(database: sqlite3.Connection, name: str, cleaner: Cleaner) -> str:
         return "a table whose row numbers are hidden by a column"
     quoted = ['"' + n.replace('"', '""') + '"' for n in names]
     rows = database.execute(f"SELECT rowid, * FROM {table}").fetchall()  # noqa: S608
-    for number, *values in rows:
-        cells = [cell(value) for value in values]
-        if any(isinstance(v, bytes) and c is None for v, c in zip(values, cells, strict=True)):
-            return "a table with binary values"
-        made = cleaner.row(names, cells)
+    numbers = [number for number, *_ in rows]
+    values = [[cell(value) for value in row] for _, *row in rows]
+    if any(
+        _binary(v, c)
+        for (_, *row), cells in zip(rows, values, strict=True)
+        for v, c in zip(row, cells, strict=True)
+    ):
+        return "a table with binary values"
+    for number, cells, made in zip(numbers, values, cleaner.rows(names, values), strict=True):
         changed = [i for i, (a, b) in enumerate(zip(cells, made, strict=True)) if a != b]
         if changed:
             sets = ", ".join(f"{quoted[i]} = ?" for i in changed)
@@ -82,6 +86,10 @@ def _table(database: sqlite3.Connection, name: str, cleaner: Cleaner) -> str:
                 (*(made[i] for i in changed), number),
             )
     return ""
+
+
+def _binary(value: Any, read: Any) -> bool:
+    return isinstance(value, bytes) and read is None
 
 
 def parquet(source: Source, out: IO[bytes], cleaner: Cleaner) -> str:
@@ -102,7 +110,7 @@ def parquet(source: Source, out: IO[bytes], cleaner: Cleaner) -> str:
                 for batch in table.iter_batches(batch_size=ROWS, use_threads=False):
                     columns = [column.to_pylist() for column in batch.columns]
                     names = batch.schema.names
-                    rows = [_row(names, cells, cleaner) for cells in zip(*columns, strict=True)]
+                    rows = _rows(names, list(zip(*columns, strict=True)), cleaner)
                     made = [
                         array([row[n] for row in rows], type=field.type)
                         for n, field in enumerate(bare)
@@ -115,15 +123,19 @@ def parquet(source: Source, out: IO[bytes], cleaner: Cleaner) -> str:
     return ""
 
 
-def _row(names: list[str], values: tuple[Any, ...], cleaner: Cleaner) -> list[Any]:
+def _rows(names: list[str], rows: list[tuple[Any, ...]], cleaner: Cleaner) -> list[list[Any]]:
     """What was not changed stays as it was, whatever its kind."""
-    cells = [cell(value) for value in values]
-    if any(isinstance(v, bytes) and c is None for v, c in zip(values, cells, strict=True)):
-        raise TypeError
-    made = cleaner.row(names, cells)
+    read = [[cell(value) for value in row] for row in rows]
+    for row, cells in zip(rows, read, strict=True):
+        if any(map(_binary, row, cells)):
+            raise TypeError
+    made = cleaner.rows(names, read)
     return [
-        value if before == after else _plain(after)
-        for value, before, after in zip(values, cells, made, strict=True)
+        [
+            value if before == after else _plain(after)
+            for value, before, after in zip(row, cells, new, strict=True)
+        ]
+        for row, cells, new in zip(rows, read, made, strict=True)
     ]
 
 

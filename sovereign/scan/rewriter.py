@@ -89,11 +89,14 @@ class _Hand:
 
     def copy(self, copy: Copy) -> Done:
         how = self._how
-        look = Look(self._scanner, how.plan.policy, known=Known())
-        cleaner = Cleaner(look, how.key, how.tenant)
-        reason = ""
+
+        def make() -> Cleaner:
+            look = Look(self._scanner, how.plan.policy, known=Known())
+            return Cleaner(look, how.key, how.tenant)
+
+        reason, replaced = "", 0
         try:
-            rewrite(copy.file, copy.to, cleaner, self._clean)
+            replaced = rewrite(copy.file, copy.to, make, self._clean)
         except NotRewritten as e:
             reason = str(e)
         except GuardError as e:
@@ -102,7 +105,7 @@ class _Hand:
             reason = "it could not be read, or its copy not be written"
         except ImportError:
             reason = "its format needs pip install 'sovereign-toolkit[report]'"
-        return Done(copy.file, cleaner.replaced, reason)
+        return Done(copy.file, replaced, reason)
 
     def _clean(self, copy: Path, name: str) -> bool:
         """Whether a scan of the copy finds nothing that the policy does not let out."""

@@ -101,6 +101,8 @@ class Worker:
                     part.resume = max(part.resume, item.resume)
                 else:
                     self._take(item, finder, part)
+                if part.full:
+                    part.findings += finder.settle()
                 if part.full and not finder.waiting:
                     yield part.batch(task, name, begins, done=False)
                     part, finder = _Part(part.resume), self._finder(task.path)

@@ -54,7 +54,7 @@ async def _run(
     server = None if listener is None else await relay(listener, supervisor.socket)
     for line in _welcome(supervisor, listener):
         say(line)
-    down = False
+    down, rollovers, refused = False, 0, supervisor.last_error
     while not stop.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), 0.5)
@@ -62,6 +62,13 @@ async def _run(
             down = not down
             error = supervisor.last_error
             say(f"{error}; starting it again …" if down and error else "the engine is back")
+            refused = error
+        elif supervisor.rollovers != rollovers:
+            rollovers = supervisor.rollovers
+            say("serving the adapters that are there now")
+        elif supervisor.last_error is not refused:
+            refused = supervisor.last_error
+            say(f"going on with the adapters it has: {refused}")
     say("stopping …")
     if server is not None:
         server.close()

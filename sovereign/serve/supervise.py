@@ -1,23 +1,19 @@
-"""Keeps one engine per model running: verified first, spawned, watched, restarted, never orphaned.
-
-The engine's standard input is a pipe that nobody writes to; when this process dies, however it
-dies, the pipe ends and so does the engine. Engines are spawned, never forked from a live process.
-"""
+"""Keeps one engine per model running: verified first, watched, restarted, and exchanged under load
+when an adapter changes."""
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import hashlib
+import logging
 import os
 import re
 import shutil
-import signal
-import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from sovereign.config import Config, ModelConfig
@@ -26,14 +22,19 @@ from sovereign.serve import adapter as passes
 from sovereign.serve import engines
 from sovereign.serve.backoff import Backoff
 from sovereign.serve.cell import SOCKET_PATH_MAX
-from sovereign.serve.health import healthy
+from sovereign.serve.process import Process
 from sovereign.types import JSON, Sink
+from sovereign.weights.passport import NAME as PASSPORT
 from sovereign.weights.passport import trusted
 from sovereign.weights.store import Store
 
 __all__ = ["Supervisor", "engines_from_config"]
 
+LOGGER = logging.getLogger("sovereign.serve")
+
 _GRACE_S = 8.0
+_DRAIN_S = 600.0
+"""How long an engine that was replaced may take for what it was asked before."""
 
 
 class Supervisor:
@@ -77,13 +78,14 @@ class Supervisor:
             threads=model.threads,
         )
         self._engine = engines.find(model.engine)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._tail: collections.deque[str] = collections.deque(maxlen=40)
-        self._reader: threading.Thread | None = None
+        self._process: Process | None = None
+        self._loading: Process | None = None
+        self._leaving: list[threading.Thread] = []
         self._watcher: threading.Thread | None = None
-        self._ready = False
+        self._adapters_seen = self._adapters_now()
         self._stopping = threading.Event()
         self.restarts = 0
+        self.rollovers = 0
         self.last_error: SovereignError | None = None
 
     def __enter__(self) -> Supervisor:
@@ -96,18 +98,19 @@ class Supervisor:
     def alive(self) -> bool:
         """Whether the engine was healthy and its process still runs."""
         process = self._process
-        return self._ready and process is not None and process.poll() is None
+        return process is not None and process.alive
 
     @property
     def pid(self) -> int | None:
-        """The engine's process, while it runs."""
-        process = self._process
-        return process.pid if process is not None and process.poll() is None else None
+        """The engine's process, while it runs or loads."""
+        process = self._process or self._loading
+        return process.pid if process is not None and process.alive else None
 
     @property
     def tail(self) -> tuple[str, ...]:
         """The last lines that the engine wrote to stderr."""
-        return tuple(self._tail)
+        process = self._process or self._loading
+        return () if process is None else process.tail
 
     def start(self, timeout: float = 120) -> None:
         """Spawn the engine and block until it is healthy. Raises :class:`EngineDown`, or
@@ -116,9 +119,13 @@ class Supervisor:
         self._start(timeout)
 
     def _start(self, timeout: float = 600) -> None:
-        if self.pid is not None:
-            return
-        launch = self._launch
+        if self.pid is None:
+            self._process = self._load(self._launch, timeout)
+            self._backoff.started()
+
+    def _load(self, launch: engines.Launch, timeout: float) -> Process:
+        """A new engine, healthy. Nothing is left of it if that fails."""
+        self._adapters_seen = self._adapters_now()
         digests: dict[str, str] = {}
         if launch.base_digest:
             for key, path in launch.adapters.items():
@@ -133,18 +140,48 @@ class Supervisor:
                 engine=self._model.engine,
                 restarts=self.restarts,
             )
-        self._spawn()
+        loading = Process(self.name, self._engine.command(launch), launch.socket)
+        self._loading = loading
         try:
-            self._await_health(time.monotonic() + timeout, timeout)
+            loading.await_ready(timeout, self._stopping)
         except EngineDown:
-            self._kill()
+            loading.kill()
             self._record("model.stop", reason="not_started", restarts=self.restarts)
             raise
-        self._ready = True
-        self._backoff.started()
+        finally:
+            self._loading = None
+        return loading
+
+    def roll(self, timeout: float = 600) -> None:
+        """Exchange the engine for one with the adapters as they are on disk now, and drop no
+        request: the new one is loaded and probed beside the old one, its socket takes the other's
+        place in one rename, and the old one ends when it has answered what it was asked.
+
+        Raises as :meth:`start` does; then the old one goes on. Both are in memory meanwhile.
+        """
+        beside = self.socket.with_name(self.socket.name[:-1] + "~")
+        fresh = self._load(replace(self._launch, socket=beside), timeout)
+        beside.replace(self.socket)
+        old, self._process = self._process, fresh
+        self.rollovers += 1
+        if old is not None:
+            leaving = threading.Thread(target=self._see_off, args=(old,), daemon=True)
+            self._leaving = [t for t in self._leaving if t.is_alive()] + [leaving]
+            leaving.start()
+
+    def _see_off(self, old: Process) -> None:
+        old.leave()
+        end = time.monotonic() + _DRAIN_S
+        while not (old.wait(0.1) or self._stopping.is_set() or time.monotonic() > end):
+            pass
+        old.terminate(_GRACE_S)
+        old.kill()
+        with contextlib.suppress(SovereignError):  # it has ended, whether or not that can be said
+            self._record("model.stop", reason="replaced", restarts=self.restarts)
 
     def watch(self) -> None:
-        """Restart the engine whenever it dies, in a thread of its own, until :meth:`stop`."""
+        """Restart the engine whenever it dies, and :meth:`roll` it when an adapter's folder
+        changes, in a thread of its own, until :meth:`stop`."""
         if self._watcher is None or not self._watcher.is_alive():
             self._watcher = threading.Thread(
                 target=self._watch, name=f"watch {self.name}", daemon=True
@@ -155,123 +192,37 @@ class Supervisor:
         """Let running requests end for a moment, then end the engine and all its children."""
         self._stopping.set()
         was = self._process is not None
-        self._terminate()
+        if self._process is not None:
+            self._process.terminate(_GRACE_S)
         if self._watcher is not None and self._watcher is not threading.current_thread():
             self._watcher.join(timeout=_GRACE_S)
             self._watcher = None
-        self._kill()  # whatever the watcher may have begun to start meanwhile
+        for leaving in self._leaving:
+            leaving.join(timeout=2 * _GRACE_S)
+        for process in (self._process, self._loading):  # what the watcher may have begun meanwhile
+            if process is not None:
+                process.kill()
+        self._process = None
         self.socket.unlink(missing_ok=True)
         if self._temporary:
             shutil.rmtree(self.socket.parent, ignore_errors=True)
         if was:
             self._record("model.stop", reason="stopped", restarts=self.restarts)
 
-    # ---- the process -----------------------------------------------------------------------
-
-    def _spawn(self) -> None:
-        self._ready = False
-        self.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        command = self._engine.command(self._launch)
-        self._tail.clear()
-        try:
-            self._process = subprocess.Popen(
-                command.argv,
-                env=engines.environment(command),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                start_new_session=True,  # a group of its own, so that its children die with it
-            )
-        except OSError as e:
-            raise EngineDown(f"{self.name}: cannot start {command.argv[0]}: {e.strerror}") from None
-        self._reader = threading.Thread(
-            target=self._drain, args=(self._process,), name=f"stderr {self.name}", daemon=True
-        )
-        self._reader.start()
-
-    def _drain(self, process: subprocess.Popen[bytes]) -> None:
-        """Keep the last lines of stderr; reading all of it keeps the engine from blocking."""
-        assert process.stderr is not None
-        with process.stderr as stream:
-            for line in stream:
-                self._tail.append(line.decode("utf-8", "replace").rstrip()[:500])
-
-    def _await_health(self, deadline: float, timeout: float) -> None:
-        process = self._process
-        assert process is not None
-        while not healthy(self.socket, timeout=1.0):
-            if process.poll() is not None:
-                raise self._down(process, "before it was ready")
-            if self._stopping.is_set():
-                raise EngineDown(f"{self.name}: stopped before it was ready")
-            if time.monotonic() > deadline:
-                raise EngineDown(
-                    f"{self.name}: the engine was not ready after {timeout:g} s",
-                    hint=self._last_line() or "a larger model needs longer to load",
-                )
-            self._stopping.wait(0.05)
-
-    def _down(self, process: subprocess.Popen[bytes], when: str) -> EngineDown:
-        """What the exit status and the last lines of stderr say of a dead engine."""
-        status = process.wait()
-        if self._reader is not None:
-            self._reader.join(timeout=2)
-        if status < 0:
-            name = signal.Signals(-status).name
-            hint = "see `dmesg`: the kernel kills what takes too much memory"
-            return EngineDown(
-                f"{self.name}: the engine was killed by {name} {when}",
-                hint=hint if name == "SIGKILL" else self._last_line(),
-            )
-        said = [line for line in self._tail if line.startswith(("error: ", "hint: "))]
-        if said and said[0].startswith("error: "):
-            hints = [line.removeprefix("hint: ") for line in said[1:]]
-            return EngineDown(
-                f"{self.name}: {said[0].removeprefix('error: ')}", hint=hints[0] if hints else ""
-            )
-        return EngineDown(
-            f"{self.name}: the engine ended with status {status} {when}", hint=self._last_line()
-        )
-
-    def _last_line(self) -> str:
-        lines = [line for line in self._tail if line.strip()]
-        return f"its last line was: {lines[-1]}" if lines else ""
-
-    def _terminate(self) -> None:
-        process = self._process
-        if process is None or process.poll() is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=_GRACE_S)
-
-    def _kill(self) -> None:
-        """End the whole group now, children that outlived the engine too."""
-        process, self._process = self._process, None
-        self._ready = False
-        if process is None:
-            return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if process.stdin is not None:
-            process.stdin.close()
-
     # ---- watching --------------------------------------------------------------------------
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
             process = self._process
-            if process is not None and process.poll() is None:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=0.2)
+            if process is not None and not process.wait(0.2):
+                self._look_at_adapters()
                 continue
             if self._stopping.is_set():
                 return
             if process is not None:
-                self.last_error = self._down(process, "while it served")
-                self._kill()
+                self.last_error = process.down("while it served")
+                process.kill()
+                self._process = None
             if self._stopping.wait(self._backoff.failed()):
                 return
             try:
@@ -281,6 +232,32 @@ class Supervisor:
             except SovereignError as e:
                 # Weights that changed on disk stay down too, and are looked at again later.
                 self.last_error = e
+
+    def _look_at_adapters(self) -> None:
+        """A refused change is not tried again before the next: a folder that is being copied is
+        looked at until it is whole."""
+        if self._adapters_now() == self._adapters_seen:
+            return
+        try:
+            self._verify()
+            self.roll()
+            LOGGER.info("%s: serving the adapters that are there now", self.name)
+        except SovereignError as e:
+            self.last_error = e
+            if not self._stopping.is_set():
+                LOGGER.error("%s goes on with the adapters it has: %s", self.name, e.message)
+
+    def _adapters_now(self) -> tuple[tuple[int, int, int] | None, ...]:
+        """Changes when an adapter's files do, or what its path leads to."""
+        found: list[tuple[int, int, int] | None] = []
+        for folder in self._launch.adapters.values():
+            for name in ("adapter_model.safetensors", "adapter_config.json", PASSPORT):
+                try:
+                    about = (folder / name).stat()
+                    found.append((about.st_ino, about.st_mtime_ns, about.st_size))
+                except OSError:
+                    found.append(None)
+        return tuple(found)
 
     def _record(self, type: str, **fields: JSON) -> None:
         """Durable before the engine starts; without the log nothing is served."""

@@ -1,4 +1,5 @@
-"""A bill of materials of one model: CycloneDX 1.7, ML-BOM, made of what the lock says and no more.
+"""A bill of materials of one model: CycloneDX 1.7, ML-BOM, made of what the lock and the model's
+own files say, and no more.
 
 https://cyclonedx.org/docs/1.7/json/. It has no time and no random serial number: the same entry
 gives the same bytes.
@@ -11,6 +12,7 @@ import uuid
 from typing import Any
 
 from sovereign import __version__
+from sovereign.weights.described import Description
 from sovereign.weights.lock import Entry, seal_of
 
 __all__ = ["bom"]
@@ -18,8 +20,8 @@ __all__ = ["bom"]
 SCHEMA = "http://cyclonedx.org/schema/bom-1.7.schema.json"
 
 
-def bom(entry: Entry) -> bytes:
-    """The CycloneDX document of ``entry`` as JSON."""
+def bom(entry: Entry, said: Description) -> bytes:
+    """The CycloneDX document of ``entry`` as JSON; ``said`` becomes its model card."""
     known = entry.licence not in ("unknown", "other")
     model: dict[str, Any] = {
         "type": "machine-learning-model",
@@ -41,6 +43,9 @@ def bom(entry: Entry) -> bytes:
             for f in sorted(entry.files, key=lambda f: f.path)
         ],
     }
+    card, rows = _card(entry, said), _datasets(entry, said)
+    if card:
+        model["modelCard"] = {"modelParameters": card}
     if entry.purl:
         model["purl"] = entry.purl
     if entry.base:
@@ -60,9 +65,31 @@ def bom(entry: Entry) -> bytes:
                 ]
             }
         },
-        "components": [model],
+        "components": [model, *rows],
     }
     return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _card(entry: Entry, said: Description) -> dict[str, Any]:
+    known = {
+        "architectureFamily": said.family,
+        "modelArchitecture": said.architecture,
+        "datasets": [{"ref": row["bom-ref"]} for row in _datasets(entry, said)],
+    }
+    return {name: value for name, value in known.items() if value}
+
+
+def _datasets(entry: Entry, said: Description) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "data",
+            "bom-ref": f"data:{entry.name}/{name}",
+            "name": name,
+            "hashes": [{"alg": "SHA-256", "content": sha256}],
+            "data": [{"type": "dataset", "name": name}],
+        }
+        for name, sha256 in said.datasets
+    ]
 
 
 def _properties(entry: Entry) -> list[dict[str, str]]:

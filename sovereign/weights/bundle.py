@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sovereign.errors import NotVerified, WeightsError
 from sovereign.weights import lock as lockfile
 from sovereign.weights.bom import bom
+from sovereign.weights.described import describe
 from sovereign.weights.lock import Entry, File, write_atomically
 from sovereign.weights.manifest import (
     LOCK,
@@ -74,12 +75,15 @@ def bundle(
     """
     entries = [store.entry(name) for name in sorted(set(names))]
     for entry in entries:
-        store.rules.check_standing(entry)
+        with store.refusals(entry.name, "bundle"):
+            store.rules.check_standing(entry)
     out.mkdir(parents=True, exist_ok=True)
     if (out / MANIFEST).exists():
         raise WeightsError(f"{out}: holds a bundle already", hint="name another folder")
-    require_space(out, sum(e.size for e in entries))
-    papers = _papers(entries, out, beside)
+    there = sum(p.stat().st_size for p in out.glob("part-*.tar"))  # by an earlier run of this
+    require_space(out, max(sum(e.size for e in entries) - there, 0))
+    with store.refusals("bundle", "bundle"):
+        papers = _papers(store, entries, out, beside)
     files = tuple(
         File(f"{e.name}/{f.path}", f.size, f.sha256)
         for e in entries
@@ -89,7 +93,8 @@ def bundle(
     sources = {f"{e.name}/{f.path}": store.folder(e) / f.path for e in entries for f in e.files}
     meter = Meter(progress, "bundling", sum(f.size for f in files))
     raw = dump(plan)
-    _write(plan, hashlib.sha256(raw).hexdigest(), sources, out, meter)
+    with store.refusals("bundle", "bundle"):
+        _write(plan, hashlib.sha256(raw).hexdigest(), sources, out, meter)
     write_atomically(out / MANIFEST, raw)
     if key is not None:
         from sovereign.weights import signing
@@ -103,11 +108,11 @@ def bundle(
 
 
 def _papers(
-    entries: Sequence[Entry], out: Path, beside: Sequence[tuple[str, Path]]
+    store: Store, entries: Sequence[Entry], out: Path, beside: Sequence[tuple[str, Path]]
 ) -> tuple[File, ...]:
     """The lock of these models, a bill of materials for each, and what goes along."""
     made = {LOCK: lockfile.dump({e.name: e for e in entries})}
-    made |= {f"bom/{e.name}.cdx.json": bom(e) for e in entries}
+    made |= {f"bom/{e.name}.cdx.json": bom(e, describe(e, store.folder(e))) for e in entries}
     found = []
     for path, raw in made.items():
         write_atomically(out / path, raw)

@@ -31,6 +31,12 @@ SYSTEM = (
     "/proc/meminfo", "/sys/devices/system", "/dev/urandom", "/dev/zero",
 )  # fmt: skip
 
+NEWER = "convert on a machine with Linux 6.2 or later, or take safetensors"
+NAMESPACES = (
+    "who is not root needs user namespaces: see sysctl user.max_user_namespaces and "
+    "kernel.apparmor_restrict_unprivileged_userns; or convert elsewhere, or take safetensors"
+)
+
 _NEWUSER, _NEWNET = 0x10000000, 0x40000000
 _NO_NEW_PRIVS, _SET_SECCOMP, _FILTER = 38, 22, 2
 
@@ -71,11 +77,10 @@ def close(*, read: Iterable[Path], write: Path) -> None:
     _seccomp(libc)
 
 
-def _must(result: int, what: str) -> int:
+def _must(result: int, what: str, hint: str = NEWER) -> int:
     if result < 0:
         raise WeightsError(
-            f"this kernel grants no {what} ({os.strerror(ctypes.get_errno())})",
-            hint="convert on a machine with Linux 6.2 or later, or take safetensors",
+            f"this kernel grants no {what} ({os.strerror(ctypes.get_errno())})", hint=hint
         )
     return result
 
@@ -84,21 +89,22 @@ def _leave_network(libc: ctypes.CDLL) -> None:
     if libc.unshare(_NEWNET) == 0:
         return
     uid, gid = os.getuid(), os.getgid()
-    _must(libc.unshare(_NEWUSER | _NEWNET), "network namespace")
+    _must(libc.unshare(_NEWUSER | _NEWNET), "network namespace", NAMESPACES)
     try:
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
         Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
     except OSError as e:
-        raise WeightsError(f"cannot map the user into its namespace: {e.strerror}") from None
+        raise WeightsError(
+            f"this kernel maps no user into its namespace ({e.strerror})", hint=NAMESPACES
+        ) from None
 
 
 def _landlock(libc: ctypes.CDLL, read: Iterable[Path], write: Path) -> None:
     abi = _must(libc.syscall(444, None, 0, 1), "Landlock")
     if abi < 3:
         raise WeightsError(
-            "this kernel's Landlock cannot stop a file from being cut short",
-            hint="convert on a machine with Linux 6.2 or later, or take safetensors",
+            "this kernel's Landlock cannot stop a file from being cut short", hint=NEWER
         )
     handled = _ALL_OF_ABI[max(known for known in _ALL_OF_ABI if known <= abi)]
     rules = _must(libc.syscall(444, struct.pack("<Q", handled), 8, 0), "Landlock")

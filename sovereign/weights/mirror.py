@@ -169,7 +169,7 @@ def app(mirror: Mirror) -> Starlette:
         rows = _rows(entry, folder, request.query_params.get("recursive", "").lower() == "true")
         if not rows and folder:
             raise Refusal(404, "EntryNotFound", "the lock names no such folder")
-        limit = _number(request.query_params.get("limit"), PAGE)
+        limit = min(max(_number(request.query_params.get("limit"), PAGE), 1), PAGE)
         at = _number(request.query_params.get("cursor"), 0)
         headers = {}
         if at + limit < len(rows):

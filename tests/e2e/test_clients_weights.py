@@ -1,4 +1,4 @@
-"""Weights by tools that others wrote: OpenSSF's model_signing, picklescan and modelscan.
+"""Weights by tools that others wrote: OpenSSF's model_signing, picklescan and modelscan, SPDX.
 
 None is in our environment: scripts/clients gives them one of their own, where they find us.
 """
@@ -186,3 +186,37 @@ def test_what_a_scanner_calls_dangerous_is_not_opened(store: Store, tmp_path: Pa
     (tmp_path / "model.bin").write_bytes(pickle.dumps(Evil()))
     with pytest.raises(NotAdmitted, match=r"picklescan .* calls a pickle in it dangerous"):
         store.add_pickle(tmp_path / "model.bin", name="p", licence="MIT")
+
+
+# -- SPDX's own model ---------------------------------------------------------------------------
+
+READ = """
+import io, sys
+from spdx_python_model import v3_0_1 as spdx
+there = spdx.SHACLObjectSet()
+spdx.JSONLDDeserializer().read(sys.stdin.buffer, there)
+assert not there.missing_ids, there.missing_ids
+spdx.JSONLDSerializer().write(there, io.BytesIO())  # it is here that what is missing is noticed
+print(len(list(there.foreach_type("ai_AIPackage"))), len(list(there.foreach_type("software_File"))))
+"""
+
+
+def _spdx(document: str) -> subprocess.CompletedProcess[str]:
+    command = [BIN / "python", "-c", READ]
+    return subprocess.run(command, input=document, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.usefixtures("model")
+def test_a_bill_in_spdx_is_of_its_own_model(store: Store) -> None:
+    """SPDX's bindings take every type, property and cardinality, and miss no element. They would
+    refuse a property that SPDX does not have, and an element without what it must have."""
+    made = ours(store, "bom", "tiny", "--spdx")
+    done = _spdx(made)
+    assert (done.returncode, done.stdout) == (0, "1 2\n"), done.stderr
+    for right, wrong in (
+        ('"simplelicensing_licenseExpression": "MIT"', '"simplelicensing_licence": "MIT"'),
+        ('"relationshipType": "contains",', ""),
+        ('"type": "SoftwareAgent"', '"type": "Robot"'),
+    ):
+        assert right in made
+        assert _spdx(made.replace(right, wrong)).returncode == 1

@@ -222,6 +222,35 @@ def test_ranges_are_those_of_the_file(served: Served) -> None:
         assert _get(served, FILE, Range=asked).status_code == 416
 
 
+@pytest.mark.parametrize("limit", [1, 2, 5000])
+def test_a_long_list_comes_in_pages_that_the_hubs_client_follows(
+    served: Served, tmp_path: Path, limit: int
+) -> None:
+    """Each file once, in order, whatever the page's size."""
+    code = f"""if 1:
+        import json, os
+        from huggingface_hub.utils import build_hf_headers, paginate
+        url = os.environ["HF_ENDPOINT"] + "/api/models/{REPO}/tree/{COMMIT}"
+        rows = paginate(url, params={{"limit": {limit}}}, headers=build_hf_headers())
+        print(json.dumps([row["path"] for row in rows]))"""
+    assert json.loads(served.python(code, home=tmp_path)) == sorted(served.files)
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "x", "99999999"])
+def test_a_page_of_no_size_does_not_go_on_for_ever(served: Served, limit: str) -> None:
+    """A page holds one row at least, so each next page is further on."""
+    tree = f"/api/models/{REPO}/tree/{COMMIT}?limit={limit}"
+    seen = []
+    while tree:
+        answer = _get(served, tree)
+        assert answer.status_code == 200
+        seen += [row["path"] for row in answer.json()]
+        assert len(seen) <= len(served.files)
+        following = answer.links.get("next", {}).get("url", "")
+        tree = following.removeprefix(served.url)
+    assert seen == sorted(served.files)
+
+
 @pytest.mark.parametrize(
     "path",
     [

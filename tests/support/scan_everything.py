@@ -22,7 +22,7 @@ import pyarrow
 import pyarrow.parquet
 from scan_corpus import Planted, application_log, prose, value
 
-__all__ = ["REWRITTEN", "VERBATIM", "everything"]
+__all__ = ["REWRITTEN", "VERBATIM", "everything", "table_rows"]
 
 Made = tuple[bytes, list[Planted]]
 Make = Callable[[random.Random, int], Made]
@@ -147,7 +147,8 @@ def _book(rng: random.Random, size: int) -> Made:
     return json.dumps(book, indent=1).encode(), found
 
 
-def _rows(rng: random.Random, size: int) -> tuple[list[tuple[int, str, str]], list[Planted]]:
+def table_rows(rng: random.Random, size: int) -> tuple[list[tuple[int, str, str]], list[Planted]]:
+    """Rows of three cells, about ``size`` bytes of them; an identifier in one of ten."""
     rows, found = [], []
     for number in range(size // 60):
         note = rng.choice(("paid in full", "sent again, by post", "waiting for an answer"))
@@ -159,14 +160,14 @@ def _rows(rng: random.Random, size: int) -> tuple[list[tuple[int, str, str]], li
 
 
 def _csv(rng: random.Random, size: int) -> Made:
-    rows, found = _rows(rng, size)
+    rows, found = table_rows(rng, size)
     out = io.StringIO()
     csv.writer(out).writerows([("id", "state", "note"), *rows])
     return out.getvalue().encode(), found
 
 
 def _parquet(rng: random.Random, size: int) -> Made:
-    rows, found = _rows(rng, size)
+    rows, found = table_rows(rng, size)
     names = ("id", "state", "note")
     columns = {n: [r[i] for r in rows] for i, n in enumerate(names)}
     out = io.BytesIO()
@@ -175,7 +176,7 @@ def _parquet(rng: random.Random, size: int) -> Made:
 
 
 def _sqlite(rng: random.Random, size: int) -> Made:
-    rows, found = _rows(rng, size)
+    rows, found = table_rows(rng, size)
     database = sqlite3.connect(":memory:")
     database.execute("CREATE TABLE bill (id INTEGER PRIMARY KEY, state TEXT, note TEXT)")
     database.executemany("INSERT INTO bill VALUES (?, ?, ?)", rows)

@@ -38,6 +38,12 @@ _SHORT = re.compile(  # "54F with chest pain", but not "10M records"
 )
 _HL7 = re.compile(r"\|(?:19|20)\d{6}(?:\d{4,6})?\|(?P<v>[FMOU])\|")
 _FORMS = (("label", _LABELLED), ("word", _PLAIN), ("age", _AGED), ("short", _SHORT), ("hl7", _HL7))
+_HINTS = {
+    "label": tuple(str.split("sex gender geschlecht género genero genre sesso geslacht płeć 性 ſ")),
+    "word": tuple(str.split("male weiblich männlich binary transgender ſ")),
+}
+"""One of these stands, in lower case, in every text in which the form's pattern matches. Patterns
+that begin anywhere are the slowest part of reading a page; a hint is found a hundred times faster."""
 
 
 class GenderRecognizer:
@@ -52,7 +58,11 @@ class GenderRecognizer:
     def recognize(self, text: str) -> Sequence[Finding]:
         """Where the sex of somebody is written."""
         found: dict[tuple[int, int], Finding] = {}
+        lowered = text.lower()
         for form, pattern in _FORMS:
+            hints = _HINTS.get(form)
+            if hints is not None and not any(hint in lowered for hint in hints):
+                continue
             for match in pattern.finditer(text):
                 span = match.span("v")
                 found.setdefault(span, Finding((), *span, "GENDER", 0.8, f"gender:{form}"))

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["moment", "of_line"]
+__all__ = ["NAMES", "moment", "of_line"]
 
 _words = str.split  # a list of names is easier to read as one string
 

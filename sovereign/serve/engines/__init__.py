@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -40,10 +41,12 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program to spawn. ``env`` is added to :func:`environment`, which is all that it gets."""
+    """A program to spawn. ``env`` is added to :func:`environment`, which is all that it gets. At
+    ``drain_signal`` it answers what it was asked, and ends."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
+    drain_signal: signal.Signals = signal.SIGTERM
 
 
 class Engine(Protocol):
@@ -70,7 +73,7 @@ class TransformersEngine:
             argv += ["--trust", key]
         for key, path in launch.adapters.items():
             argv += ["--adapter", f"{key}={path}"]
-        return Command(tuple(argv))
+        return Command(tuple(argv), drain_signal=signal.SIGUSR1)
 
 
 def keyed(adapters: Iterable[str]) -> dict[str, Path]:
@@ -132,8 +135,10 @@ _QUIET = {
     "VLLM_NO_USAGE_STATS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONUNBUFFERED": "1",
-    # A waiting thread sleeps instead of spinning: two spinning threads on busy cores collapse.
-    "OMP_WAIT_POLICY": "PASSIVE",
+    # A thread that waits for another spins for some 100 microseconds, then sleeps. Sleeping at once
+    # costs a wake-up for each of hundreds of small products in a token, and left a core idle; the
+    # default spins for milliseconds, which two threads on busy cores do to each other.
+    "GOMP_SPINCOUNT": "100000",
 }
 
 

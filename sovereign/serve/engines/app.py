@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import replace
@@ -281,17 +282,22 @@ class _Stream(StreamingResponse):
 
 
 class _Shield:
-    """Answers what nobody expected with a shaped 500, and keeps its message out of every log."""
+    """Answers what nobody expected with a shaped 500, and keeps its message out of every log. Once
+    ``leaving`` is set, each answer is the last on its connection."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, leaving: threading.Event) -> None:
         self._app = app
+        self._leaving = leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
         async def watched(message: Message) -> None:
             nonlocal started
-            started = started or message["type"] == "http.response.start"
+            if message["type"] == "http.response.start":
+                started = True
+                if self._leaving.is_set():
+                    message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 
         try:
@@ -320,8 +326,15 @@ async def _http(_: HTTPRequest, error: Exception) -> Response:
     return _error(BadRequest(message, code="unknown_endpoint", status=error.status_code))
 
 
-def create_app(who: Identity, prompter: Prompter, batcher: Batcher, grammars: Grammars) -> ASGIApp:
-    """The engine's ASGI application. The batcher is started and closed by the caller."""
+def create_app(
+    who: Identity,
+    prompter: Prompter,
+    batcher: Batcher,
+    grammars: Grammars,
+    leaving: threading.Event,
+) -> ASGIApp:
+    """The engine's ASGI application. The batcher is started and closed by the caller, who sets
+    ``leaving`` when callers should look for another engine."""
     at = _Endpoints(who, prompter, batcher, grammars)
     routes = [
         Route("/health", at.health),
@@ -332,4 +345,4 @@ def create_app(who: Identity, prompter: Prompter, batcher: Batcher, grammars: Gr
         Route("/v1/embeddings", at.embeddings, methods=["POST"]),
     ]
     handlers = {BadRequest: _bad, HTTPException: _http}
-    return _Shield(Starlette(routes=routes, exception_handlers=handlers))
+    return _Shield(Starlette(routes=routes, exception_handlers=handlers), leaving)

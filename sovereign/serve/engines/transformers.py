@@ -6,16 +6,25 @@ A process of its own, outside every network, that serves one model on one Unix s
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sovereign.errors import ServeError
 from sovereign.serve import adapter, cell
 from sovereign.serve.engines import keyed
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from sovereign.serve.engines.batch import Batcher
 
 __all__ = ["main"]
 
@@ -58,6 +67,7 @@ def _serve(args: argparse.Namespace, network: str) -> None:
     started = time.monotonic()
     # The socket first: a path that cannot be used should not cost the load of a model.
     sock = cell.listen(args.socket)
+    ours = args.socket.stat().st_ino
     try:
         import torch
         import uvicorn
@@ -93,16 +103,27 @@ def _serve(args: argparse.Namespace, network: str) -> None:
             created=int(time.time()),
             adapters=tuple(adapters),
         )
+        leaving = threading.Event()
         server = uvicorn.Server(
             uvicorn.Config(
-                create_app(who, prompter, batcher, grammars),
+                create_app(who, prompter, batcher, grammars, leaving),
                 access_log=False,
                 log_level="critical",
                 lifespan="off",
                 server_header=False,
+                # Longer than the gateway keeps one (30 s): else we may close a connection at the
+                # moment that it sends a request there.
+                timeout_keep_alive=35,
                 timeout_graceful_shutdown=5,
             )
         )
+
+        def leave(*_: object) -> None:
+            if not leaving.is_set():
+                leaving.set()
+                threading.Thread(target=_leave, args=(server, batcher), daemon=True).start()
+
+        signal.signal(signal.SIGUSR1, leave)
         _say(
             f"serving {args.name}: {loaded.dtype}, {threads} threads, context {loaded.context}, "
             f"{_adapters(args.name, loaded.effects)}, "
@@ -114,7 +135,21 @@ def _serve(args: argparse.Namespace, network: str) -> None:
             batcher.close()
     finally:
         sock.close()
-        args.socket.unlink(missing_ok=True)
+        # Another engine may have taken our place at this path.
+        with contextlib.suppress(FileNotFoundError):
+            if args.socket.stat().st_ino == ours:
+                args.socket.unlink()
+
+
+def _leave(server: uvicorn.Server, batcher: Batcher) -> None:
+    """End once nobody is connected any more: each answer is the last on its connection, idle ones
+    are closed in time, and new ones go to whoever is at our path now."""
+    quiet = 0
+    while quiet < 3:
+        time.sleep(0.1)
+        busy = server.server_state.connections or batcher.load != (0, 0)
+        quiet = 0 if busy else quiet + 1
+    server.should_exit = True
 
 
 def _adapters(name: str, effects: Mapping[str, float]) -> str:

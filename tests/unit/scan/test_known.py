@@ -63,14 +63,29 @@ def test_what_could_be_somebodys_is_never_put_aside(one: str, other: str) -> Non
 def test_a_line_is_known_after_three_different_fillings_and_not_if_one_held_something() -> None:
     """The same line three times is no experience with its template."""
     known = Known()
+
+    def learn(line: str, *, found: bool = False) -> None:
+        template = known.template(line, 0)
+        known.learn(template, line, found=found, constant=template == line)
+
     for number in (1, 1, 1, 2):
-        line = f"item {number}"
-        known.learn(known.template(line, 0), line, 0, found=False)
+        learn(f"item {number}")
     assert not known.empty(known.template("item 3", 0))
-    known.learn(known.template("item 3", 0), "item 3", 0, found=False)
+    learn("item 3")
     assert TIMES == 3
     assert known.empty(known.template("item 4", 0))
     for number, found in ((1, False), (2, True), (3, False), (4, False), (5, False)):
-        line = f"row {number}"
-        known.learn(known.template(line, 0), line, 0, found=found)
+        learn(f"row {number}", found=found)
     assert not known.empty(known.template("row 6", 0))
+
+
+def test_a_field_is_known_by_its_path_and_its_template() -> None:
+    """Under another name the same text is looked at, and so is every other word."""
+    known = Known()
+    for text in ("1.50", "12.75", "7.20", "paid", "paid", "paid"):
+        template = known.field("amount", text)
+        known.learn(template, text, found=False, constant=template.endswith(f"\x00{text}"))
+    assert known.empty(known.field("amount", "1234.99"))
+    assert known.empty(known.field("amount", "paid"))
+    for path, text in (("note", "1.50"), ("amount", "5551234.5"), ("amount", "Maria")):
+        assert not known.empty(known.field(path, text))

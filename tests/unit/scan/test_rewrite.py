@@ -47,7 +47,7 @@ def _clean(copy: Path, name: str) -> bool:
 
 def _copied(cleaner: Cleaner, folder: Path, name: str, data: bytes) -> bytes:
     (folder / name).write_bytes(data)
-    rewrite(folder / name, folder / "to" / name, cleaner, _clean)
+    rewrite(folder / name, folder / "to" / name, lambda: cleaner, _clean)
     return (folder / "to" / name).read_bytes()
 
 
@@ -141,7 +141,7 @@ def test_a_copy_in_which_something_stays_is_not_put_in_its_place(
         return False
 
     with pytest.raises(NotRewritten, match="stays in it"):
-        rewrite(tmp_path / "a.txt", tmp_path / "to" / "a.txt", cleaner, never)
+        rewrite(tmp_path / "a.txt", tmp_path / "to" / "a.txt", lambda: cleaner, never)
     assert len(looked) == 4
     assert list((tmp_path / "to").iterdir()) == []
 

@@ -11,123 +11,28 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
 import pytest
+from played_engine import ENGINE, Fake, Records, gone, supervisor, until
 
 from sovereign.config import ModelConfig, load_config
 from sovereign.errors import ConfigError, EngineDown, LogUnavailable, NotVerified
-from sovereign.serve import engines, supervise
-from sovereign.serve.backoff import Backoff
-from sovereign.serve.engines import Command, Launch
+from sovereign.serve import supervise
 from sovereign.serve.supervise import Supervisor, engines_from_config
-from sovereign.types import Receipt
 from sovereign.weights.store import Store
-
-ENGINE = """
-import http.server, os, socketserver, sys, time
-from pathlib import Path
-from sovereign.serve import cell
-cell.die_with_stdin()
-what = sys.argv[2]
-if what == "fails":
-    print("error: the weights are square", file=sys.stderr)
-    print("hint: round them", file=sys.stderr)
-    sys.exit(1)
-if what == "crashes":
-    raise ValueError("unexpected")
-if what == "dies":
-    os.kill(os.getpid(), 9)
-if what == "hangs":
-    time.sleep(60)
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200); self.send_header("Content-Length", "0"); self.end_headers()
-    def log_message(self, *a): pass
-    def address_string(self): return "unix"
-class Server(socketserver.BaseServer):
-    pass
-sock = cell.listen(Path(sys.argv[1])); sock.setblocking(True)
-if what == "stubborn":
-    import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)
-while True:
-    c, _ = sock.accept()
-    try: Handler(c, ("unix", 0), None)
-    except Exception: pass
-    c.close()
-"""
-
-
-class Fake:
-    """An engine whose program does ``what`` next."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-
-    def command(self, launch: Launch) -> Command:
-        return Command((sys.executable, "-c", ENGINE, str(launch.socket), self.what))
-
-
-class Records:
-    """A sink that keeps what it gets."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.kept: list[dict[str, Any]] = []
-        self._error = error
-
-    def submit(self, record: Mapping[str, Any]) -> Future[Receipt]:
-        done: Future[Receipt] = Future()
-        self.kept.append(dict(record))
-        if self._error:
-            done.set_exception(self._error)
-        else:
-            done.set_result(Receipt(0, b""))
-        return done
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
-    made = Fake("serves")
-    monkeypatch.setitem(engines._BUILT_IN, "fake", made)
-    return made
-
-
-def _supervisor(tmp_path: Path, **kw: Any) -> Supervisor:
-    return Supervisor(
-        "m",
-        ModelConfig(base="b", engine="fake"),
-        weights=tmp_path,
-        run_dir=tmp_path / "run",
-        backoff=Backoff(first=0.01),
-        **kw,
-    )
-
-
-def _until(condition: Any, seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while not (done := condition()) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return bool(done)
-
-
-def _gone(pid: int) -> bool:
-    state = Path(f"/proc/{pid}/stat")
-    return not state.exists() or state.read_text().split(")")[1].split()[0] == "Z"
 
 
 def test_it_starts_serves_stops_and_leaves_nothing(tmp_path: Path, fake: Fake) -> None:
     """No process, no socket; each step on record before it happens."""
     records = Records()
-    with _supervisor(tmp_path, sink=records, base_digest="ab" * 32) as engine:
+    with supervisor(tmp_path, sink=records, base_digest="ab" * 32) as engine:
         engine.start(timeout=20)
         assert engine.alive
         pid = engine.pid
         assert pid
     assert not engine.alive
-    assert _gone(pid)
+    assert gone(pid)
     assert not engine.socket.exists()
     assert [r["type"] for r in records.kept] == ["model.serve", "model.stop"]
     assert records.kept[0]["base_digest"] == "ab" * 32
@@ -138,7 +43,7 @@ def test_the_records_fit_the_logs_schema(tmp_path: Path, fake: Fake) -> None:
     from sovereign.audit.record import validate
 
     records = Records()
-    with _supervisor(tmp_path, sink=records, base_digest="ab" * 32) as engine:
+    with supervisor(tmp_path, sink=records, base_digest="ab" * 32) as engine:
         engine.start(timeout=20)
     assert {r["type"] for r in records.kept} == {"model.serve", "model.stop"}
     for record in records.kept:
@@ -147,7 +52,7 @@ def test_the_records_fit_the_logs_schema(tmp_path: Path, fake: Fake) -> None:
 
 def test_without_a_log_nothing_is_served(tmp_path: Path, fake: Fake) -> None:
     """Fails closed: no record, no engine."""
-    engine = _supervisor(tmp_path, sink=Records(LogUnavailable("the disk is full")))
+    engine = supervisor(tmp_path, sink=Records(LogUnavailable("the disk is full")))
     with pytest.raises(LogUnavailable):
         engine.start(timeout=20)
     assert engine.pid is None
@@ -166,7 +71,7 @@ def test_an_engine_that_does_not_start_is_explained(
 ) -> None:
     """What it said last, or what killed it, in one line and a hint."""
     fake.what = what
-    engine = _supervisor(tmp_path)
+    engine = supervisor(tmp_path)
     with pytest.raises(EngineDown) as caught:
         engine.start(timeout=20)
     assert caught.value.message == message
@@ -177,7 +82,7 @@ def test_an_engine_that_does_not_start_is_explained(
 def test_an_engine_that_is_never_ready_is_ended(tmp_path: Path, fake: Fake) -> None:
     """And does not go on loading behind our back."""
     fake.what = "hangs"
-    engine = _supervisor(tmp_path)
+    engine = supervisor(tmp_path)
     with pytest.raises(EngineDown, match="not ready after"):
         engine.start(timeout=0.5)
     assert engine.pid is None
@@ -185,14 +90,14 @@ def test_an_engine_that_is_never_ready_is_ended(tmp_path: Path, fake: Fake) -> N
 
 def test_a_killed_engine_comes_back(tmp_path: Path, fake: Fake) -> None:
     """kill -9, again and again: a new process each time, at the same socket."""
-    with _supervisor(tmp_path) as engine:
+    with supervisor(tmp_path) as engine:
         engine.start(timeout=20)
         engine.watch()
         for n in range(2):
             before = engine.pid
             assert before
             os.kill(before, signal.SIGKILL)
-            assert _until(lambda n=n: engine.restarts == n + 1 and engine.alive)
+            assert until(lambda n=n: engine.restarts == n + 1 and engine.alive)
             assert engine.pid != before
             assert "SIGKILL" in str(engine.last_error)
 
@@ -205,15 +110,15 @@ def test_weights_that_changed_on_disk_are_not_served_again(tmp_path: Path, fake:
         if bad[0]:
             raise NotVerified("model.safetensors differs")
 
-    with _supervisor(tmp_path, verify=verify) as engine:
+    with supervisor(tmp_path, verify=verify) as engine:
         engine.start(timeout=20)
         engine.watch()
         assert engine.pid
         os.kill(engine.pid, signal.SIGKILL)
-        assert _until(lambda: isinstance(engine.last_error, NotVerified))
+        assert until(lambda: isinstance(engine.last_error, NotVerified))
         assert engine.pid is None
         bad[0] = False
-        assert _until(lambda: engine.alive)
+        assert until(lambda: engine.alive)
 
 
 def test_stop_ends_an_engine_that_ignores_it(
@@ -222,34 +127,34 @@ def test_stop_ends_an_engine_that_ignores_it(
     """SIGTERM first, then SIGKILL."""
     monkeypatch.setattr(supervise, "_GRACE_S", 0.2)
     fake.what = "stubborn"
-    engine = _supervisor(tmp_path)
+    engine = supervisor(tmp_path)
     engine.start(timeout=20)
     pid = engine.pid
     assert pid
     engine.stop()
-    assert _gone(pid)
+    assert gone(pid)
 
 
 def test_stop_during_a_restart_leaves_no_process(tmp_path: Path, fake: Fake) -> None:
     """The watcher must not start an engine after stop has begun."""
-    engine = _supervisor(tmp_path)
+    engine = supervisor(tmp_path)
     engine.start(timeout=20)
     engine.watch()
     assert engine.pid
     fake.what = "hangs"
     os.kill(engine.pid, signal.SIGKILL)
-    assert _until(lambda: engine.restarts == 1 and engine.pid is not None)
+    assert until(lambda: engine.restarts == 1 and engine.pid is not None)
     second = engine.pid
     assert second
     engine.stop()
-    assert _gone(second)
+    assert gone(second)
     assert engine.pid is None
     assert not [t for t in threading.enumerate() if t.name == "watch m"]
 
 
 def test_a_thread_that_started_it_may_end(tmp_path: Path, fake: Fake) -> None:
     """PR_SET_PDEATHSIG would kill the engine with the worker thread that started it."""
-    with _supervisor(tmp_path) as engine:
+    with supervisor(tmp_path) as engine:
         starter = threading.Thread(target=engine.start, args=(20,))
         starter.start()
         starter.join()
@@ -281,10 +186,10 @@ def test_an_engine_does_not_outlive_a_supervisor_that_was_killed(tmp_path: Path)
     assert parent.stdout
     with parent.stdout:
         pid = int(parent.stdout.readline())
-    assert not _gone(pid)
+    assert not gone(pid)
     parent.kill()
     parent.wait()
-    assert _until(lambda: _gone(pid), 5)
+    assert until(lambda: gone(pid), 5)
 
 
 def test_a_deep_folder_gets_a_short_socket(tmp_path: Path, fake: Fake) -> None:

@@ -114,3 +114,36 @@ def test_a_scanner_s_dangerous_ends_it(
     with pytest.raises(NotAdmitted, match="picklescan 1 calls"):
         convert.convert(tiny, tmp_path)
     assert calls == ["scan"]
+
+
+AS_USER = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
+NO_MORE = 'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-all "$@"'
+
+
+@pytest.mark.parametrize(
+    ("become", "message"),
+    [
+        (AS_USER, ""),
+        (("sh", "-ec", NO_MORE, "sh"), "grants no network namespace"),
+    ],
+    ids=["with user namespaces", "without"],
+)
+def test_it_needs_no_root_but_user_namespaces(
+    store: Store, pickled: Path, become: tuple[str, ...], message: str
+) -> None:
+    """A process without any capability makes its walls by a namespace of its own; where the kernel
+    grants it none, nothing is opened, and the hint says which setting it is."""
+    root = ("unshare", "--map-root-user")
+    if subprocess.run([*root, *AS_USER, "true"], check=False).returncode:
+        pytest.skip("no user namespaces here")
+    command = [sys.executable, "-m", "sovereign", "weights", "convert", str(pickled)]
+    command += ["--name", "p", "--licence", "MIT", "--store", str(store.root)]
+    done = subprocess.run([*root, *become, *command], capture_output=True, text=True, check=False)
+    if not message:
+        assert done.returncode == 0, done.stderr
+        assert Store(store.root, store.root / "sovereign.lock").get("p")
+        return
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "user.max_user_namespaces" in done.stderr
+    assert not (store.root / "sovereign.lock").exists()

@@ -130,8 +130,13 @@ def test_a_short_body_is_caught(pull: Any, local_hub: Hub, tmp_path: Path) -> No
     ("status", "code", "says"),
     [
         (401, "GatedRepo", "is gated"),
+        (401, "", "401"),
+        (403, "GatedRepo", "is gated"),
+        (403, "", "403"),
         (404, "RepoNotFound", "does not exist"),
         (404, "RevisionNotFound", "has no revision"),
+        (429, "", "429"),
+        (500, "", "500"),
         (503, "", "503"),
     ],
 )

