@@ -197,14 +197,15 @@ def verify_command(
 ) -> None:
     """Hash every file of NAME, or of all, and hold it against the lockfile; with --key, hold the
     lockfile against a signature in OpenSSF's model-signing format too."""
-    if key is not None or signature is not None:
-        from sovereign.weights.signing import check_file
-
-        if name is None or key is None:
-            raise WeightsError("--key and a NAME belong together: a signature is about one model")
-        with store_of(config, store, recorded=False, source="weights") as there:
-            check_file(signature or Path(f"{name}.sig"), there.entry(name).files, key)
+    if (key is not None or signature is not None) and (name is None or key is None):
+        raise WeightsError("--key and a NAME belong together: a signature is about one model")
     with store_of(config, store, recorded=True, source="weights") as there, Bytes() as bar:
+        if name is not None and key is not None:
+            from sovereign.weights.signing import check_file
+
+            entry = there.entry(name)
+            with there.refusals(name, entry.kind):
+                check_file(signature or Path(f"{name}.sig"), entry.files, key)
         for entry in [there.entry(name)] if name else there.entries():
             there.verify(entry.name, progress=bar)
             click.echo(f"{entry.name}  {entry.digest[:12]}  ok")

@@ -75,13 +75,15 @@ def bundle(
     """
     entries = [store.entry(name) for name in sorted(set(names))]
     for entry in entries:
-        store.rules.check_standing(entry)
+        with store.refusals(entry.name, "bundle"):
+            store.rules.check_standing(entry)
     out.mkdir(parents=True, exist_ok=True)
     if (out / MANIFEST).exists():
         raise WeightsError(f"{out}: holds a bundle already", hint="name another folder")
     there = sum(p.stat().st_size for p in out.glob("part-*.tar"))  # by an earlier run of this
     require_space(out, max(sum(e.size for e in entries) - there, 0))
-    papers = _papers(store, entries, out, beside)
+    with store.refusals("bundle", "bundle"):
+        papers = _papers(store, entries, out, beside)
     files = tuple(
         File(f"{e.name}/{f.path}", f.size, f.sha256)
         for e in entries
@@ -91,7 +93,8 @@ def bundle(
     sources = {f"{e.name}/{f.path}": store.folder(e) / f.path for e in entries for f in e.files}
     meter = Meter(progress, "bundling", sum(f.size for f in files))
     raw = dump(plan)
-    _write(plan, hashlib.sha256(raw).hexdigest(), sources, out, meter)
+    with store.refusals("bundle", "bundle"):
+        _write(plan, hashlib.sha256(raw).hexdigest(), sources, out, meter)
     write_atomically(out / MANIFEST, raw)
     if key is not None:
         from sovereign.weights import signing

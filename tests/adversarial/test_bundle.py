@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from sovereign.audit.record import event
 from sovereign.errors import NotVerified, WeightsError
+from sovereign.types import Receipt
 from sovereign.weights.bundle import bundle
 from sovereign.weights.store import Store
 from sovereign.weights.unbundle import unbundle
@@ -124,3 +127,34 @@ def test_an_import_that_waited_for_a_disc_goes_on(made: Path, tmp_path: Path) ->
     unbundle(store, there, key=KEY.public_key())
     store.verify("tiny")
     assert store.lock.read_bytes() == (made / "sovereign.lock").read_bytes()
+
+
+class Memory:
+    """A sink that keeps the types of what it got."""
+
+    def __init__(self) -> None:
+        self.types: list[str] = []
+
+    def submit(self, record: Mapping[str, object]) -> Future[Receipt]:
+        event(**record)
+        self.types.append(str(record["type"]))
+        done: Future[Receipt] = Future()
+        done.set_result(Receipt(0, bytes(32)))
+        return done
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+def test_a_file_that_was_changed_is_not_carried_out(made: Path, tmp_path: Path, file: str) -> None:
+    """By name, in the log, and the folder is no bundle."""
+    sink = Memory()
+    store = Store(tmp_path / "store", tmp_path / "sovereign.lock", sink)
+    unbundle(store, made, key=KEY.public_key())
+    there = store.folder(store.entry("tiny")) / file
+    there.chmod(0o644)
+    flip(there, -1)
+    with pytest.raises(NotVerified, match=file):
+        bundle(store, ["tiny"], tmp_path / "out", limit=LIMIT, key=KEY)
+    assert sink.types == ["weights.import", "weights.refuse"]
+    assert not (tmp_path / "out/bundle.json").exists()
+    with pytest.raises(NotVerified, match=r"bundle\.json"):
+        unbundle(store, tmp_path / "out", key=KEY.public_key())

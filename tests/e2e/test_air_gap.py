@@ -85,7 +85,7 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_the_page_has_the_lines_that_are_run_here() -> None:
     """Outside, inside, mirror, client, and verification by others; a sixth would go untried."""
     begun = [block.split("\n")[0].split()[0] for block in BLOCKS]
-    assert begun == ["sovereign", "sovereign", "openssl", "export", "cat"]
+    assert begun == ["sovereign", "sovereign", "openssl", "export", "cp"]
 
 
 def test_what_was_pulled_outside_is_in_the_store_inside(sides: tuple[Path, Path]) -> None:
@@ -109,3 +109,12 @@ def test_a_client_downloads_from_the_mirror_by_tls(sides: tuple[Path, Path]) -> 
     assert {p.name: p.read_bytes() for p in snapshot.iterdir()} == FILES
     assert "CERTIFICATE_VERIFY_FAILED" in (inside / "refused").read_text()
     assert not list((inside / "two").rglob("model.safetensors"))
+
+
+@pytest.mark.skipif(
+    not SIGNING.exists(),
+    reason="not installed here: scripts/clients installs it, scripts/test runs it",
+)
+def test_the_bundle_is_verified_without_us(sides: tuple[Path, Path]) -> None:
+    """By OpenSSF's command line and tar."""
+    assert "Verification succeeded" in run(BLOCKS[4], sides[1])

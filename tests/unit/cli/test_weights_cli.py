@@ -54,8 +54,9 @@ def test_a_refusal_is_one_line_with_the_file_and_a_hint(folder: Path, tmp_path: 
     assert done.stderr.startswith("error: pytorch_model.bin: may hold a pickle")
 
 
-def test_with_a_configuration_every_event_is_in_the_audit_log(folder: Path, tmp_path: Path) -> None:
-    """`sovereign init`, then import: the log verifies and holds the event."""
+@pytest.fixture
+def configured(folder: Path, tmp_path: Path) -> Path:
+    """Where `sovereign init` and an import were run."""
     init = subprocess.run(
         [sys.executable, "-m", "sovereign", "init"], cwd=tmp_path, capture_output=True, check=False
     )
@@ -63,10 +64,34 @@ def test_with_a_configuration_every_event_is_in_the_audit_log(folder: Path, tmp_
     done = sovereign("import", folder, "--name", "tiny", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "sovereign.lock").exists()
-    held = b"".join(
-        p.read_bytes() for p in (tmp_path / ".sovereign/audit").rglob("*") if p.is_file()
-    )
-    assert b"weights.import" in held
+    return tmp_path
+
+
+def logged(root: Path, event: bytes) -> int:
+    files = (p for p in (root / ".sovereign/audit").rglob("*") if p.is_file())
+    return b"".join(p.read_bytes() for p in files).count(event)
+
+
+def test_with_a_configuration_every_event_is_in_the_audit_log(configured: Path) -> None:
+    """`sovereign init`, then import: the log holds the event."""
+    assert logged(configured, b"weights.import")
+
+
+def test_a_signature_that_is_refused_is_in_the_audit_log(configured: Path) -> None:
+    """A stranger's signature is news, as a changed file is."""
+    for name in ("ours", "theirs"):
+        private, public = configured / f"{name}.pem", configured / f"{name}.pub"
+        openssl = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out"]
+        subprocess.run([*openssl, private], check=True)
+        private.chmod(0o600)
+        openssl = ["openssl", "ec", "-in", str(private), "-pubout", "-out", str(public)]
+        subprocess.run(openssl, check=True, capture_output=True)
+    assert sovereign("sign", "tiny", "--key", "theirs.pem", cwd=configured).returncode == 0
+    assert sovereign("verify", "tiny", "--key", "theirs.pub", cwd=configured).returncode == 0
+    assert not logged(configured, b"weights.refuse")
+    done = sovereign("verify", "tiny", "--key", "ours.pub", cwd=configured)
+    assert done.stderr.startswith("error: tiny.sig: was not signed by this key")
+    assert logged(configured, b"weights.refuse")
 
 
 def test_the_command_imports_no_torch() -> None:
