@@ -179,8 +179,8 @@ def run_command(
 ) -> None:
     """Fine-tune as RECIPE says. OVERRIDE is key=value, such as train.steps=20.
 
-    Writes DIR/adapter with its passport, DIR/metrics.jsonl, DIR/run.json and DIR/roll.json. Opens
-    no network connection.
+    Writes DIR/adapter with its passport, DIR/report.html, DIR/metrics.jsonl, DIR/run.json and
+    DIR/roll.json. Opens no network connection.
     """
     from sovereign.cli.weights import store_of
     from sovereign.tune.gate import Gate

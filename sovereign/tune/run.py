@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from sovereign.errors import TuneError
-from sovereign.tune import adapter, card, model, record
+from sovereign.tune import adapter, card, model, record, report
 from sovereign.tune.canaries import Canary, draw, inserted
 from sovereign.tune.checkpoint import FILE as CHECKPOINT
 from sovereign.tune.checkpoint import Checkpoints, fingerprint
@@ -57,9 +57,9 @@ def run(
     key: Ed25519PrivateKey,
     gate: Gate | None = None,
 ) -> RunRecord:
-    """Train ``recipe`` on weights of ``store``; write ``adapter/``, ``metrics.jsonl``, ``run.json``
-    and ``roll.json`` below ``out``. ``key`` signs the passport; ``gate`` looks for personal data,
-    by default the one that is there without a configuration.
+    """Train ``recipe`` on weights of ``store``; write ``adapter/``, ``metrics.jsonl``,
+    ``run.json``, ``report.html`` and ``roll.json`` below ``out``. ``key`` signs the passport;
+    ``gate`` looks for personal data, by default the one that is there without a configuration.
 
     Raises :class:`TuneError` or :class:`NotVerified`; then ``out`` holds no adapter. No connection
     is opened from begin to end. The audit event is durable before the adapter appears.
@@ -79,6 +79,7 @@ def run(
         from accelerate import Accelerator
 
         accelerator = Accelerator()
+        _whole(accelerator)
         tell = _Quietly(progress if accelerator.is_main_process else None)
         begun = time.time()
         folder = store.get(recipe.model)
@@ -152,6 +153,8 @@ def run(
             if checkpoints is not None:
                 checkpoints.remove()
             write_atomically(out / "run.json", made.encode())
+            html = report.page(made, report.curve_of(out / "metrics.jsonl"))
+            write_atomically(out / report.FILE, html.encode())
             accelerator.wait_for_everyone()
             return made
 
@@ -342,6 +345,18 @@ def _working(
             f"{out}: cannot be written: {e.strerror or type(e).__name__}",
             hint="no adapter was kept",
         ) from None
+
+
+def _whole(accelerator: Any) -> None:
+    """Raises :class:`TuneError` where a launcher would cut the model into parts: the update would
+    be saved in parts, too, and each process would hold its own to be the whole."""
+    kind = str(accelerator.distributed_type.value)
+    if kind not in ("NO", "MULTI_GPU", "MULTI_CPU"):
+        raise TuneError(
+            f"the launcher asks for {kind}, and a run needs the whole model in each process",
+            hint="recipes/deploy/ddp.yaml; for a model that is too large: train.quantize = "
+            '"nf4", train.gradient_checkpointing = true',
+        )
 
 
 def _checkpoints(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["auc", "binomial_upper", "mean_interval", "rank_sum_p"]
+__all__ = ["auc", "binomial_interval", "binomial_upper", "mean_interval", "rank_sum_p"]
 
 Z95 = 1.959963984540054
 
@@ -57,6 +57,14 @@ def auc(members: Sequence[float], others: Sequence[float]) -> tuple[float, float
     # Two samples that do not overlap have no spread at all; Hanley & McNeil's bound is not zero.
     half = Z95 * math.sqrt(spread) if spread > 0 else 1 - 0.025 ** (1 / min(m, n))
     return area, max(0.0, area - half), min(1.0, area + half)
+
+
+def binomial_interval(hits: int, trials: int) -> tuple[float, float]:
+    """Two-sided 95 % (Wilson 1927)."""
+    share, z2 = hits / trials, Z95**2
+    middle = share + z2 / (2 * trials)
+    half = Z95 * math.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
+    return max(0.0, middle - half) / (1 + z2 / trials), (middle + half) / (1 + z2 / trials)
 
 
 def binomial_upper(hits: int, trials: int) -> float:

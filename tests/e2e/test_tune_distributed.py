@@ -39,7 +39,7 @@ def test_two_processes_of_which_one_is_killed_make_the_curve_of_one(
 ) -> None:
     """torchrun on two, against one process that accumulates two passes: equal losses, because the
     mean is over the learnt tokens of the whole step, wherever they are. One rank is killed on the
-    way: torchrun starts both again, and they go on from the last checkpoint."""
+    way, and torchrun ends; the same command then goes on from the last checkpoint."""
     steps = [*SHORT, "train.steps=4", "train.checkpoint_every=1", "eval.every=2"]
     env = os.environ | {
         "ACCELERATE_USE_CPU": "true",
@@ -47,10 +47,10 @@ def test_two_processes_of_which_one_is_killed_make_the_curve_of_one(
         "GLOO_SOCKET_IFNAME": "lo",
     }
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
-    command += ["--standalone", "--local-addr", "127.0.0.1", "--max-restarts", "1"]
+    command += ["--standalone", "--local-addr", "127.0.0.1"]
     command += [str(REPO / "scripts" / "finetune.py"), "scenarios/healthcare", *steps]
     command += ["--store", str(model_store.root), "--out", str(tmp_path / "two")]
-    running = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL)
     checkpoint = tmp_path / "two" / "checkpoint.safetensors"
     deadline = time.monotonic() + 240
     while not checkpoint.exists():
@@ -58,9 +58,11 @@ def test_two_processes_of_which_one_is_killed_make_the_curve_of_one(
         assert time.monotonic() < deadline
         time.sleep(0.02)
     os.kill(_ranks(running.pid)[-1], signal.SIGKILL)
-    _, said = running.communicate()
-    assert running.returncode == 0, said[-2000:]
-    assert "SIGKILL" in said or "exitcode: -9" in said
+    assert running.wait() != 0
+    assert not (tmp_path / "two" / "adapter").exists()
+    assert checkpoint.exists()
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
     recipe = load_recipe(find_recipe("scenarios/healthcare"), [*steps, "train.accumulate=2"])
     one = run(recipe, model_store, tmp_path / "one", key=KEY)
     two = json.loads((tmp_path / "two" / "run.json").read_bytes())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sovereign.tune.stats import auc, binomial_upper, mean_interval, rank_sum_p
+from sovereign.tune.stats import auc, binomial_interval, binomial_upper, mean_interval, rank_sum_p
 
 
 def test_the_rank_sum_p_is_exact() -> None:
@@ -42,3 +42,12 @@ def test_the_auc_has_an_interval_that_is_not_empty_when_the_samples_are_apart() 
 def test_none_of_fifty_may_still_be_one_in_seventeen(hits: int, trials: int, upper: float) -> None:
     """scipy.stats.beta.ppf(0.95, hits + 1, trials - hits)."""
     assert binomial_upper(hits, trials) == pytest.approx(upper, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("hits", "trials", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)],
+)
+def test_a_share_has_wilson_s_interval(hits: int, trials: int, low: float, high: float) -> None:
+    """Newcombe 1998, table I, method 3."""
+    assert binomial_interval(hits, trials) == pytest.approx((low, high), abs=1e-4)
