@@ -8,6 +8,7 @@ import re
 import secrets
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -40,6 +41,14 @@ DATABASES = ("postgresql://", "postgres://")
     help="The folder of its state, and of what it finds.",
 )
 @click.option("--jobs", type=click.IntRange(1), help="Processes; as many as there are cores.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where the processes are: on this machine, or on a Ray cluster that sees the same files.",
+)
+@click.option("--address", help="The Ray cluster's; without it, one on this machine.")
 @click.option("--sample", help="Look at a share of the records only, such as 1%.")
 @click.option("--fresh", is_flag=True, help="Forget what an earlier scan into --out has done.")
 @click.option(
@@ -80,6 +89,8 @@ def scan_command(
     policy: str | None,
     out: Path,
     jobs: int | None,
+    engine: str,
+    address: str | None,
     sample: str | None,
     fresh: bool,
     baseline: Path | None,
@@ -148,7 +159,13 @@ def scan_command(
         there = [*walk(files, leave=[out]), *(_listed(table) for table in plan.tables)]
         cores = len(os.sched_getaffinity(0))
         with Bytes() as bar:
-            run(state, there, plan, jobs=jobs or cores, progress=lambda d, t: bar("scan", d, t))
+            shown = partial(bar, "scan")
+            if engine == "ray":
+                from sovereign.scan.on_ray import run_on_ray
+
+                run_on_ray(state, there, plan, jobs=jobs or cores, address=address, progress=shown)
+            else:
+                run(state, there, plan, jobs=jobs or cores, progress=shown)
         told = summarise(state, known=known)
         _write(state, out, told, formats)
     except KeyboardInterrupt:

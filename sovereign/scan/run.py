@@ -16,12 +16,12 @@ from sovereign.scan.state import Batch, State, Task
 from sovereign.scan.walk import Found, Skipped
 from sovereign.scan.worker import Plan, main
 
-__all__ = ["Progress", "run"]
+__all__ = ["DIED", "Progress", "failed", "run"]
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
 
-_DIED = "the process that read it died: too little memory?"
+DIED = "the process that read it died: too little memory?"
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ def run(
                     if not hand.ready:
                         raise ScanError("a worker of the scan does not start") from None
                     hands.remove(hand)
-                    state.add(_failed(task, _DIED))
+                    state.add(failed(task, DIED))
                     done += sizes[task.path]
                     hands.append(_start(plan))
                     _give(hands[-1], tasks)
@@ -79,7 +79,7 @@ def run(
                     _give(hand, tasks)
                 else:
                     if sent[1]:
-                        state.add(_failed(task, sent[1]))
+                        state.add(failed(task, sent[1]))
                     done += sizes[task.path]
                     hand.at = 0
                     _give(hand, tasks)
@@ -108,7 +108,7 @@ def _give(hand: _Hand, tasks: list[Task]) -> None:
         hand.pipe.send(hand.task)
 
 
-def _failed(task: Task, why: str) -> Batch:
+def failed(task: Task, why: str) -> Batch:
     """The end of a file that could not be read to its end."""
     unread = (("", None, why),)
     return Batch(task.id, (), unread, task.resume, task.resume, 0, 0, 0, 0, "", "", done=True)

@@ -27,7 +27,7 @@ from sovereign.scan.record import Record, Source, Unread
 from sovereign.scan.source import FileSource, head_of
 from sovereign.scan.state import Batch, Task
 
-__all__ = ["Grown", "Plan", "Worker", "main", "scanner_of", "token_key"]
+__all__ = ["Answer", "Grown", "Plan", "Worker", "answers", "main", "scanner_of", "token_key"]
 
 CHARACTERS, FINDINGS = 8_000_000, 5_000
 """A part of a file ends once it has so many. Nothing of one part is known in the next, and where
@@ -178,6 +178,24 @@ def _drawn(record: Record, share: float) -> bool:
     return int.from_bytes(hashlib.blake2b(place, digest_size=8).digest()) < share * 2**64
 
 
+Answer = Batch | tuple[int, str]
+"""A batch; or, at the end of a task, its id and why it ended: empty, ``grown``, or what went
+wrong."""
+
+
+def answers(worker: Worker, task: Task) -> Iterator[Answer]:
+    """What a worker makes of a task, with how it ended."""
+    ended = (task.id, "")
+    try:
+        yield from worker.scan(task)
+    except Grown:
+        ended = (task.id, "grown")
+    except OSError as e:
+        gone = isinstance(e, FileNotFoundError)
+        ended = (task.id, "it was gone when it was to be read" if gone else _CANNOT)
+    yield ended
+
+
 def main(pipe: Connection, plan: Plan, make: Callable[[Plan], Worker] = Worker) -> None:
     """The body of a worker's process. What goes out: None once it can work, or the error that
     keeps it from working; then for each task its batches, and ``(id, why)`` at its end."""
@@ -189,17 +207,8 @@ def main(pipe: Connection, plan: Plan, make: Callable[[Plan], Worker] = Worker) 
             return
         pipe.send(None)
         while True:
-            task: Task = pipe.recv()
-            ended: tuple[int, str] = (task.id, "")
-            try:
-                for batch in worker.scan(task):
-                    pipe.send(batch)
-            except Grown:
-                ended = (task.id, "grown")
-            except OSError as e:
-                gone = isinstance(e, FileNotFoundError)
-                ended = (task.id, "it was gone when it was to be read" if gone else _CANNOT)
-            pipe.send(ended)
+            for answer in answers(worker, pipe.recv()):
+                pipe.send(answer)
     except (EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
         return
 

@@ -25,7 +25,7 @@ from scan_corpus import Planted
 from scan_everything import REWRITTEN, VERBATIM, everything
 
 SOVEREIGN = Path(sys.executable).with_name("sovereign")
-BYTES = 300_000
+BYTES = 150_000
 
 
 @dataclass(frozen=True)
