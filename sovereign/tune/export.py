@@ -79,7 +79,7 @@ def export(
     names, and :class:`TuneError` if what was written does not answer as the adapter did; then
     ``out`` holds nothing.
     """
-    with offline():
+    with offline(), model.quiet():
         vouched = passport.read(adapter, trust)
         name = str(vouched.predicate["base"]["name"])
         entry = store.entry(name)
@@ -109,6 +109,8 @@ def export(
             papers = passport.statement(predicate, files, kind=passport.MERGED_TYPE)
             (work / passport.MERGED).write_bytes(passport.seal(papers, key))
             _card(work, vouched, merged)
+            for file in work.iterdir():
+                file.chmod(0o644)
             work.rename(out)
         return Merged(out, merged.merge_off, merged.cast_off, merged.moved, merged.agreement)
 

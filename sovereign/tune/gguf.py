@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sovereign.errors import TuneError
 from sovereign.tune.export import close_to, load_plain, logits_of
+from sovereign.tune.model import quiet as quietly
 from sovereign.tune.offline import offline
 from sovereign.weights import cage
 from sovereign.weights.gguf import quiet
@@ -45,7 +46,11 @@ def write(folder: Path, file: Path, converter: Path | None, *, dtype: str) -> fl
         raise TuneError(f"GGUF needs llama.cpp's converter: {said}", hint=HINT)
     if file.exists():
         raise TuneError(f"{file} is there already", hint="choose another name")
-    with offline(), tempfile.TemporaryDirectory(dir=file.parent, prefix=".gguf.") as made:
+    with (
+        offline(),
+        quietly(),
+        tempfile.TemporaryDirectory(dir=file.parent, prefix=".gguf.") as made,
+    ):
         work = Path(made) / "model.gguf"
         command = [sys.executable, "-I", "-m", "sovereign.tune.gguf", str(converter.absolute())]
         try:

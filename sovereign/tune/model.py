@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,21 @@ from sovereign.errors import MissingExtra, TuneError
 from sovereign.tune.data import Chat
 from sovereign.tune.recipe import LoraConfig, TrainConfig
 
-__all__ = ["add_lora", "choose_precision", "load_base", "require", "set_threads"]
+__all__ = ["add_lora", "choose_precision", "load_base", "quiet", "require", "set_threads"]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Libraries warn about each other's deprecations; what matters here is raised."""
+    noisy = logging.getLogger("bitsandbytes")
+    level = noisy.level
+    noisy.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        noisy.setLevel(level)
 
 
 def require() -> None:

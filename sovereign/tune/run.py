@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
-import logging
 import secrets
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,7 +62,7 @@ def run(
     Raises :class:`TuneError` or :class:`NotVerified`; then ``out`` holds no adapter. No connection
     is opened from begin to end. The audit event is durable before the adapter appears.
     """
-    with offline() as refusals, _quiet():
+    with offline() as refusals, model.quiet():
         # Rows and name first: a mistake there is found at once, while libraries load for seconds.
         gate = gate or Gate.from_config(None, key.private_bytes_raw())
         prepared = prepare(recipe, gate)
@@ -377,17 +375,3 @@ def _metrics(file: Path, checkpoints: Checkpoints | None) -> TextIO:
     opened = file.open("w", encoding="utf-8")
     opened.writelines(kept)
     return opened
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Libraries warn about each other's deprecations; what matters here is raised."""
-    noisy = logging.getLogger("bitsandbytes")
-    level = noisy.level
-    noisy.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        noisy.setLevel(level)

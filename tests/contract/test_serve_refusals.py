@@ -216,6 +216,25 @@ def test_500_clients_at_once_are_bounded_and_the_others_unharmed(
     assert "Paris" in said(ask(http))
 
 
+def test_a_caller_who_reads_nothing_holds_nobody_up(
+    engine: Supervisor, http: httpx2.Client
+) -> None:
+    """His answer is made and waits in his own connection; it ends with his limit, or his going."""
+    body = {"model": NAME, "prompt": "Once", "stream": True, "max_tokens": 120, "logprobs": 5}
+    raw = json.dumps({**body, "logit_bias": {"0": -100, "2": -100}}).encode()
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        caller.connect(str(engine.socket))
+        caller.sendall(
+            b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json"
+            b"\r\nContent-Length: %d\r\n\r\n%s" % (len(raw), raw)
+        )
+        assert _until(lambda: _load(http) == (1, 0))
+        assert "Paris" in said(ask(http))
+        assert _until(lambda: _load(http) == (0, 0), 60)
+        assert "Paris" in said(ask(http))
+
+
 def test_the_socket_is_for_its_owner_only(engine: Supervisor) -> None:
     """0600 in a 0700 folder: another account on the machine cannot talk to the model."""
     assert stat.S_IMODE(engine.socket.stat().st_mode) == 0o600

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import queue
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,7 @@ def test_the_export_says_what_it_is_and_holds_no_path(made: Made, tmp_path: Path
         if file.suffix != ".safetensors":
             assert str(tmp_path).encode() not in file.read_bytes(), file.name
             assert str(made.base).encode() not in file.read_bytes(), file.name
+        assert file.stat().st_mode & 0o777 == 0o644, file.name
     same = (out / "tokenizer.json").read_bytes()
     assert same == (made.base / "tokenizer.json").read_bytes()
     assert json.loads((out / "config.json").read_text())["dtype"] == "bfloat16"
@@ -246,6 +248,23 @@ def test_an_update_that_rounding_would_take_back_is_not_exported(
     finally:
         file.write_bytes(whole)
         made.sign()
+
+
+def test_an_export_opens_no_connection(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library that calls home while weights are read is refused, and so is the export."""
+
+    def homesick(*_: object, **__: object) -> None:
+        socket.create_connection(server.getsockname())
+
+    monkeypatch.setattr("sovereign.tune.export._merge", homesick)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        pytest.raises(ConnectionRefusedError, match="the network is closed"),
+    ):
+        export(made.adapter, made.store, tmp_path / "m", dtype="float32", key=KEY, trust=TRUST)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_adapter_that_nobody_trusted_signed_is_not_exported(made: Made, tmp_path: Path) -> None:

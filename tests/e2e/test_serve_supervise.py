@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -11,8 +13,8 @@ import httpx2
 import openai
 import pytest
 
-from sovereign.config import load_config
-from sovereign.serve import engines_from_config
+from sovereign.config import ModelConfig, load_config
+from sovereign.serve import Supervisor, engines_from_config
 from sovereign.weights.store import Store
 
 pytestmark = pytest.mark.model
@@ -62,3 +64,51 @@ def test_kill_9_in_mid_stream_is_an_error_to_the_caller_and_a_restart(
                 max_tokens=12,
             )
             assert "Paris" in (answer.choices[0].message.content or "")
+
+
+def test_out_of_memory_while_it_runs_is_told_and_recovered_from(
+    model_store: Store, tmp_path: Path
+) -> None:
+    """The system gives no more memory in the midst of a large request. Its caller hears an error
+    that the SDK knows; the next are answered, by another process if that one is past use."""
+    base = "smollm2-135m-instruct"
+    engine = Supervisor(
+        "m",
+        ModelConfig(base=base, max_context=512, threads=1),
+        weights=model_store.get(base),
+        run_dir=tmp_path,
+    )
+    with engine:
+        engine.start()
+        engine.watch()
+        first = engine.pid
+        assert first
+        status = Path(f"/proc/{first}/status").read_text().splitlines()
+        now = 1024 * int(next(x for x in status if x.startswith("VmSize")).split()[1])
+        before = resource.prlimit(first, resource.RLIMIT_AS)
+        transport = httpx2.HTTPTransport(uds=str(engine.socket))
+        with httpx2.Client(transport=transport, timeout=120) as http:
+            client = openai.OpenAI(
+                base_url="http://engine/v1", api_key="x", http_client=http, max_retries=0
+            )
+            resource.prlimit(first, resource.RLIMIT_AS, (now + 40_000_000, before[1]))
+            with pytest.raises(openai.APIError) as told:
+                client.completions.create(model="m", prompt=["word " * 480] * 8, max_tokens=16)
+            if isinstance(told.value, openai.APIStatusError):
+                assert told.value.code == "out_of_memory"
+            if Path(f"/proc/{first}").exists():
+                with contextlib.suppress(ProcessLookupError):
+                    resource.prlimit(first, resource.RLIMIT_AS, before)
+            deadline, answer = time.monotonic() + 120, ""
+            while "Paris" not in answer and time.monotonic() < deadline:
+                try:
+                    made = client.chat.completions.create(
+                        model="m",
+                        messages=[{"role": "user", "content": "What is the capital of France?"}],
+                        temperature=0,
+                        max_tokens=12,
+                    )
+                    answer = made.choices[0].message.content or ""
+                except openai.APIError:
+                    time.sleep(0.2)  # between two processes
+            assert "Paris" in answer

@@ -5,7 +5,8 @@ slots before its first token, so a row that joins or leaves moves nobody's posit
 read in bounded chunks, between which running requests go on. (Why not transformers' own continuous
 batching: it has no seed per request, and was slower here; docs/serve.md holds the figures.)
 
-A failure of one step ends the requests of that step, never the thread. A caller hears of a step
+A failure of one step ends the requests of that step, and the thread only if the model cannot take a
+single step after it: then somebody has to start it anew. A caller hears of a step
 after the batch is what that step made of it: whoever has read a token is counted in
 :attr:`Batcher.load`, and whoever has read the end is not.
 """
@@ -30,6 +31,10 @@ from sovereign.serve.engines import adapted as adapters
 from sovereign.serve.engines.row import Failed, Job, Row
 
 __all__ = ["Batcher", "Full"]
+
+
+# What torch's allocator says, and oneDNN.
+_NO_MEMORY = ("allocate memory", "could not create a primitive", "could not create a memory")
 
 
 class Full(Exception):
@@ -87,6 +92,7 @@ class Batcher:
 
     ``slots`` requests run at once, ``waiting`` more may wait; ``chunk`` is how many prompt tokens
     one turn reads. A model that is ``adapted`` answers each row with its own adapter or none.
+    ``broken`` is called in the thread, which then ends, when the model does not work any more.
     """
 
     def __init__(
@@ -99,9 +105,11 @@ class Batcher:
         waiting: int = 64,
         chunk: int = 512,
         adapted: bool = False,
+        broken: Callable[[], None] = lambda: None,
     ) -> None:
         self._model = model
         self._adapted = adapted
+        self._broken = broken
         self._embeds: collections.deque[tuple[Sequence[int], Future[list[float]]]]
         self._embeds = collections.deque()
         self._decode = decode
@@ -165,6 +173,10 @@ class Batcher:
                     self._turn()
             except Exception as e:  # noqa: BLE001 — a step that fails must not take the engine down
                 self._fail_all(e)
+                if not self._works():
+                    with self._changed:
+                        self._closing = True
+                    self._broken()
         for job in [*self._jobs(), *self._queue]:
             job.emit(Failed("shutting_down"))
         for _, future in self._embeds:
@@ -193,7 +205,7 @@ class Batcher:
             flush=True,
         )
         memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-            isinstance(error, RuntimeError) and "allocate memory" in str(error)
+            isinstance(error, RuntimeError) and any(said in str(error) for said in _NO_MEMORY)
         )
         jobs = self._jobs()
         self._reading = self._running = None
@@ -203,6 +215,15 @@ class Batcher:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+    def _works(self) -> bool:
+        """Whether the model takes a step: oneDNN that got no memory once may refuse for ever."""
+        try:
+            with torch.inference_mode():
+                self._model(input_ids=torch.tensor([[0]]).to(self._model.device), use_cache=False)
+        except Exception:  # noqa: BLE001 — whatever it is, it is the answer
+            return False
+        return True
 
     def _turn(self) -> None:
         """Let go of who left, read a chunk of new prompts, generate one token for everybody, and

@@ -86,6 +86,7 @@ def _serve(args: argparse.Namespace, network: str) -> None:
         torch.set_num_threads(threads)
         loaded = loader.load(args.weights, adapters, dtype=args.dtype, max_context=args.max_context)
         prompter = Prompter(loaded.tokenizer)
+        broken, leaving = threading.Event(), threading.Event()
         batcher = Batcher(
             loaded.model,
             prompter.decode,
@@ -93,6 +94,7 @@ def _serve(args: argparse.Namespace, network: str) -> None:
             slots=args.slots,
             waiting=args.waiting,
             adapted=bool(adapters),
+            broken=broken.set,
         )
         grammars = Grammars(loaded.tokenizer, loaded.width, loaded.eos)
         batcher.start()
@@ -103,7 +105,6 @@ def _serve(args: argparse.Namespace, network: str) -> None:
             created=int(time.time()),
             adapters=tuple(adapters),
         )
-        leaving = threading.Event()
         server = uvicorn.Server(
             uvicorn.Config(
                 create_app(who, prompter, batcher, grammars, leaving),
@@ -123,6 +124,11 @@ def _serve(args: argparse.Namespace, network: str) -> None:
                 leaving.set()
                 threading.Thread(target=_leave, args=(server, batcher), daemon=True).start()
 
+        def watch() -> None:
+            broken.wait()
+            server.should_exit = True
+
+        threading.Thread(target=watch, daemon=True).start()
         signal.signal(signal.SIGUSR1, leave)
         _say(
             f"serving {args.name}: {loaded.dtype}, {threads} threads, context {loaded.context}, "
@@ -133,6 +139,10 @@ def _serve(args: argparse.Namespace, network: str) -> None:
             server.run(sockets=[sock])
         finally:
             batcher.close()
+        if broken.is_set():
+            raise ServeError(
+                "the model does not work any more", hint="less at once, or more memory"
+            )
     finally:
         sock.close()
         # Another engine may have taken our place at this path.

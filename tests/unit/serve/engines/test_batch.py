@@ -249,6 +249,27 @@ def test_a_step_that_fails_ends_its_requests_and_not_the_engine(
     assert "9999" not in said
 
 
+def test_a_model_that_works_no_more_is_said_once_and_nobody_hangs(
+    model: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """oneDNN that was refused memory once refuses for ever: only another process helps."""
+    said: queue.Queue[str] = queue.Queue()
+    batcher = Batcher(model, _decode, frozenset({EOS}), slots=1, broken=lambda: said.put("broken"))
+
+    def refuses(*_: object, **__: object) -> None:
+        raise RuntimeError("could not create a primitive")
+
+    monkeypatch.setattr(model, "forward", refuses)
+    callers = [Caller(batcher, [3, 4], 5) for _ in range(2)]
+    batcher.start()
+    ends = [c.finish()[1] for c in callers]
+    assert ends == [Failed("out_of_memory"), Failed("shutting_down")]
+    assert said.get(timeout=30) == "broken"
+    batcher.close()
+    assert not batcher.alive
+    assert said.empty()
+
+
 def test_closing_tells_those_who_wait(model: LlamaForCausalLM) -> None:
     """Nobody hangs when the engine stops."""
     batcher = Batcher(model, _decode, frozenset(), slots=1)
