@@ -178,7 +178,7 @@ def scan_command(
             else:
                 run(state, there, plan, jobs=jobs or cores, progress=shown)
         told = summarise(state, known=known)
-        _write(state, out, told, formats)
+        _write(state, out, told, formats, known)
     except KeyboardInterrupt:
         raise ScanError("stopped", hint="the same command goes on where it was") from None
     finally:
@@ -274,7 +274,13 @@ def _known(baseline: Path) -> frozenset[tuple[str, str]]:
         raise ConfigError(f"{baseline}: is not the findings.jsonl of a scan") from None
 
 
-def _write(state: State, out: Path, told: dict[str, Any], formats: tuple[str, ...]) -> None:
+def _write(
+    state: State,
+    out: Path,
+    told: dict[str, Any],
+    formats: tuple[str, ...],
+    known: frozenset[tuple[str, str]] | None,
+) -> None:
     """Each file whole, or not at all."""
     from datetime import UTC, datetime
 
@@ -293,7 +299,12 @@ def _write(state: State, out: Path, told: dict[str, Any], formats: tuple[str, ..
     }
     if "sarif" in formats:
         found = sarif.write(
-            state.findings(), told["entities"], root=Path.cwd(), version=sovereign.__version__
+            state.findings(),
+            told["entities"],
+            root=Path.cwd(),
+            version=sovereign.__version__,
+            unread=told["unread"],
+            known=known,
         )
         files["findings.sarif"] = text(found)
     if "parquet" in formats:

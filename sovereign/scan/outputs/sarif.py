@@ -6,7 +6,7 @@ The token is a fingerprint, so that a host knows a finding again that moved.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,21 +19,35 @@ _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def write(
-    findings: Iterable[dict[str, JSON]], entities: Iterable[str], *, root: Path, version: str
+    findings: Iterable[dict[str, JSON]],
+    entities: Iterable[str],
+    *,
+    root: Path,
+    version: str,
+    unread: Iterable[dict[str, JSON]] = (),
+    known: Container[tuple[str, str]] | None = None,
 ) -> Iterator[str]:
     """The document in pieces of text: it may be larger than memory. Paths are told as they are
-    below ``root``, where they are."""
+    below ``root``, where they are. ``unread`` are notifications of the run; ``known`` are (entity,
+    token) of a baseline, against which each result is new or unchanged."""
     names = sorted(entities)
     rules = [
         {"id": name, "shortDescription": {"text": f"{name.replace('_', ' ').lower()} found"}}
         for name in names
     ]
     driver = {"name": "sovereign scan", "version": version, "rules": rules}
-    head = json.dumps({"tool": {"driver": driver}, "columnKind": "unicodeCodePoints"})[:-1]
+    notes = [_note(one, root) for one in unread]
+    run = {"executionSuccessful": True, "toolExecutionNotifications": notes}
+    about = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "invocations": [run]}
+    head = json.dumps(about)[:-1]
     yield f'{{"$schema": "{_SCHEMA}", "version": "2.1.0", "runs": [{head}, "results": ['
     places = {name: index for index, name in enumerate(names)}
     for at, found in enumerate(findings):
-        yield (",\n" if at else "\n") + json.dumps(_result(found, places, root))
+        result = _result(found, places, root)
+        if known is not None:
+            seen = (found["entity"], found["token"]) in known
+            result["baselineState"] = "unchanged" if seen else "new"
+        yield (",\n" if at else "\n") + json.dumps(result)
     yield "\n]}]}\n"
 
 
@@ -56,6 +70,17 @@ def _result(found: dict[str, JSON], places: dict[str, int], root: Path) -> JSON:
         "message": {"text": f"{found['entity']} in {', '.join(filter(None, where))}{sent}"},
         "locations": [{"physicalLocation": physical}],
         "partialFingerprints": {"sovereignToken/v1": found["token"]},
+    }
+
+
+def _note(unread: dict[str, JSON], root: Path) -> JSON:
+    """That something was not read is no result, and not nothing."""
+    member = f"{unread['member']}: " if unread["member"] else ""
+    place = {"physicalLocation": {"artifactLocation": {"uri": _uri(unread["path"], root)}}}
+    return {
+        "level": "warning",
+        "message": {"text": f"not read: {member}{unread['reason']}"},
+        "locations": [place],
     }
 
 

@@ -126,6 +126,26 @@ class _Page(HTMLParser):
         self.text += data
 
 
+def test_sarif_tells_what_is_new_and_what_was_not_read() -> None:
+    """As a code host shows it: against a baseline each result is new or unchanged, and a file that
+    nobody read is a notification of the run, not a silence."""
+    unread = {"path": "/logs/a.7z", "member": "x/b.txt", "number": None, "reason": "encrypted"}
+    pieces = sarif.write(
+        [asdict(ONE), asdict(OTHER)],
+        {"US_SSN", "PERSON"},
+        root=Path("/logs"),
+        version="1",
+        unread=[unread],
+        known={(ONE.entity, ONE.token)},
+    )
+    (run,) = json.loads("".join(pieces))["runs"]
+    assert [r["baselineState"] for r in run["results"]] == ["unchanged", "new"]
+    (invocation,) = run["invocations"]
+    (note,) = invocation["toolExecutionNotifications"]
+    assert note["message"]["text"] == "not read: x/b.txt: encrypted"
+    assert note["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "a.7z"
+
+
 def test_the_page_shows_the_figures_and_fetches_nothing(tmp_path: Path) -> None:
     """Names of files are text on it; there is no script, no link, no image."""
     state = _state(tmp_path)
