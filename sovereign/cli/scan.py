@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["scan_command"]
 
+OBJECTS = "s3://"
 DATABASES = ("postgresql://", "postgres://")
 
 
@@ -49,6 +50,8 @@ DATABASES = ("postgresql://", "postgres://")
     help="Where the processes are: on this machine, or on a Ray cluster that sees the same files.",
 )
 @click.option("--address", help="The Ray cluster's; without it, one on this machine.")
+@click.option("--endpoint", help="The object store's URL; needed for s3://BUCKET/PREFIX.")
+@click.option("--region", default="us-east-1", show_default=True, help="Of the object store.")
 @click.option("--sample", help="Look at a share of the records only, such as 1%.")
 @click.option("--fresh", is_flag=True, help="Forget what an earlier scan into --out has done.")
 @click.option(
@@ -91,6 +94,8 @@ def scan_command(
     jobs: int | None,
     engine: str,
     address: str | None,
+    endpoint: str | None,
+    region: str,
     sample: str | None,
     fresh: bool,
     baseline: Path | None,
@@ -105,7 +110,8 @@ def scan_command(
 ) -> None:
     """Find personal data in files and folders, and what of it left.
 
-    PATHS may be PostgreSQL databases, too: postgresql://HOST/NAME, with the password in PGPASSWORD.
+    PATHS may be PostgreSQL databases, too: postgresql://HOST/NAME, with the password in PGPASSWORD;
+    and objects, s3://BUCKET/PREFIX, with keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 
     Writes OUT/report.html, findings.jsonl and summary.json: what, where, since when, sent to whom;
     keyed tokens, never text. Stopped or killed, it goes on where it was; files that grew are read
@@ -121,12 +127,16 @@ def scan_command(
     somebody looked is in the audit log before.
     """
     from sovereign.cli.progress import Bytes
+    from sovereign.cli.scan_objects import asked, objects
     from sovereign.scan.run import run
     from sovereign.scan.state import State
     from sovereign.scan.summary import lines, summarise
     from sovereign.scan.walk import walk
 
     share = _share(sample)
+    buckets = asked([p for p in paths if p.startswith(OBJECTS)], endpoint, region)
+    if buckets and (rewrite or against_log):
+        raise ConfigError("objects are only scanned", hint="copy them for anything else")
     out.mkdir(parents=True, exist_ok=True, mode=0o700)
     if against_log is not None:
         from sovereign.cli.scan_against import against
@@ -140,7 +150,7 @@ def scan_command(
         loaded = configured(config)
         rewritten(paths, rewrite, plan, loaded, tenant, leave=out, jobs=jobs, as_json=as_json)
         return
-    plan = replace(plan, tables=_tables(paths))
+    plan = replace(plan, tables=_tables(paths), buckets=buckets)
     known = None if baseline is None else _known(baseline)
     file = out / "scan.db"
     if fresh and reveal is None:
@@ -155,8 +165,9 @@ def scan_command(
 
             revealed(reveal, paths, state, plan, configured(config))
             return
-        files = [Path(p).absolute() for p in paths if not p.startswith(DATABASES)]
+        files = [Path(p).absolute() for p in paths if not p.startswith((*DATABASES, OBJECTS))]
         there = [*walk(files, leave=[out]), *(_listed(table) for table in plan.tables)]
+        there += objects(buckets)
         cores = len(os.sched_getaffinity(0))
         with Bytes() as bar:
             shown = partial(bar, "scan")

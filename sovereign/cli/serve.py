@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from sovereign.cli.serve_bench import bench_command
 from sovereign.cli.serve_plan import plan_command
 
 __all__ = ["serve_command"]
@@ -25,11 +26,12 @@ def serve_command() -> None:
     """Run a model from the store behind an OpenAI wire.
 
     `sovereign serve MODEL` is `sovereign serve run MODEL`; `plan` says what that takes, and what it
-    costs beside hosted APIs.
+    costs beside hosted APIs; `bench` how fast a running one answers.
     """
 
 
 serve_command.add_command(plan_command)
+serve_command.add_command(bench_command)
 
 
 @serve_command.command("run")

@@ -29,18 +29,60 @@ class Objects:
     region: str = "us-east-1"
 
     def sources(self) -> Iterator[OpenedSource]:
-        """Each object, by name. Raises :class:`ConfigError` for a URL that is none,
-        :class:`MissingExtra`, and OSError if the store cannot be listed."""
+        """Each object, by name. Raises as :meth:`listed` does."""
+        store = self._store()
+        for name, size, _ in self.listed():
+            yield OpenedSource(name, size, partial(_opened, store, self._path(name)))
+
+    def listed(self) -> Iterator[tuple[str, int, int]]:
+        """Name, size, and when it was written (nanoseconds since the epoch) of each object, by
+        name. Raises :class:`ConfigError` for a URL that is none, :class:`MissingExtra`, and OSError
+        if the store cannot be listed."""
+        store, prefix = self._store(), urlsplit(self.url).path.strip("/")
+        import obstore
+        from obstore.exceptions import BaseError
+
+        try:
+            found = [
+                (str(one["path"]), int(one["size"]), int(one["last_modified"].timestamp() * 1e9))
+                for page in obstore.list(store, prefix or None)
+                for one in page
+            ]
+        except BaseError as e:
+            raise OSError(f"the bucket cannot be listed ({type(e).__name__})") from None
+        for path, size, changed in sorted(found):
+            yield f"s3://{urlsplit(self.url).netloc}/{path}", size, changed
+
+    def holds(self, name: str) -> bool:
+        """Whether ``name`` is an object that :meth:`listed` may have named."""
+        return name.startswith(f"s3://{urlsplit(self.url).netloc}/")
+
+    def source(self, name: str) -> OpenedSource:
+        """The object of that name, as long as it is now. Raises OSError."""
+        import obstore
+        from obstore.exceptions import BaseError
+
+        store = self._store()
+        try:
+            size = int(obstore.head(store, self._path(name))["size"])
+        except FileNotFoundError:
+            raise
+        except BaseError as e:
+            raise OSError from e
+        return OpenedSource(name, size or None, partial(_opened, store, self._path(name)))
+
+    def _path(self, name: str) -> str:
+        return name.removeprefix(f"s3://{urlsplit(self.url).netloc}/")
+
+    def _store(self) -> Any:
         parts = urlsplit(self.url)
         if parts.scheme != "s3" or not parts.netloc:
             raise ConfigError("objects are s3://BUCKET or s3://BUCKET/PREFIX")
         try:
-            import obstore
-            from obstore.exceptions import BaseError
             from obstore.store import S3Store
         except ImportError:
             raise MissingExtra("obstore", "s3") from None
-        store = S3Store(
+        return S3Store(
             parts.netloc,
             endpoint=self.endpoint,
             region=self.region,
@@ -50,17 +92,6 @@ class Objects:
             client_options={"allow_http": True, "timeout": "60s"},
             retry_config={"max_retries": 3},
         )
-        try:
-            listed = [
-                (str(one["path"]), int(one["size"]))
-                for page in obstore.list(store, parts.path.strip("/") or None)
-                for one in page
-            ]
-        except BaseError as e:
-            raise OSError(f"the bucket cannot be listed ({type(e).__name__})") from None
-        for path, size in sorted(listed):
-            name = f"s3://{parts.netloc}/{path}"
-            yield OpenedSource(name, size, partial(_opened, store, path))
 
 
 def _opened(store: Any, path: str) -> BinaryIO:

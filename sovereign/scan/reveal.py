@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from sovereign.guard.surrogates import mask
 from sovereign.scan.finder import Finder
 from sovereign.scan.finding import Finding
 from sovereign.scan.readers import open_reader
 from sovereign.scan.record import Source, Unread
-from sovereign.scan.source import FileSource
 from sovereign.scan.worker import Plan, Worker
 from sovereign.types import JSON
 
@@ -49,14 +47,12 @@ class Revealer:
     """Loads recognisers once."""
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
         self._worker = Worker(plan)
-        self._tables = {table.name: table for table in plan.tables}
 
     def file(self, path: str, wanted: set[Place]) -> Iterator[tuple[Place, str]]:
         """Each of ``wanted`` that still stands in the file, with its context on one line. Raises
         OSError."""
-        source: Source = self._tables.get(path) or FileSource.of(Path(path))
+        source: Source = self._worker.opened(path)
         reader = open_reader(source)
         if isinstance(reader, Unread):
             return

@@ -18,6 +18,7 @@ from sovereign.errors import ConfigError, SovereignError
 from sovereign.guard.recognizers import from_config
 from sovereign.guard.scan import Scanner
 from sovereign.policy import Policy
+from sovereign.scan.bucket import Objects
 from sovereign.scan.finder import Beside, Finder
 from sovereign.scan.finding import Finding
 from sovereign.scan.known import Known
@@ -49,6 +50,7 @@ class Plan:
     share: float = 1.0
     prefilter: bool = True
     tables: tuple[TableSource, ...] = ()
+    buckets: tuple[Objects, ...] = ()
 
 
 def token_key(file: Path) -> TokenKey:
@@ -79,6 +81,7 @@ class Worker:
         self._share = plan.share
         self._prefilter = plan.prefilter
         self._tables = {table.name: table for table in plan.tables}
+        self._buckets = plan.buckets
 
     def token(self, entity: str, value: str) -> str:
         made = self._key.token(TENANT, entity, EPOCH, value)
@@ -114,12 +117,18 @@ class Worker:
         table = self._tables.get(task.path)
         if table is not None:
             return table, ""
-        source = FileSource.of(Path(task.path))
+        source = self.opened(task.path)
         head, _ = head_of(source)
         begins = hashlib.sha256(head[:1024]).hexdigest()
         if task.resume and task.head and begins != task.head:
             raise Grown
         return source, begins
+
+    def opened(self, path: str) -> Source:
+        """A file, an object of a bucket, or a table. Raises OSError."""
+        table = self._tables.get(path)
+        bucket = next((one for one in self._buckets if one.holds(path)), None)
+        return table or (bucket.source(path) if bucket else FileSource.of(Path(path)))
 
     def _finder(self, path: str) -> Finder:
         return self.finder(path, known=Known() if self._prefilter else None)
