@@ -1,4 +1,4 @@
-"""What a run refuses before it loads anything. The rest needs a model: tests/e2e/test_tune_run.py."""
+"""What a run refuses before it loads anything; tests/e2e/test_tune_run.py has the rest."""
 
 from __future__ import annotations
 
