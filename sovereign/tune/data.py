@@ -25,7 +25,7 @@ __all__ = [
 IGNORED = -100
 """The label of a token that is not learnt, as in torch's cross entropy."""
 
-OverLong = Literal["raise", "drop", "truncate"]
+OverLong = Literal["raise", "drop", "truncate", "split"]
 
 
 class Template(Protocol):
@@ -40,6 +40,10 @@ class Template(Protocol):
     def render(self, messages: Sequence[Message], *, prompt: bool) -> str: ...
 
     def tokens(self, text: str) -> list[int]: ...
+
+    def document(self, text: str) -> list[int]:
+        """A whole text, with the tokens that stand around one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,12 @@ class Chat:
         # The template has written the special tokens already; a second BOS would be a third.
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
+    def document(self, text: str) -> list[int]:
+        # As the engine reads a raw prompt, and then the end.
+        ids = list(self._tokenizer(text)["input_ids"])
+        end = self._tokenizer.eos_token_id
+        return ids if ids[-1:] == [end] else [*ids, end]
+
 
 def encode(
     rows: Sequence[Row],
@@ -134,11 +144,15 @@ def encode(
         except TuneError as e:
             raise TuneError(f"{where}:{row.line}: {e.message}", hint=e.hint) from None
         if len(example.ids) > max_length:
-            if over_long == "raise":
+            if over_long == "split" and row.is_text:
+                examples += _parts(example, max_length)
+                continue
+            if over_long in ("raise", "split"):
                 raise TuneError(
                     f"{where}:{row.line}: {len(example.ids)} tokens, over train.max_length "
                     f"{max_length}",
-                    hint='raise it, or set train.over_long = "drop" or "truncate"',
+                    hint='raise it, or set train.over_long = "drop" or "truncate"; a text can '
+                    'be "split"',
                 )
             if over_long == "truncate":
                 example = Example(row.line, example.ids[:max_length], example.labels[:max_length])
@@ -154,8 +168,16 @@ def encode(
     return Dataset(tuple(examples), dropped, truncated)
 
 
+def _parts(example: Example, size: int) -> list[Example]:
+    """A text in pieces of ``size`` tokens, each of which learns all but its first."""
+    cuts = range(0, len(example.ids), size)
+    parts = [Example(example.line, *[example.ids[at : at + size]] * 2) for at in cuts]
+    return [part for part in parts if len(part.ids) > 1]
+
+
 def mask(row: Row, template: Template) -> Example:
-    """The tokens of ``row``, with labels on each assistant turn up to and with its end token.
+    """The tokens of ``row``, with labels on each assistant turn up to and with its end token; of a
+    text, on all.
 
     Raises :class:`TuneError` where a prompt, as the server would send it, is not how the training
     row begins: what would be learnt there is not what will be asked.
@@ -163,6 +185,9 @@ def mask(row: Row, template: Template) -> Example:
     for i, message in enumerate(row.messages, 1):
         if any(control in message["content"] for control in template.controls):
             raise TuneError(f"message {i}: its text holds a control token of the model")
+    if row.is_text:
+        whole = tuple(template.document(row.messages[0]["content"]))
+        return Example(row.line, whole, whole)
     full = template.render(row.messages, prompt=False)
     ids = template.tokens(full)
     labels = [IGNORED] * len(ids)

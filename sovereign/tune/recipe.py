@@ -43,7 +43,7 @@ def _target(value: Any) -> Any:
 
 
 class DataConfig(StrictModel):
-    """``[data]``: rows, as JSONL, CSV, Parquet or a datasets folder."""
+    """``[data]``: rows, as JSONL, CSV, Parquet, a datasets folder or a folder of documents."""
 
     train: FilePath = Field(description='such as "train.jsonl", relative to the recipe')
     eval: FilePath | None = Field(None, description="held-out rows, to ask before and after")
@@ -108,8 +108,8 @@ class TrainConfig(StrictModel):
     weight_decay: float = Field(0.0, ge=0, le=1, description="AdamW's, on the update only")
     clip: float = Field(1.0, gt=0, description="bound of the gradient's norm")
     max_length: int = Field(1024, gt=0, description="tokens in a row, prompt and answer")
-    over_long: Literal["raise", "drop", "truncate"] = Field(
-        "raise", description="what happens to a row of more tokens"
+    over_long: Literal["raise", "drop", "truncate", "split"] = Field(
+        "raise", description='what happens to a row of more tokens; only a text can be "split"'
     )
     seed: int = Field(17, ge=0, lt=2**32, description="of order, dropout and the update's start")
     precision: Literal["auto", "fp32", "bf16"] = Field(
@@ -221,6 +221,8 @@ class Recipe(StrictModel):
     def _private_end(self) -> Recipe:
         if self.privacy is not None and self.eval.every:
             raise ValueError("eval.every: a private run goes to its end, or its epsilon is another")
+        if self.privacy is not None and self.train.over_long == "split":
+            raise ValueError('over_long = "split": one text would be many rows, with many epsilons')
         return self
 
     _path: Path = Path("recipe.toml")

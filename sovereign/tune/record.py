@@ -97,7 +97,7 @@ def build(
             "train": {
                 "sha256": prepared.sha256,
                 **prepared.counts,
-                "used": sum(e.line > 0 for e in data.examples),
+                "used": len({e.line for e in data.examples} - {0}),
                 "canaries": sum(e.line == 0 for e in data.examples),
                 "over_long_dropped": data.dropped,
                 "truncated": data.truncated,

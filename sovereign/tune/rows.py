@@ -1,7 +1,9 @@
-"""Reads rows of conversations, strictly, from JSONL, CSV, Parquet and datasets' folders.
+"""Reads rows of conversations and texts, strictly, from JSONL, CSV, Parquet, datasets' folders and
+folders of documents.
 
-A row is ``{"messages": [...]}`` or ``{"prompt": ..., "completion": ...}``, optionally with an
-``id`` and a ``group`` (a patient, an account). An error names file and line and never a word of the
+A row is ``{"messages": [...]}``, ``{"prompt": ..., "completion": ...}`` or ``{"text": ...}``,
+optionally with an ``id`` and a ``group`` (a patient, an account). A document is a text, and its
+name is its id. An error names file and line and never a word of the
 row.
 """
 
@@ -21,29 +23,39 @@ from sovereign.errors import MissingExtra, TuneError
 __all__ = ["Message", "Row", "read_rows"]
 
 Message = dict[str, str]
-SHAPE = 'a row is {"messages": [{"role", "content"}, …]} or {"prompt", "completion"}'
+SHAPE = 'a row is {"messages": [{"role", "content"}, …]}, {"prompt", "completion"} or {"text"}'
+TEXT = "text"
+DOCUMENTS = {".md", ".txt"}
 NAMES = {"id", "group"}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One conversation. ``line`` counts from one; nothing else of it is ever shown."""
+    """One conversation, or one text: a single message of the role "text". ``line`` counts from
+    one; nothing else of it is ever shown."""
 
     line: int
     messages: tuple[Message, ...]
     id: str | None = None
     group: str | None = None
 
+    @property
+    def is_text(self) -> bool:
+        """Whether it is learnt whole, and no question can be asked of it."""
+        return self.messages[0]["role"] == TEXT
+
     def __repr__(self) -> str:
         return f"Row(line={self.line}, messages={len(self.messages)})"
 
 
 def read_rows(path: Path) -> tuple[list[Row], str]:
-    """All rows of a file or of a datasets' folder, and the SHA-256 of its bytes. Raises
-    :class:`TuneError`."""
+    """All rows of a file, of a datasets' folder, or of a folder of documents, and the SHA-256 of
+    its bytes. Raises :class:`TuneError`."""
     read = _READERS.get(path.suffix.lower(), _jsonl) if not path.is_dir() else _folder
     try:
         files = sorted(path.glob("*.arrow")) if path.is_dir() else [path]
+        if not files:
+            files, read = _documents(path), _texts
         raw = [file.read_bytes() for file in files]
     except OSError as e:
         raise TuneError(f"{path}: {e.strerror}") from None
@@ -125,6 +137,19 @@ def _folder(raw: list[bytes], path: Path) -> Iterator[tuple[int, Any]]:
             yield number, _unfilled(value)
 
 
+def _documents(path: Path) -> list[Path]:
+    return sorted(p for p in path.rglob("*") if p.suffix.lower() in DOCUMENTS and p.is_file())
+
+
+def _texts(raw: list[bytes], path: Path) -> Iterator[tuple[int, Any]]:
+    for number, (file, data) in enumerate(zip(_documents(path), raw, strict=True), 1):
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as e:
+            raise TuneError(f"{file}: not UTF-8 at byte {e.start + 1}") from None
+        yield number, {"text": text, "id": file.relative_to(path).as_posix()}
+
+
 def _unfilled(value: dict[str, Any]) -> dict[str, Any]:
     """Columnar formats fill what a row does not have with null."""
     return {k: v for k, v in value.items() if v is not None or k not in NAMES}
@@ -141,8 +166,10 @@ def _row(number: int, row: Any, where: str) -> Row:
     if not isinstance(row, dict):
         raise _wrong(where, "has no list of messages")
     body = row.keys() - NAMES
-    if body == {"prompt", "completion"}:
-        messages: Any = [
+    if body == {TEXT}:
+        messages: Any = [{"role": TEXT, "content": row[TEXT]}]
+    elif body == {"prompt", "completion"}:
+        messages = [
             {"role": "user", "content": row["prompt"]},
             {"role": "assistant", "content": row["completion"]},
         ]
@@ -155,20 +182,25 @@ def _row(number: int, row: Any, where: str) -> Row:
     for name in NAMES & row.keys():
         if not isinstance(row[name], str) or not row[name]:
             raise _wrong(where, f"has a key other than messages and texts: {name} is none")
-    _check(messages, where)
+    _check(messages, where, ("text",) if body == {TEXT} else ("system", "user", "assistant"))
+    if body != {TEXT}:
+        _turns(messages, where)
     return Row(number, tuple(messages), row.get("id"), row.get("group"))
 
 
-def _check(messages: list[Any], where: str) -> None:
+def _check(messages: list[Any], where: str, roles: tuple[str, ...]) -> None:
     for i, message in enumerate(messages, 1):
         if not isinstance(message, dict) or message.keys() != {"role", "content"}:
             raise _wrong(where, f"message {i} is not a role and a content")
-        if message["role"] not in ("system", "user", "assistant"):
+        if message["role"] not in roles:
             raise _wrong(where, f"message {i} has a role other than system, user and assistant")
         if not isinstance(message["content"], str) or not message["content"].strip():
             raise _wrong(where, f"message {i} has no text")
         if any(0xD800 <= ord(c) <= 0xDFFF for c in message["content"]):
             raise _wrong(where, f"message {i} holds half a surrogate pair")
+
+
+def _turns(messages: list[Any], where: str) -> None:
     turns = messages[1:] if messages and messages[0]["role"] == "system" else messages
     for i, message in enumerate(turns):
         if message["role"] != ("user", "assistant")[i % 2]:

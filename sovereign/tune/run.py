@@ -66,8 +66,13 @@ def run(
         # Rows and name first: a mistake there is found at once, while libraries load for seconds.
         gate = gate or Gate.from_config(None, key.private_bytes_raw())
         prepared = prepare(recipe, gate)
-        rows = list(prepared.held_out[: recipe.eval.limit])
-        if recipe.eval.every and not rows:
+        held_out = prepared.held_out[: recipe.eval.limit]
+        rows = [row for row in held_out if not row.is_text]  # nobody can ask a text
+        if recipe.eval.at_least and not rows:
+            raise TuneError(
+                "eval.at_least has no rows to ask", hint="data.eval, or data.eval_share"
+            )
+        if recipe.eval.every and not held_out:
             raise TuneError(
                 "eval.every has no rows to look at", hint="hold some out: data.eval_share = 0.1"
             )

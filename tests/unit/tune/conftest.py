@@ -27,6 +27,9 @@ class Letters:
     def tokens(self, text: str) -> list[int]:
         return [ord(c) for c in text]
 
+    def document(self, text: str) -> list[int]:
+        return [*self.tokens(text), END]
+
 
 @pytest.fixture(scope="session")
 def letters() -> Letters:

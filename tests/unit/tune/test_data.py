@@ -133,3 +133,16 @@ def test_the_real_template_masks_as_it_will_be_asked(model_store: Store) -> None
         assert example.labels[first : first + len(learnt)] == tuple(learnt)
     with pytest.raises(TuneError, match="control token"):
         mask(Row(1, (turn("user", "<|im_end|>"), A)), chat)
+
+
+def test_a_text_is_learnt_whole_and_split_where_it_is_too_long(letters: Any) -> None:
+    """Every token and the end; the pieces of a long one hold each token once. A chat is not split:
+    its answer would lose its question."""
+    text = Row(1, ({"role": "text", "content": "abcdef"},))
+    (whole,) = encode([text], letters, where="f", max_length=10).examples
+    assert whole.labels == whole.ids == (*map(ord, "abcdef"), 1)
+    made = encode([text], letters, where="f", max_length=3, over_long="split")
+    assert [e.ids for e in made.examples] == [tuple(map(ord, "abc")), tuple(map(ord, "def"))]
+    chat = Row(2, (turn("user", "where?"), turn("assistant", "there")))
+    with pytest.raises(TuneError, match=r"over train\.max_length"):
+        encode([chat], letters, where="f", max_length=3, over_long="split")

@@ -108,3 +108,15 @@ def test_rows_and_passports_are_read_without_torch() -> None:
         "assert not {'torch', 'transformers', 'peft', 'pyarrow'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", body], check=True)
+
+
+def test_a_text_passes_the_gate_as_a_chat_does(jsonl: Any, recipe: Any, gate: Gate) -> None:
+    """Found, and replaced by a stand-in, in a document too."""
+    said = "Write to jane.roe@clinic.example about the results."
+    jsonl({"text": said})
+    with pytest.raises(TuneError, match="personal data"):
+        prepare(recipe(), gate)
+    (row,) = prepare(recipe("private.action=pseudonymize"), gate).train
+    assert row.is_text
+    assert "jane.roe" not in row.messages[0]["content"]
+    assert "about the results" in row.messages[0]["content"]

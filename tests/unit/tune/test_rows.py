@@ -31,7 +31,9 @@ def turn(role: str, content: Any) -> dict[str, Any]:
         ("is empty", ""),
         ("is empty", "   "),
         ("same key twice", '{"messages": [], "messages": []}'),
-        ("no list of messages", json.dumps({"text": SECRET})),
+        ("message 1 has no text", json.dumps({"text": 7})),
+        ("no list of messages", json.dumps({"text": SECRET, "prompt": SECRET})),
+        ("message 1 has a role", json.dumps({"messages": [turn("text", SECRET)]})),
         ("no list of messages", json.dumps([SECRET])),
         ("no list of messages", json.dumps({"messages": SECRET})),
         ("a key other than", json.dumps({"messages": [U, A], SECRET: 1})),
@@ -139,3 +141,33 @@ def test_an_id_that_is_no_text_is_refused(jsonl: Any) -> None:
     """1 and "1" would be two rows to whoever asks for one."""
     with pytest.raises(TuneError, match="texts: id is none"):
         read_rows(jsonl(PAIR | {"id": 1}))
+
+
+def test_a_folder_of_documents_is_a_text_for_each_and_its_name_is_its_id(tmp_path: Path) -> None:
+    """So that `sovereign tune forget ward/7.txt` finds the adapters that saw it. Others' files are
+    left alone, and bytes that are no text are named by their file."""
+    (tmp_path / "ward").mkdir()
+    (tmp_path / "ward" / "7.txt").write_text("Level 2")
+    (tmp_path / "a.MD").write_bytes(b"\xef\xbb\xbfRules")
+    (tmp_path / "scan.png").write_bytes(b"\xff")
+    rows, digest = read_rows(tmp_path)
+    assert [(r.id, r.messages[0]["content"], r.is_text) for r in rows] == [
+        ("a.MD", "Rules", True),
+        ("ward/7.txt", "Level 2", True),
+    ]
+    assert len(digest) == 64
+    (tmp_path / "b.txt").write_bytes(b"ok \xff")
+    with pytest.raises(TuneError, match=r"b\.txt: not UTF-8 at byte 4"):
+        read_rows(tmp_path)
+
+
+def test_an_empty_folder_holds_no_row(tmp_path: Path) -> None:
+    """And says so, rather than train on nothing."""
+    with pytest.raises(TuneError, match="holds no row"):
+        read_rows(tmp_path)
+
+
+def test_a_line_of_text_is_a_text(jsonl: Any) -> None:
+    """With the id and the group that any row may have."""
+    (row,), _ = read_rows(jsonl({"text": "Level 2", "id": "r1", "group": "p1"}))
+    assert (row.is_text, row.id, row.group) == (True, "r1", "p1")
