@@ -60,7 +60,8 @@ def prove_command(
     Plays the hosted side, sends made-up identifiers through every surface in every disguise, and
     reads what arrived. Point the gateway's hosted upstream at --listen before.
 
-    Exit status: 0 nothing leaked, 1 something did, 2 the run proves nothing.
+    Exit status: 0 nothing leaked, 1 something did or a public suite failed, 2 the run proves
+    nothing.
     """
     import datetime
     import json

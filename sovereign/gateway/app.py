@@ -89,7 +89,7 @@ class App:
         self._siblings = siblings
         self._tls = tls
         self._pool = Pool()
-        self._workers = Workers(config.gateway.max_concurrent)
+        self._workers = Workers(config.gateway.max_concurrent, _reading_s(config))
         self._recorder = Recorder(log, self.metrics)
         self._limits = Limits.from_config(config)
         worker = siblings.worker if siblings is not None else 0
@@ -201,6 +201,7 @@ class App:
     def _snapshot(self) -> dict[str, Any]:
         metrics, guard = self.metrics, self.standing.now.guard
         metrics.gauge("sovereign_guard_queue", self._workers.pending)
+        metrics.gauge("sovereign_guard_stuck", self._workers.stuck)
         hits, misses = guard.scanner.cache_counts
         metrics.total("sovereign_guard_cache_total", hits, outcome="hit")
         metrics.total("sovereign_guard_cache_total", misses, outcome="miss")
@@ -244,6 +245,13 @@ class App:
         if self._siblings is not None:
             said = {"policy": self.standing.now.policy, "broken": self.standing.broken}
             self._siblings.tell({**said, "metrics": self._snapshot()})
+
+
+def _reading_s(config: Config) -> float:
+    """How long all of the guard's work on one request may take: a request that is inspected twice,
+    since a model inside answers it, and its documents. Recognisers look at their own deadline only
+    between two texts."""
+    return 2 * config.guard.deadline_s + config.documents.seconds
 
 
 def _watched(config: Config) -> Path | None:

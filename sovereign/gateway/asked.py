@@ -23,13 +23,15 @@ from sovereign.gateway.traces import Trace
 from sovereign.gateway.wires import Wire, dumps, error_body, should_retry, wire_of
 from sovereign.types import JSON, Destination, Receipt, Verdict
 
-__all__ = ["Asked", "ClientGone", "Hangup", "Receive", "Send", "read_body", "respond"]
+__all__ = ["Asked", "ClientGone", "Hangup", "Receive", "Send", "read_body", "respond", "write"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 BODY_S = 60.0
+STALL_S = 60.0
+PIECE = 256 << 10
 RETRY_AFTER_S = 1
 
 
@@ -195,6 +197,21 @@ async def read_body(asked: Asked, receive: Receive, limit: int) -> bytes:
         raise slow from None
 
 
+async def write(send: Send, body: bytes, *, more: bool = False) -> None:
+    """A part of an answer's body, no faster than the caller takes it. Raises :class:`ClientGone` if
+    it takes nothing for :data:`STALL_S` seconds: it would hold its place, and the memory, for ever.
+    """
+    try:
+        for at in range(0, max(len(body), 1), PIECE):
+            async with asyncio.timeout(STALL_S):
+                piece = body if len(body) <= PIECE else body[at : at + PIECE]
+                last = at + PIECE >= len(body)
+                goes_on = more or not last
+                await send({"type": "http.response.body", "body": piece, "more_body": goes_on})
+    except TimeoutError:
+        raise ClientGone("the caller does not read its answer") from None
+
+
 async def respond(
     asked: Asked,
     send: Send,
@@ -224,4 +241,4 @@ async def respond(
     asked.answering = True
     asked.status = status
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await write(send, body)

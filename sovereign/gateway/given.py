@@ -3,12 +3,11 @@ belongs to many, and bytes that pass as they are."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable
 
 from sovereign.errors import UpstreamFailed
-from sovereign.gateway.asked import Asked, ClientGone, Send
+from sovereign.gateway.asked import Asked, Send, write
 from sovereign.gateway.clear import Cleared
 from sovereign.gateway.ledger import Ledger
 from sovereign.gateway.pool import Answer
@@ -18,7 +17,6 @@ from sovereign.types import JSON
 __all__ = ["Gives", "passed"]
 
 MAX_PASSED = 512_000_000
-STALL_S = 60.0
 _PASSED = re.compile(
     r"(?:audio|image)/[\w.+-]+|application/(?:octet-stream|jsonl|x-jsonl|x-ndjson|pdf|json|binary)"
     r"|binary/octet-stream|text/(?:plain|csv|vtt|markdown)|application/x-subrip"
@@ -93,13 +91,13 @@ async def passed(
             pieces.append(piece)
             continue
         await _start(asked, send, headers)
-        await _piece(send, piece, more=True)
+        await write(send, piece, more=True)
     if text:
         whole = b"".join(pieces).decode("utf-8", "replace")
         pieces = [cleared.restorer.text(whole).encode()]
     await _start(asked, send, headers)
     ended(asked, "ok", 200)
-    await _piece(send, b"".join(pieces), more=False)
+    await write(send, b"".join(pieces))
 
 
 async def _start(asked: Asked, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
@@ -107,11 +105,3 @@ async def _start(asked: Asked, send: Send, headers: list[tuple[bytes, bytes]]) -
         asked.answering = True
         asked.status = 200
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-
-
-async def _piece(send: Send, piece: bytes, *, more: bool) -> None:
-    try:
-        async with asyncio.timeout(STALL_S):
-            await send({"type": "http.response.body", "body": piece, "more_body": more})
-    except TimeoutError:
-        raise ClientGone("the caller does not read its answer") from None

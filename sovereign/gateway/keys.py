@@ -47,6 +47,7 @@ class KeyRing:
     def __init__(self, file: Path, *, clock: Clock = time.time) -> None:
         self._file = file
         self._clock = clock
+        self._latest = 0.0
         self._stamp: tuple[int, int, int] | None = None
         self._live: dict[str, Key] = {}
 
@@ -185,7 +186,10 @@ class KeyRing:
             self._stamp = stamp
 
     def _now(self) -> str:
-        return self.moment(0.0)
+        """No earlier than it ever was here: a clock that is set back must not bring a key back to
+        life whose time was over."""
+        self._latest = max(self._latest, self._clock())
+        return time.strftime(MOMENT, time.gmtime(self._latest))
 
     def moment(self, seconds: float) -> str:
         """The moment in so many seconds. Raises :class:`ConfigError`."""

@@ -22,6 +22,9 @@ from sovereign.gateway.tls import Listening, fingerprint
 __all__ = ["base_url", "bind", "serve"]
 
 BACKLOG = 1024
+HEAD_S = 30.0
+"""From a connection's beginning, or a request's first byte, to the end of its head."""
+LINGER_S = 60.0
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -49,15 +52,57 @@ def base_url(listener: socket.socket, *, tls: bool) -> str:
 
 
 class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
-    """Notes a client's certificate once per connection; each request finds it in its state."""
+    """Notes a client's certificate once per connection; each request finds it in its state. Closes
+    a connection on which no head of a request comes to its end: it holds a descriptor, and nobody
+    knows yet who it is."""
 
     app_state: dict[str, Any]
+    _awaited: asyncio.TimerHandle | None = None
+    _closing_since: float | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self._await_head()
         certificate = fingerprint(transport)
         if certificate is not None:
             self.app_state = {**self.app_state, "certificate": certificate}
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._came()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._awaited is None:
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        self._came()
+        super().on_headers_complete()
+
+    def _await_head(self) -> None:
+        self._awaited = self.loop.call_later(HEAD_S, self._give_up)
+
+    def _came(self) -> None:
+        if self._awaited is not None:
+            self._awaited.cancel()
+            self._awaited = None
+
+    def sweep(self, now: float) -> None:
+        """A connection that is closed still waits for its caller to take what was written. Not for
+        ever."""
+        if not self.transport.is_closing():
+            return
+        if self._closing_since is None:
+            self._closing_since = now
+        elif now - self._closing_since > LINGER_S:
+            self.transport.abort()
+
+    def _give_up(self) -> None:
+        self._awaited = None
+        busy = self.cycle is not None and not self.cycle.response_complete
+        if not busy and not self.transport.is_closing():
+            self.transport.close()
 
 
 class _Server(uvicorn.Server):  # type: ignore[misc]
@@ -91,6 +136,10 @@ class _Server(uvicorn.Server):  # type: ignore[misc]
     async def on_tick(self, counter: int) -> bool:
         if self._exit_at is not None and time.monotonic() >= self._exit_at:
             self.should_exit = True
+        if counter % 10 == 0:  # each second
+            now = time.monotonic()
+            for connection in list(self.server_state.connections):
+                connection.sweep(now)
         return bool(await super().on_tick(counter))
 
 

@@ -30,6 +30,7 @@ _HELP = {
     "sovereign_guard_cache_total": "Texts that the guard had seen before, or not.",
     "sovereign_requests_in_flight": "Requests under way.",
     "sovereign_guard_queue": "Requests that the guard looks at, or that wait for it.",
+    "sovereign_guard_stuck": "Requests given up on which the guard's work has not come to an end.",
     "sovereign_policy_broken": "1 while the policy file is broken and an older one is in use.",
     "sovereign_draining": "1 from SIGTERM on.",
     "sovereign_request_seconds": "From a request's first byte to its answer's last.",

@@ -14,7 +14,7 @@ import aiohttp
 
 from sovereign.errors import UpstreamFailed
 from sovereign.gateway import sse
-from sovereign.gateway.asked import Asked, ClientGone, Send, respond
+from sovereign.gateway.asked import Asked, Send, respond, write
 from sovereign.gateway.clear import Cleared
 from sovereign.gateway.given import Gives, passed
 from sovereign.gateway.ledger import Ledger
@@ -29,8 +29,6 @@ MAX_ERROR = 1_000_000
 ON_LOOP = 64_000
 """A longer reply is restored in a thread, so that other callers do not wait for it."""
 DRAIN_S = 0.25
-STALL_S = 60.0
-"""A caller who takes nothing for so long is given up, so that it cannot hold its place for ever."""
 
 _LAST = frozenset({"message_stop", "response.completed", "response.failed", "response.incomplete"})
 
@@ -205,11 +203,7 @@ class _Streamed:
             self._asked.first_s = self._asked.seconds()
             headers = self._asked.answer_headers("text/event-stream; charset=utf-8")
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        try:
-            async with asyncio.timeout(STALL_S):
-                await self._send({"type": "http.response.body", "body": out, "more_body": more})
-        except TimeoutError:
-            raise ClientGone("the caller does not read its answer") from None
+        await write(self._send, out, more=more)
 
     async def _fail(self, body: JSON, error: UpstreamFailed | None) -> None:
         if error is not None and not self._asked.answering:

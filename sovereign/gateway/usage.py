@@ -35,6 +35,8 @@ CREATE TABLE IF NOT EXISTS running (request TEXT, scope TEXT, worker TEXT NOT NU
 CREATE INDEX IF NOT EXISTS running_scope ON running (scope);
 """
 
+_AHEAD = "SELECT coalesce(sum(n), 0) FROM cell WHERE scope = ? AND kind = ? AND second > ?"
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -78,6 +80,7 @@ class UsageFile:
     def begin(self, request: str, scopes: tuple[Scope, ...]) -> None:
         """Count one request under way, or raise :class:`RateLimited` and count nothing."""
         now = int(self._clock())
+        self._bring_back(scopes, now)
         with self._transaction():
             for scope in scopes:
                 self._check_begin(scope, now)
@@ -93,6 +96,7 @@ class UsageFile:
         """Count what a request is expected to use; the second it is counted in, for
         :meth:`end`. Raises :class:`RateLimited`, and counts nothing."""
         now = int(self._clock())
+        self._bring_back(scopes, now)
         with self._transaction():
             for scope in scopes:
                 self._check_reserve(scope, now, want)
@@ -129,6 +133,23 @@ class UsageFile:
                 (scope, _month(int(self._clock()))),
             ).fetchone()
         return (row[0], Used(row[1], row[2])) if row else (0, Used())
+
+    def _bring_back(self, scopes: tuple[Scope, ...], now: int) -> None:
+        """What a clock that was set back left in the future counts as of now: not as nothing, and
+        not until then. Of its own, since the refusal that may follow takes back its transaction."""
+        for scope in scopes:
+            for kind in ("requests", "tokens"):
+                at = (scope.name, kind, now)
+                with _errors():
+                    (n,) = self._db.execute(_AHEAD, at).fetchone()
+                if not n:
+                    continue
+                with self._transaction():
+                    (n,) = self._db.execute(_AHEAD, at).fetchone()
+                    self._db.execute(
+                        "DELETE FROM cell WHERE scope = ? AND kind = ? AND second > ?", at
+                    )
+                    self._add(scope.name, kind, now, n)
 
     def _check_begin(self, scope: Scope, now: int) -> None:
         allowed = scope.allowed

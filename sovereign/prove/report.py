@@ -28,6 +28,7 @@ NOT_TESTED = (
 """What no run of this command shows."""
 
 GOOD, BAD, NOTHING = "nothing leaked", "leaked", "proves nothing"
+FAILED = "a public suite failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,12 @@ class Result:
 
 
 def verdict(result: Result) -> str:
-    """One of the three words above. A leak counts before anything else."""
-    if result.proof.count(LEAKED) or any(s.passed is False for s in result.suites):
+    """One of the four words above. A leak that we saw counts before anything else, then what a
+    suite of others says, which may have other reasons to fail."""
+    if result.proof.count(LEAKED):
         return BAD
+    if any(s.passed is False for s in result.suites):
+        return FAILED
     unproven = (
         result.proof.problems
         or result.proof.count(UNCLEAR)
@@ -123,7 +127,7 @@ _MEANS = {
 def page(result: Result) -> str:
     """The whole page."""
     proof, word = result.proof, verdict(result)
-    grade = {GOOD: "good", BAD: "bad", NOTHING: "fair"}[word]
+    grade = {GOOD: "good", BAD: "bad", FAILED: "bad", NOTHING: "fair"}[word]
     cards = "".join(
         f'<div class="card"><b class="{mark if proof.count(what) else ""}">{proof.count(what)}</b>'
         f"{name}<br><span>{means}</span></div>"

@@ -6,16 +6,22 @@ the answer, and the record of it. docs/faults.md is made from these tables by sc
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.request import urlopen
 
 import pytest
 from faulty import WAYS, Faulty
+from operate import until
 
 REPO = Path(__file__).resolve().parents[2]
 TEXT = "I am Maria Keller"
@@ -61,6 +67,8 @@ GUARD: dict[str, Fault] = {
     "EXPLODE": Fault("a recogniser raises", 503, "recognizer_failed"),
     "NONSENSE": Fault("a recogniser finds something outside of the text", 503, "recognizer_failed"),
     "OVERLONG": Fault("a recogniser passes the deadline", 503, "recognizer_failed"),
+    "NEVERENDING": Fault("a recogniser never returns", 503, "recognizer_failed"),
+    "OUTOFMEMORY": Fault("a recogniser runs out of memory", 503, "recognizer_failed"),
     "LEAVEIT": Fault("a value is still in the outgoing bytes", 500, "residual_found"),
 }
 """What goes wrong in the guard. Nothing is sent."""
@@ -91,6 +99,10 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     ("a body too large, too deep, compressed, smuggled", "refused in the shape of its wire, recorded", "test_gateway_refuses.py::test_refused_recorded_and_nothing_sent"),
     ("SIGTERM under load", "running answers end, then the log closes", "test_gateway_wire.py::test_a_stop_lets_running_answers_end"),
     ("the destination answers 429 or 5xx", "its status and restored message, recorded", "test_gateway_refuses.py::test_a_failing_destination_is_an_error_and_a_result"),
+    ("the log's sequencer is stopped, and answers nothing", "503 once its patience is over, nothing sent; it goes on, requests pass", "test_faults.py::test_a_sequencer_that_stands_still_stops_every_request"),
+    ("more recognisers hang than there are threads", "others are served on, and it still stops when told to", "test_faults.py::test_hanging_recognisers_hold_up_nobody_else"),
+    ("a caller never sends the end of its head, or its body", "its connection is closed, others are served", "test_gateway_smuggling.py::test_a_caller_that_never_ends_its_head_is_let_go"),
+    ("a caller takes nothing of a large answer", "given up, its connection dropped", "test_gateway_smuggling.py::test_a_caller_that_takes_nothing_is_let_go"),
     ("LiteLLM's proxy asks, and the log is gone", "BLOCKED", "test_litellm_guardrail.py::test_without_a_log_it_blocks"),
 )  # fmt: skip
 """Faults whose tests stand elsewhere in this folder: fault, what is promised, test."""
@@ -105,7 +117,11 @@ def faulted(gateway_at: Any) -> Iterator[Any]:
     places["no-name"] = "http://nowhere.invalid/v1"
     places["no-tls"] = f"https://127.0.0.1:{destination.port}/v1"
     places["refuses"] = "http://127.0.0.1:9/v1"
+    settings = gateway.config.read_text()
+    key = 'key_file = "surrogate.key"'
+    gateway.config.write_text(settings.replace(key, f"{key}\ndeadline_s = 3.0"))
     with gateway.config.open("a") as config:
+        config.write("[documents]\nseconds = 1.0\n")
         for way, place in places.items():
             config.write(
                 f'[upstream.f-{way}]\nside = "hosted"\nbase_url = "{place}"\n'
@@ -154,6 +170,66 @@ def test_a_failing_guard_sends_nothing(faulted: Any, word: str) -> None:
     refused(faulted, faulted.ask(chat("gpt-test", f"{word} {TEXT}")), GUARD[word])
     assert len(faulted.hosted.received()) + len(faulted.local.received()) == before
     assert faulted.ask().status == 200
+
+
+def test_hanging_recognisers_hold_up_nobody_else(gateway_at: Any) -> None:
+    """More of them than threads: each is refused when its time is over, others are served in
+    between and afterwards, /metrics says how many hang, and SIGTERM still ends the process."""
+    gateway = gateway_at(tiny=True)
+    key = 'key_file = "surrogate.key"'
+    settings = gateway.config.read_text().replace(key, f"{key}\ndeadline_s = 0.5")
+    gateway.config.write_text(settings + "[documents]\nseconds = 1.0\n")
+    gateway.start()
+    before = len(gateway.hosted.received())
+    with ThreadPoolExecutor(12) as callers:
+        answers = list(
+            callers.map(lambda n: gateway.ask(chat("gpt-test", f"NEVERENDING {n}")), range(12))
+        )
+    # Those that got no thread in their time are told to come back.
+    codes = {a.error["code"] for a in answers}
+    assert {a.status for a in answers} == {503}
+    assert "recognizer_failed" in codes
+    assert codes <= {"recognizer_failed", "overloaded"}
+    assert len(gateway.hosted.received()) == before
+    assert gateway.ask().status == 200
+    with urlopen(f"{gateway.url}/metrics", timeout=10) as page:
+        stuck = re.search(rb"^sovereign_guard_stuck (\d+)", page.read(), re.MULTILINE)
+    assert stuck is not None
+    assert int(stuck[1]) == sum(a.error["code"] == "recognizer_failed" for a in answers)
+    assert gateway.stop() == 0
+
+
+def test_a_sequencer_that_stands_still_stops_every_request(gateway_at: Any) -> None:
+    """It is there, and says nothing: no intent is acknowledged, so nothing is sent. Once it goes
+    on, requests pass again, and the log is whole."""
+    gateway = gateway_at(tiny=True, audit="patience_s = 1.0\n").start()
+    assert gateway.ask().status == 200
+    sequencer = sequencer_of(gateway)
+    before = len(gateway.hosted.received())
+    os.kill(sequencer, signal.SIGSTOP)
+    try:
+        answer = gateway.ask(chat("gpt-test", TEXT))
+        assert answer.status == 503
+        assert answer.error["code"] == "audit_unavailable"
+        assert len(gateway.hosted.received()) == before
+    finally:
+        os.kill(sequencer, signal.SIGCONT)
+    until(lambda: gateway.ask().status == 200, seconds=30)
+    assert gateway.stop() == 0
+    verified = gateway.run("audit", "verify")
+    assert verified.returncode == 0, verified.stderr
+
+
+def sequencer_of(gateway: Any) -> int:
+    """The process that holds the log's lock open, other than the gateway."""
+    log = str(gateway.folder / "audit")
+    for process in Path("/proc").iterdir():
+        if not process.name.isdecimal() or int(process.name) == gateway.process.pid:
+            continue
+        with contextlib.suppress(OSError):
+            if any(str(fd.readlink()).startswith(log) for fd in (process / "fd").iterdir()):
+                return int(process.name)
+    raise AssertionError("no sequencer")
 
 
 @pytest.mark.parametrize("name", HERE)

@@ -1,12 +1,13 @@
 """A whole gateway process with a guard that knows five things: for tests that are not of detection.
 
-``python tiny_gateway.py CONFIG READY_FILE``
+``python tiny_gateway.py [--impatient] CONFIG READY_FILE``
 """
 
 from __future__ import annotations
 
 import re
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from typing import Any
 
 from sovereign.config import Config, load_config
 from sovereign.errors import SovereignError
+from sovereign.gateway import asked, listener
 from sovereign.gateway.server import run
 from sovereign.guard import Guard, Limits, inspect
 from sovereign.guard.transform import Transformed, transform
@@ -44,6 +46,10 @@ class Tiny:
             time.sleep(0.5)
         if "OVERLONG" in text:
             time.sleep(5.2)
+        if "NEVERENDING" in text:
+            threading.Event().wait()
+        if "OUTOFMEMORY" in text:
+            raise MemoryError
         if "NONSENSE" in text:
             return [Finding((), 0, len(text) + 9, "PERSON", 0.9, self.name)]
         return [
@@ -71,6 +77,9 @@ def make(config: Config) -> Guard:
 
 def main() -> None:
     inspect.transform = forgetful  # type: ignore[assignment]
+    if "--impatient" in sys.argv:  # with callers that take their time
+        sys.argv.remove("--impatient")
+        asked.STALL_S = listener.HEAD_S = listener.LINGER_S = 1.5
     config = load_config(sys.argv[1])
     try:
         run(config, make=make, port=0, ready_file=Path(sys.argv[2]), say=lambda _: None)

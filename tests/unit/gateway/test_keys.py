@@ -32,6 +32,24 @@ def test_a_created_key_opens_and_a_revoked_one_does_not(tmp_path: Path) -> None:
         gateway.authenticate(new.secret)
 
 
+def test_a_clock_that_is_set_back_brings_no_key_back_to_life(tmp_path: Path) -> None:
+    """Once its time was over here, it is over; also for a ring that reads the file anew."""
+    now = [1_790_000_000.0]
+    ring = KeyRing(tmp_path / "keys.json", clock=lambda: now[0])
+    new = ring.prepare("cardiology", expires_s=60)
+    ring.add(new.key)
+    assert ring.authenticate(new.secret) == new.key
+    now[0] += 61
+    with pytest.raises(NotAuthenticated):
+        ring.authenticate(new.secret)
+    now[0] -= 3600
+    with pytest.raises(NotAuthenticated):
+        ring.authenticate(new.secret)
+    (tmp_path / "keys.json").write_bytes((tmp_path / "keys.json").read_bytes())
+    with pytest.raises(NotAuthenticated):
+        ring.authenticate(new.secret)
+
+
 def test_the_file_holds_no_secret_and_is_private(tmp_path: Path) -> None:
     """A copy of the file opens nothing: it holds SHA-256 of 256 random bits."""
     ring = _ring(tmp_path)

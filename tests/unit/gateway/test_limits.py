@@ -54,6 +54,23 @@ def test_a_rate_is_kept_in_any_sixty_seconds(tmp_path: Path) -> None:
     assert raised.value.retry_after == 10
 
 
+def test_a_clock_that_is_set_back_keeps_the_limit_and_locks_nobody_out(tmp_path: Path) -> None:
+    """What was counted in a wrong year counts as of now: closed for a minute, not for a year."""
+    clock = Clock()
+    file = UsageFile(tmp_path / "usage.db", clock=clock)
+    scopes = _scope(requests_per_minute=2)
+    clock.now += 365 * 86400
+    file.begin("a", scopes)
+    file.begin("b", scopes)
+    clock.now -= 365 * 86400
+    with pytest.raises(RateLimited) as refused:
+        file.begin("c", scopes)
+    assert refused.value.retry_after <= 60
+    clock.now += 61
+    file.begin("d", scopes)
+    file.close()
+
+
 def test_tokens_are_reserved_and_settled(tmp_path: Path) -> None:
     """What a request may use counts until what it did use is known."""
     clock = Clock()

@@ -59,7 +59,7 @@ def _readiness(folder: Path, siblings: Siblings | None = None) -> tuple[Any, Fad
         _Recorder(),  # type: ignore[arg-type]
         folder,
         {"llama": engine},
-        Workers(4),
+        Workers(4, 60),
         siblings,
     )
     return made, recognizer, engine

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from sovereign.errors import UpstreamFailed
+from sovereign.gateway import asked as asked_module
 from sovereign.gateway import reply
 from sovereign.gateway.asked import Asked, ClientGone
 from sovereign.gateway.clear import Cleared
@@ -143,7 +144,7 @@ def test_a_stream_that_never_begins_is_a_plain_error() -> None:
 
 def test_a_caller_who_reads_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Back-pressure has an end: a stalled caller must not hold one of the few places."""
-    monkeypatch.setattr(reply, "STALL_S", 0.01)
+    monkeypatch.setattr(asked_module, "STALL_S", 0.01)
 
     async def scene() -> None:
         async def send(message: MutableMapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from sovereign.prove.report import BAD, GOOD, NOTHING, Result, page, verdict
+from sovereign.prove.report import BAD, FAILED, GOOD, NOTHING, Result, page, verdict
 from sovereign.prove.run import Outcome, Proof
 from sovereign.prove.suites import Suite
 
@@ -22,7 +22,7 @@ def test_a_leak_counts_before_anything_else() -> None:
     assert verdict(result("held", "leaked", "unclear")) == BAD
     assert verdict(result("held", "unclear")) == NOTHING
     assert verdict(result("held", problems=["nothing arrived"])) == NOTHING
-    assert verdict(result("held", suites=(Suite("a", "1", False, "leak"),))) == BAD
+    assert verdict(result("held", suites=(Suite("a", "1", False, "leak"),))) == FAILED
     assert verdict(result("held", suites=(Suite("a", "1", None, "broke"),))) == NOTHING
     assert verdict(result("held", suites=(Suite("a", "", None, "not installed"),))) == GOOD
 
