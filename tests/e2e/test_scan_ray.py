@@ -1,6 +1,6 @@
 """``sovereign scan --engine ray``: the same findings, byte by byte.
 
-Ray is never in our environment: scripts/clients gives it one of its own.
+Ray is never in our environment: `scripts/clients ray` gives it one of its own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PYTHON = CLIENTS / "clients-ray" / "bin" / "python"
 
 @pytest.mark.skipif(
     not PYTHON.exists(),
-    reason="not installed here: scripts/clients installs it, scripts/test runs it",
+    reason="Ray is not installed here: `scripts/clients ray` installs it",
 )
 def test_two_workers_of_ray_find_what_two_processes_find(tmp_path: Path) -> None:
     """Of every format, with the same key: findings.jsonl is the same file. Usage statistics, which
@@ -46,7 +46,7 @@ def test_two_workers_of_ray_find_what_two_processes_find(tmp_path: Path) -> None
         env=os.environ | {"PYTHONPATH": ours},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=400,
         check=False,
     )
     assert on_ray.stdout == run.stdout, on_ray.stderr
