@@ -80,7 +80,7 @@ class UsageFile:
     def begin(self, request: str, scopes: tuple[Scope, ...]) -> None:
         """Count one request under way, or raise :class:`RateLimited` and count nothing."""
         now = int(self._clock())
-        self._bring_back(scopes, now)
+        self._bring_back(scopes, "requests", now)
         with self._transaction():
             for scope in scopes:
                 self._check_begin(scope, now)
@@ -96,7 +96,7 @@ class UsageFile:
         """Count what a request is expected to use; the second it is counted in, for
         :meth:`end`. Raises :class:`RateLimited`, and counts nothing."""
         now = int(self._clock())
-        self._bring_back(scopes, now)
+        self._bring_back(scopes, "tokens", now)
         with self._transaction():
             for scope in scopes:
                 self._check_reserve(scope, now, want)
@@ -134,22 +134,19 @@ class UsageFile:
             ).fetchone()
         return (row[0], Used(row[1], row[2])) if row else (0, Used())
 
-    def _bring_back(self, scopes: tuple[Scope, ...], now: int) -> None:
+    def _bring_back(self, scopes: tuple[Scope, ...], kind: str, now: int) -> None:
         """What a clock that was set back left in the future counts as of now: not as nothing, and
         not until then. Of its own, since the refusal that may follow takes back its transaction."""
         for scope in scopes:
-            for kind in ("requests", "tokens"):
-                at = (scope.name, kind, now)
-                with _errors():
-                    (n,) = self._db.execute(_AHEAD, at).fetchone()
-                if not n:
-                    continue
-                with self._transaction():
-                    (n,) = self._db.execute(_AHEAD, at).fetchone()
-                    self._db.execute(
-                        "DELETE FROM cell WHERE scope = ? AND kind = ? AND second > ?", at
-                    )
-                    self._add(scope.name, kind, now, n)
+            at = (scope.name, kind, now)
+            with _errors():
+                (n,) = self._db.execute(_AHEAD, at).fetchone()
+            if not n:
+                continue
+            with self._transaction():
+                (n,) = self._db.execute(_AHEAD, at).fetchone()
+                self._db.execute("DELETE FROM cell WHERE scope = ? AND kind = ? AND second > ?", at)
+                self._add(scope.name, kind, now, n)
 
     def _check_begin(self, scope: Scope, now: int) -> None:
         allowed = scope.allowed

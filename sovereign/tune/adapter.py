@@ -21,7 +21,7 @@ from sovereign.weights import passport
 from sovereign.weights.lock import File, digest_of
 from sovereign.weights.staging import hash_file
 
-__all__ = ["Checks", "check", "files_of", "partial", "save_weights"]
+__all__ = ["Checks", "check", "files_of", "partial", "save_weights", "saving"]
 
 MOVED = 1e-4  # a smaller change of every logit is arithmetic, not learning
 
@@ -92,21 +92,28 @@ def partial(out: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
         shutil.rmtree(work, ignore_errors=True)
 
 
+@contextmanager
+def saving(what: str) -> Iterator[None]:
+    """Raises :class:`TuneError` naming ``what`` if the system does not take the file."""
+    try:
+        yield
+    except Exception as e:
+        # safetensors wraps the system's error in one of its own.
+        if isinstance(e, OSError) or "SafetensorError" in type(e).__name__:
+            raise TuneError(
+                f"the {what} cannot be written ({type(e).__name__})",
+                hint="is the disk full? nothing half-written stays",
+            ) from None
+        raise
+
+
 def save_weights(model: Any, work: Path, *, base: str, base_folder: Path) -> None:
     """PEFT's files in ``work``, with the base's name in place of its path, and without PEFT's card.
 
     Raises :class:`TuneError` if the disk is full, or if a path of this machine is left in a file.
     """
-    try:
+    with saving("adapter"):
         model.save_pretrained(work, safe_serialization=True, save_embedding_layers=False)
-    except Exception as e:
-        # safetensors wraps the system's error in one of its own.
-        if isinstance(e, OSError) or "SafetensorError" in type(e).__name__:
-            raise TuneError(
-                f"the adapter cannot be written ({type(e).__name__})",
-                hint="is the disk full? nothing half-written stays",
-            ) from None
-        raise
     (work / passport.CARD).unlink(missing_ok=True)
     config = json.loads((work / "adapter_config.json").read_text())
     config["base_model_name_or_path"] = base

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sovereign.errors import TuneError
 from sovereign.tune import model
+from sovereign.tune.adapter import saving
 from sovereign.tune.offline import offline
 from sovereign.weights import passport
 from sovereign.weights.lock import File
@@ -179,16 +180,8 @@ def _merge(base: Path, adapter: Path, work: Path, dtype: Dtype) -> Merged:
             f"merged in fp32, logits are {merge_off:.3g} away from the adapter's",
             hint="serve the adapter itself: `sovereign serve MODEL --adapter FOLDER`",
         )
-    try:
+    with saving("model"):
         joined.to(getattr(torch, dtype)).save_pretrained(work)
-    except Exception as e:
-        # safetensors wraps the system's error in one of its own.
-        if isinstance(e, OSError) or "SafetensorError" in type(e).__name__:
-            raise TuneError(
-                f"the model cannot be written ({type(e).__name__})",
-                hint="is the disk full? nothing half-written stays",
-            ) from None
-        raise
     del plain, both, joined
     _papers(base, work, dtype)
     off, agreement = close_to(wanted, logits_of(load_plain(work)))

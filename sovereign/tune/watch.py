@@ -44,10 +44,11 @@ class Watch:
         order = sorted(self.examples, key=lambda e: len(e.ids))
         parts = [order[at : at + batch] for at in range(0, len(order), batch)]
         total = torch.zeros((), device=accelerator.device)
+        packed = packs(bare)
         model.eval()
         with torch.no_grad():
             for part in parts[accelerator.process_index :: accelerator.num_processes]:
-                total += loss_of(bare, part, pad, packed=packs(bare)).detach()
+                total += loss_of(bare, part, pad, packed=packed).detach()
         model.train()
         loss = float(accelerator.reduce(total, "sum")) / sum(e.learnt for e in self.examples)
         if loss < self.best:

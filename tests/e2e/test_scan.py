@@ -11,7 +11,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,8 @@ from typing import Any
 import psycopg
 import pytest
 from postgres import Cluster
+from scan_cli import SOVEREIGN, scan
 from scan_corpus import application_log, prose, value
-
-SOVEREIGN = Path(sys.executable).with_name("sovereign")
 
 
 @dataclass(frozen=True)
@@ -67,17 +65,6 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return Corpus(folder, planted)
 
 
-def _scan(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [SOVEREIGN, "scan", *arguments, "--policy", "direct"],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 def _findings(out: Path) -> list[dict[str, Any]]:
     return [json.loads(row) for row in (out / "findings.jsonl").read_text().splitlines()]
 
@@ -86,7 +73,7 @@ def _findings(out: Path) -> list[dict[str, Any]]:
 def done(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """One scan of it all: its folder, and what it said."""
     folder = tmp_path_factory.mktemp("scan")
-    run = _scan(corpus.folder, "--out", "out", cwd=folder)
+    run = scan(corpus.folder, "--out", "out", cwd=folder)
     assert run.returncode == 1, run.stderr
     return folder / "out", run.stdout + run.stderr
 
@@ -150,7 +137,7 @@ def test_a_scan_that_is_killed_five_times_finds_the_same(
         while _alive(process.pid) and time.monotonic() < until:
             time.sleep(0.05)
         assert not _alive(process.pid), "a worker outlived its scan"
-    assert _scan(corpus.folder, "--out", "out", cwd=tmp_path).returncode == 1
+    assert scan(corpus.folder, "--out", "out", cwd=tmp_path).returncode == 1
     assert _findings(out) == _findings(done[0])
 
 
@@ -206,14 +193,14 @@ def test_a_log_that_grows_is_read_on(corpus: Corpus, tmp_path: Path) -> None:
     log.parent.mkdir()
     text = (corpus.folder / "app.log").read_text()
     log.write_text(text[: len(text) // 2])
-    assert _scan("logs", "--out", "out", cwd=tmp_path).returncode == 1
+    assert scan("logs", "--out", "out", cwd=tmp_path).returncode == 1
     with log.open("a") as file:
         file.write(text[len(text) // 2 :])
-    run = _scan("logs", "--out", "out", "--json", cwd=tmp_path)
+    run = scan("logs", "--out", "out", "--json", cwd=tmp_path)
     grown = {(f["entity"], f["offset"], f["length"]) for f in _findings(tmp_path / "out")}
     assert json.loads(run.stdout)["totals"]["characters"] < len(text) * 1.1
     at_once = tmp_path / "at-once"
-    assert _scan("logs", "--out", at_once, cwd=tmp_path).returncode == 1
+    assert scan("logs", "--out", at_once, cwd=tmp_path).returncode == 1
     once = {(f["entity"], f["offset"], f["length"]) for f in _findings(at_once)}
     assert grown == once
 
@@ -226,9 +213,9 @@ def test_a_baseline_leaves_what_is_new(
     out.mkdir()
     shutil.copy(done[0] / "scan.key", out)
     baseline = ("--baseline", done[0] / "findings.jsonl")
-    assert _scan(corpus.folder, "--out", "out", *baseline, cwd=tmp_path).returncode == 0
+    assert scan(corpus.folder, "--out", "out", *baseline, cwd=tmp_path).returncode == 0
     (tmp_path / "new.txt").write_text("Her SSN is 512-47-3391.\n")
-    run = _scan(corpus.folder, "new.txt", "--out", "out", *baseline, cwd=tmp_path)
+    run = scan(corpus.folder, "new.txt", "--out", "out", *baseline, cwd=tmp_path)
     assert run.returncode == 1
     assert "1 findings are not in the baseline" in run.stdout
 
@@ -239,7 +226,7 @@ def test_mistakes_are_said_before_anything_is_read(corpus: Corpus, tmp_path: Pat
         (("--sample", "nothing"), "no share"),
         (("--sample", "200%"), "no share"),
     ):
-        run = _scan(corpus.folder, *arguments, cwd=tmp_path)
+        run = scan(corpus.folder, *arguments, cwd=tmp_path)
         assert run.returncode == 1
         assert words in run.stderr
     run = subprocess.run(
@@ -254,7 +241,7 @@ def test_mistakes_are_said_before_anything_is_read(corpus: Corpus, tmp_path: Pat
 
 def test_a_sample_says_between_what_the_whole_lies(corpus: Corpus, tmp_path: Path) -> None:
     """Of a third of the records."""
-    run = _scan(corpus.folder, "--sample", "30%", "--json", cwd=tmp_path)
+    run = scan(corpus.folder, "--sample", "30%", "--json", cwd=tmp_path)
     told = json.loads(run.stdout)
     totals = told["totals"]
     assert 0 < totals["looked"] < totals["characters"]
@@ -273,7 +260,7 @@ def test_a_database_is_read_table_by_table(cluster: Cluster, tmp_path: Path) -> 
             prompt = f"Her SSN is 512-47-{3000 + number}." if number % 10 == 9 else "Good morning."
             db.execute("INSERT INTO call VALUES (%s, %s)", (number, prompt))
         db.execute("CREATE TABLE empty (id int)")
-    run = _scan(cluster.url, "--out", "out", cwd=tmp_path)
+    run = scan(cluster.url, "--out", "out", cwd=tmp_path)
     assert run.returncode == 1, run.stderr
     found = _findings(tmp_path / "out")
     assert [(f["number"], f["unit"], f["field"]) for f in found if f["entity"] == "US_SSN"] == [
@@ -282,7 +269,7 @@ def test_a_database_is_read_table_by_table(cluster: Cluster, tmp_path: Path) -> 
     assert {f["file"].rpartition("/")[2] for f in found} == {"public.call"}
     left = run.stdout + run.stderr + (tmp_path / "out" / "findings.jsonl").read_text()
     assert "512-47" not in left
-    gone = _scan("postgresql://nobody:sesame@127.0.0.1:9/none", "--out", "other", cwd=tmp_path)
+    gone = scan("postgresql://nobody:sesame@127.0.0.1:9/none", "--out", "other", cwd=tmp_path)
     assert gone.returncode == 1
     assert "a database cannot be read" in gone.stderr
     assert "sesame" not in gone.stderr

@@ -12,7 +12,6 @@ import lzma
 import re
 import shutil
 import sqlite3
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 import pytest
+from scan_cli import scan
 from scan_corpus import Planted
 from scan_everything import REWRITTEN, VERBATIM, everything
 
@@ -39,17 +39,6 @@ class Scanned:
     found: dict[str, list[dict[str, Any]]]
 
 
-def _scan(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [SOVEREIGN, "scan", *arguments, "--policy", "direct"],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-
-
 def _findings(out: Path) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for row in (out / "findings.jsonl").read_text().splitlines():
@@ -62,7 +51,7 @@ def _findings(out: Path) -> dict[str, list[dict[str, Any]]]:
 def done(tmp_path_factory: pytest.TempPathFactory) -> Scanned:
     folder = tmp_path_factory.mktemp("everything")
     planted = everything(folder / "corpus", seed=1, size=BYTES)
-    run = _scan("corpus", "--out", "out", cwd=folder)
+    run = scan("corpus", "--out", "out", cwd=folder, timeout=240)
     assert run.returncode == 1, run.stderr
     said = run.stdout + run.stderr
     return Scanned(folder / "corpus", planted, folder / "out", said, _findings(folder / "out"))
@@ -104,7 +93,7 @@ def test_a_cleaned_copy_holds_nothing_that_was_planted(done: Scanned, tmp_path: 
     out = tmp_path / "out"
     out.mkdir()
     shutil.copy(done.out / "scan.key", out)  # so that tokens are equal
-    run = _scan(done.corpus, "--rewrite", "copy", "--json", cwd=tmp_path)
+    run = scan(done.corpus, "--rewrite", "copy", "--json", cwd=tmp_path, timeout=240)
     assert run.returncode == 1, run.stderr
     told = json.loads(run.stdout)
     missing = {Path(row["path"]).name for row in told["not_copied"]}
@@ -116,7 +105,7 @@ def test_a_cleaned_copy_holds_nothing_that_was_planted(done: Scanned, tmp_path: 
     assert not [(n, v) for n, text in texts.items() for v in values if v in text]
     assert not [v for v in values if v in run.stdout + run.stderr]
     assert re.search(r"US_SSN_[A-Z2-7]{8}", texts["rows.csv"])
-    again = _scan("copy", "--out", "out", cwd=tmp_path)
+    again = scan("copy", "--out", "out", cwd=tmp_path, timeout=240)
     assert again.returncode == 0, again.stdout + again.stderr
     before = {f["token"] for found in done.found.values() for f in found if f["verb"] != "allow"}
     rows = _findings(out)
@@ -132,12 +121,12 @@ def test_a_value_has_one_surrogate_wherever_it_stands(tmp_path: Path) -> None:
     (logs / "b.csv").write_text("id,note\n1,her SSN is 512-47-3391\n")
     with gzip.open(logs / "c.jsonl.gz", "wt") as file:
         file.write('{"note": "her SSN is 512-47-3391", "n": 1}\n{"n": 2.50}\n')
-    assert _scan("logs", "--rewrite", "copy", cwd=tmp_path).returncode == 0
+    assert scan("logs", "--rewrite", "copy", cwd=tmp_path, timeout=240).returncode == 0
     copied = [(tmp_path / "copy" / "logs" / n) for n in ("a.txt", "b.csv", "c.jsonl.gz")]
     texts = [_shown(path) for path in copied]
     assert len({re.search(r"US_SSN_[A-Z2-7]{8}", text)[0] for text in texts}) == 1  # type: ignore[index]
     assert texts[2].endswith('{"n": 2.50}\n')
-    full = _scan("logs", "--rewrite", "copy", cwd=tmp_path)
+    full = scan("logs", "--rewrite", "copy", cwd=tmp_path, timeout=240)
     assert full.returncode == 1
     assert "is not empty" in full.stderr
 

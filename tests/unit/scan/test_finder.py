@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
 
 import pytest
+from nine_digits import NineDigits
 from scan_corpus import application_log
 
 from sovereign.guard.scan import CHUNK, OVERLAP, Scanner
@@ -15,25 +15,13 @@ from sovereign.scan.finder import Finder
 from sovereign.scan.finding import Finding
 from sovereign.scan.known import Known
 from sovereign.scan.record import Call, Direction, Field, Record
-from sovereign.types import Finding as Seen
 
 POLICY = load_policy(preset="hipaa")
 
 
-class _Numbers:
-    """Finds numbers of nine digits, and nothing else."""
-
-    name = "numbers"
-    build = "1"
-
-    def recognize(self, text: str) -> Iterator[Seen]:
-        for found in re.finditer(r"(?<!\d)\d{9}(?!\d)", text):
-            yield Seen((), found.start(), found.end(), "US_SSN", 1.0, "numbers")
-
-
 @pytest.fixture
 def scanner() -> Scanner:
-    return Scanner([_Numbers()], cache_key=b"k" * 32)
+    return Scanner([NineDigits()], cache_key=b"k" * 32)
 
 
 def _token(entity: str, value: str) -> str:

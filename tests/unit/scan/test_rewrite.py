@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nine_digits import NineDigits
 
 from sovereign.guard.scan import Scanner
 from sovereign.policy import load_policy
@@ -24,20 +25,9 @@ from sovereign.types import Finding as Seen
 TAG = re.compile(r"US_SSN_[A-Z2-7]{8}")
 
 
-class _Numbers:
-    """Finds numbers of nine digits, and nothing else."""
-
-    name = "numbers"
-    build = "1"
-
-    def recognize(self, text: str) -> Iterator[Seen]:
-        for found in re.finditer(r"(?<!\d)\d{9}(?!\d)", text):
-            yield Seen((), found.start(), found.end(), "US_SSN", 1.0, "numbers")
-
-
 @pytest.fixture
 def cleaner() -> Cleaner:
-    look = Look(Scanner([_Numbers()], cache_key=b"k" * 32), load_policy(preset="hipaa"))
+    look = Look(Scanner([NineDigits()], cache_key=b"k" * 32), load_policy(preset="hipaa"))
     return Cleaner(look, b"k" * 32, "team")
 
 
@@ -150,7 +140,7 @@ def test_a_surrogate_is_no_finding_and_what_only_looks_like_one_is(cleaner: Clea
     """Else a cleaned log would be full of findings; and nothing may hide behind a first word that
     is no entity's."""
 
-    class Anything(_Numbers):
+    class Anything(NineDigits):
         def recognize(self, text: str) -> Iterator[Seen]:
             for found in re.finditer(r"[A-Z2-7]{8}\b", text):
                 yield Seen((), found.start(), found.end(), "US_SSN", 1.0, "numbers")

@@ -1,0 +1,23 @@
+"""``sovereign scan`` as people run it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+SOVEREIGN = Path(sys.executable).with_name("sovereign")
+
+
+def scan(
+    *arguments: str | Path, cwd: Path, timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """By the policy ``direct``; its exit status is the caller's to judge."""
+    return subprocess.run(
+        [SOVEREIGN, "scan", *arguments, "--policy", "direct"],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
