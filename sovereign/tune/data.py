@@ -6,12 +6,15 @@ the server will render it, and must be a prefix, text and tokens, of the whole c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from sovereign.errors import TuneError
+from sovereign.tune.calls import spoken, turn_of
 from sovereign.tune.rows import Message, Row
+from sovereign.turns import Tool, for_template, wire
 
 __all__ = [
     "IGNORED",
@@ -19,6 +22,7 @@ __all__ = [
     "Dataset",
     "Example",
     "Template",
+    "answer",
     "encode",
 ]
 
@@ -37,7 +41,9 @@ class Template(Protocol):
     @property
     def controls(self) -> tuple[str, ...]: ...
 
-    def render(self, messages: Sequence[Message], *, prompt: bool) -> str: ...
+    def render(
+        self, messages: Sequence[Message], *, prompt: bool, tools: Sequence[Tool] = ()
+    ) -> str: ...
 
     def tokens(self, text: str) -> list[int]: ...
 
@@ -106,10 +112,15 @@ class Chat:
     def controls(self) -> tuple[str, ...]:
         return tuple(self._tokenizer.all_special_tokens)
 
-    def render(self, messages: Sequence[Message], *, prompt: bool) -> str:
+    def render(
+        self, messages: Sequence[Message], *, prompt: bool, tools: Sequence[Tool] = ()
+    ) -> str:
+        turns, told = for_template(
+            [turn_of(m) for m in messages], tools, str(self._tokenizer.chat_template)
+        )
         try:
             text = self._tokenizer.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=prompt
+                [wire(t) for t in turns], tools=told, tokenize=False, add_generation_prompt=prompt
             )
         except Exception as e:  # noqa: BLE001 - a template may raise anything, with text in it
             raise TuneError(f"the chat template refuses it ({type(e).__name__})") from None
@@ -168,6 +179,14 @@ def encode(
     return Dataset(tuple(examples), dropped, truncated)
 
 
+def answer(row: Row, template: Template, at: int = -1) -> tuple[str, str]:
+    """The prompt of the assistant's message ``at`` as text, and what the model says after it."""
+    at %= len(row.messages)
+    prompt = template.render(row.messages[:at], prompt=True, tools=row.tools)
+    turn = template.render(row.messages[: at + 1], prompt=False, tools=row.tools)
+    return prompt, turn.removeprefix(prompt)
+
+
 def _parts(example: Example, size: int) -> list[Example]:
     """A text in pieces of ``size`` tokens, each of which learns all but its first."""
     cuts = range(0, len(example.ids), size)
@@ -183,23 +202,27 @@ def mask(row: Row, template: Template) -> Example:
     row begins: what would be learnt there is not what will be asked.
     """
     for i, message in enumerate(row.messages, 1):
-        if any(control in message["content"] for control in template.controls):
+        said = message["content"] + spoken(message)
+        if any(control in said for control in template.controls):
             raise TuneError(f"message {i}: its text holds a control token of the model")
+    offered = json.dumps([tool.wire() for tool in row.tools], ensure_ascii=False)
+    if any(control in offered for control in template.controls):
+        raise TuneError("its tools hold a control token of the model")
     if row.is_text:
         whole = tuple(template.document(row.messages[0]["content"]))
         return Example(row.line, whole, whole)
-    full = template.render(row.messages, prompt=False)
+    full = template.render(row.messages, prompt=False, tools=row.tools)
     ids = template.tokens(full)
     labels = [IGNORED] * len(ids)
     for i, message in enumerate(row.messages):
-        if message["role"] != "assistant":
+        if message["role"] != "assistant" or (row.last and i + 1 < len(row.messages)):
             continue
-        prompt = template.render(row.messages[:i], prompt=True)
-        turn = template.render(row.messages[: i + 1], prompt=False)
+        prompt = template.render(row.messages[:i], prompt=True, tools=row.tools)
+        turn = template.render(row.messages[: i + 1], prompt=False, tools=row.tools)
         if not turn.startswith(prompt) or not full.startswith(turn):
             raise TuneError(
                 f"message {i + 1}: the template renders its prompt differently inside the row",
-                hint="make each answer the last message of a row of its own",
+                hint='data.turns = "each" makes each answer the last one of a row of its own',
             )
         begin, end = len(template.tokens(prompt)), len(template.tokens(turn))
         if ids[:begin] != template.tokens(prompt) or ids[:end] != template.tokens(turn):

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sovereign.tune.calls import texts_of
 from sovereign.tune.roll import content_of
 from sovereign.tune.rows import Row
 
@@ -63,7 +64,7 @@ def near(rows: Sequence[Row], threshold: float) -> list[Row]:
 
 
 def _shingles(row: Row) -> frozenset[int]:
-    words = re.findall(r"\w+", " ".join(m["content"] for m in row.messages).casefold())
+    words = re.findall(r"\w+", texts_of(row.messages).casefold())
     runs = [words[i : i + WORDS] for i in range(max(1, len(words) - WORDS + 1))]
     return frozenset(_hash(" ".join(run)) for run in runs)
 

@@ -8,7 +8,8 @@ never trained on.
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sovereign.errors import TuneError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sovereign.tune.gate import Found, Gate
     from sovereign.tune.recipe import Recipe
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "each_answer", "prepare"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -84,7 +85,7 @@ def prepare(recipe: Recipe, gate: Gate) -> Prepared:
         asked = list(gate.pass_(asked, recipe.private, where).rows)
     counts["held_out"] = len(asked)
     return Prepared(
-        train=found.rows,
+        train=tuple(each_answer(found.rows)) if recipe.data.turns == "each" else found.rows,
         source=tuple(source[row.line] for row in found.rows),
         held_out=tuple(asked),
         sha256=sha256,
@@ -92,6 +93,17 @@ def prepare(recipe: Recipe, gate: Gate) -> Prepared:
         counts=counts,
         found=found,
     )
+
+
+def each_answer(rows: Iterable[Row]) -> Iterator[Row]:
+    """A row for every answer, which ends with it and learns nothing else: some templates show an
+    earlier answer otherwise than it was asked for."""
+    for row in rows:
+        for end, message in enumerate(row.messages, 1):
+            if message["role"] == "assistant":
+                yield replace(row, messages=row.messages[:end], last=True)
+        if row.is_text:
+            yield row
 
 
 def _counted(counts: dict[str, int], name: str, was: list[Row], now: list[Row]) -> list[Row]:

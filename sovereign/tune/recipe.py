@@ -57,6 +57,10 @@ class DataConfig(StrictModel):
         None, description="drop rows whose runs of three words are so similar (Jaccard), as 0.8"
     )
 
+    turns: Literal["all", "each"] = Field(
+        "all", description='"each" makes every answer of a chat the last one of a row of its own'
+    )
+
     @model_validator(mode="after")
     def _one_eval(self) -> DataConfig:
         if self.eval is not None and self.eval_share:
@@ -223,6 +227,8 @@ class Recipe(StrictModel):
             raise ValueError("eval.every: a private run goes to its end, or its epsilon is another")
         if self.privacy is not None and self.train.over_long == "split":
             raise ValueError('over_long = "split": one text would be many rows, with many epsilons')
+        if self.privacy is not None and self.data.turns == "each":
+            raise ValueError('turns = "each": one chat would be many rows, with many epsilons')
         return self
 
     _path: Path = Path("recipe.toml")
