@@ -67,7 +67,7 @@ class Restorer:
 
     def _replace(self, s: str, form: Callable[[str], str], start: int, end: int) -> str:
         index = self._index
-        if index is None or not s:
+        if index is None or not index.may_begin(s, start):
             return s[start:end]
         out, at = [], start
         for m in index.pattern.finditer(s, start):
@@ -77,16 +77,26 @@ class Restorer:
             at = m.end()
         return "".join([*out, s[at:end]])
 
+    def may_begin(self, s: str) -> bool:
+        """Whether a surrogate may begin somewhere in ``s``: no is certain, and quickly said."""
+        index = self._index
+        return index is not None and index.may_begin(s, 0)
+
     def held(self, s: str, start: int = 0) -> int:
         """How many characters at the end of ``s`` may still become a surrogate, or be known as one
         only by what follows. Those before ``start`` went out already."""
         index = self._index
         if index is None or len(s) <= start:
             return 0
-        # Not from inside a whole surrogate: its own end may look like another's beginning.
-        whole = [m.span() for m in index.pattern.finditer(s, start)]
-        for at in range(max(start, len(s) - index.longest), len(s)):
-            if index.begins(s, at) and not any(a < at < b for a, b in whole):
+        whole: list[tuple[int, int]] | None = None
+        for first in index.firsts.finditer(s, max(start, len(s) - index.longest)):
+            at = first.start()
+            if not index.begins(s, at):
+                continue
+            if whole is None:
+                whole = [m.span() for m in index.pattern.finditer(s, start)]
+            # Not from inside a whole surrogate: its own end may look like another's beginning.
+            if not any(a < at < b for a, b in whole):
                 return len(s) - at
         return 0
 
@@ -139,6 +149,9 @@ class Stream:
 
     def feed(self, piece: str) -> str:
         """What may be shown now."""
+        if not self._held and piece and not self._restorer.may_begin(piece):
+            self._before = piece[-1]
+            return piece
         text = self._before + self._held + piece
         return self._out(text, len(text) - self._restorer.held(text, len(self._before)))
 
@@ -160,11 +173,16 @@ class _Known:
     """The surrogates as a pattern, and by their letters and digits alone."""
 
     __slots__ = (
-        "_ends", "_heads", "_of_tag", "_of_word", "_tag_heads", "_words", "longest", "pattern",
+        "_ends", "_heads", "_of_tag", "_of_word", "_tag_heads", "_words", "firsts", "longest",
+        "pattern",
     )  # fmt: skip
 
     def __init__(self, tags: Mapping[str, str], words: Mapping[str, str]) -> None:
         self.pattern = _pattern(tags, words)
+        # What a surrogate may begin with. Case folding makes letters of ASCII from some that are
+        # not: each of those may.
+        first = {form for name in (*tags, *words) for form in _first(name)}
+        self.firsts = re.compile(f"[{re.escape(''.join(sorted(first)))}\x80-\U0010ffff]")
         self.longest = max(
             len(name) + _MAX_GAP * (1 + len(_SIGNS.findall(name))) for name in (*tags, *words)
         )
@@ -184,6 +202,10 @@ class _Known:
             self._heads.update(bare[:i] for i in range(1, len(bare) + 1))
             self._heads.add(bare + "s")
             self._ends.update("".join(pieces[:i]) for i in range(1, len(pieces)))
+
+    def may_begin(self, s: str, start: int) -> bool:
+        """Whether a surrogate may begin in ``s`` from ``start`` on. False is certain."""
+        return self.firsts.search(s, start) is not None
 
     def value(self, m: re.Match[str]) -> str:
         """What the surrogate that was found stands for, in the case that it was found in."""
@@ -234,6 +256,13 @@ def _pattern(tags: Mapping[str, str], words: Mapping[str, str]) -> re.Pattern[st
         )
         parts.append(rf"(?<![^\W_])(?P<word>(?i:{'|'.join(each)}))(?=s?(?![^\W_]))")
     return re.compile("|".join(parts))
+
+
+def _first(name: str) -> str:
+    """The letter or digit that a surrogate begins with, in all its cases."""
+    first = _bare(name)[:1] or name[:1]
+    cases = {first.lower(), first.upper(), first.casefold()}
+    return "".join(form for case in cases for form in (case.lower(), case.upper()))
 
 
 def _bare(text: str) -> str:
