@@ -1,6 +1,6 @@
 """What the audit log costs: acknowledged records a second, latency of one append, verification.
 
-    scripts/bench audit [--seconds 4] [--threads 64] [--folder DIR]
+    scripts/bench audit [--seconds 4] [--callers 64] [--folder DIR]
     scripts/bench audit --search 1000000
 
 The yardstick is a plain file of JSON lines, fsynced one by one, on the same disk in the same run.
@@ -10,6 +10,7 @@ Figures are printed, never asserted.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import statistics
@@ -21,7 +22,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import uvloop
+
 from sovereign.audit import record
+from sovereign.audit.awaiting import durable
 from sovereign.audit.client import Client
 from sovereign.audit.log import Log
 from sovereign.audit.note import Signer
@@ -114,12 +118,13 @@ def sequencer(folder: Path) -> Starter:
     return Starter(Place(folder), key_file=key, origin=ORIGIN)
 
 
-def several(folder: Path, seconds: float, threads: int) -> float:
-    """Appends a second by ``threads`` in each of several processes, to one sequencer: what they
+def several(folder: Path, seconds: float, callers: int, *, threads: bool) -> float:
+    """Appends a second by ``callers`` in each of several processes, to one sequencer: what they
     were acknowledged together, over the time that they took together."""
     with Client.open(folder, source="first", starter=sequencer(folder)):
         command = [sys.executable, __file__, "--only", "--seconds", str(seconds)]
-        command += ["--threads", str(threads), "--folder", str(folder)]
+        command += ["--callers", str(callers), "--folder", str(folder)]
+        command += ["--threads"] if threads else []
         pipe = subprocess.PIPE
         children = [subprocess.Popen(command, stdin=pipe, stdout=pipe) for _ in range(PROCESSES)]
         for child in children:  # all are connected
@@ -136,14 +141,31 @@ def several(folder: Path, seconds: float, threads: int) -> float:
     return sum(counts) / (max(ends) - min(begins))
 
 
-def one_of_several(folder: Path, seconds: float, threads: int) -> None:
+def one_of_several(folder: Path, seconds: float, callers: int, *, threads: bool) -> None:
     with Client.open(folder, source="bench") as log:
         print("open", flush=True)
         sys.stdin.readline()
         begun = time.monotonic()
-        rate = for_a_while(seconds, threads, lambda i: log.append(intent(i)))
+        if threads:
+            rate = for_a_while(seconds, callers, lambda i: log.append(intent(i)))
+        else:
+            rate = uvloop.run(by_coroutines(log, seconds, callers))
         took = time.monotonic() - begun
         print(rate * took, begun, begun + took)
+
+
+async def by_coroutines(log: Client, seconds: float, callers: int) -> float:
+    """Appends a second by ``callers`` coroutines: how a gateway appends."""
+    counts = [0] * callers
+    start = time.perf_counter()
+
+    async def work(me: int) -> None:
+        while time.perf_counter() - start < seconds:
+            await durable(log, intent(counts[me]))
+            counts[me] += 1
+
+    await asyncio.gather(*map(work, range(callers)))
+    return sum(counts) / (time.perf_counter() - start)
 
 
 def searched(folder: Path, size: int) -> None:
@@ -177,13 +199,14 @@ def searched(folder: Path, size: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=4.0, help="for each figure")
-    parser.add_argument("--threads", type=int, default=64)
+    parser.add_argument("--callers", type=int, default=64)
+    parser.add_argument("--threads", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help="on the disk to measure")
     parser.add_argument("--search", type=int, default=0, help="decisions to search through")
     parser.add_argument("--only", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.only:
-        one_of_several(args.folder, args.seconds, args.threads)
+        one_of_several(args.folder, args.seconds, args.callers, threads=args.threads)
         return
     with tempfile.TemporaryDirectory(dir=args.folder) as made:
         folder = Path(made)
@@ -193,19 +216,22 @@ def main() -> None:
         base = plain(folder, args.seconds)
         print(f"plain JSON lines, fsynced one by one   {base:10,.0f} records/s   1.0x")
         with begin(folder / "log") as log:
-            many = for_a_while(args.seconds, args.threads, lambda i: log.append(intent(i)))
+            many = for_a_while(args.seconds, args.callers, lambda i: log.append(intent(i)))
         starter = sequencer(folder / "single")
         with Client.open(folder / "single", source="bench", starter=starter) as client:
             took = latencies(client, 200, args.seconds)
-        shared = several(folder / "shared", args.seconds, args.threads // PROCESSES)
+        each = args.callers // PROCESSES
+        shared = several(folder / "shared", args.seconds, each, threads=False)
+        threaded = several(folder / "threaded", args.seconds, each, threads=True)
         print(
-            f"log in one process, {args.threads} threads         {many:10,.0f} records/s "
+            f"log in one process, {args.callers} threads         {many:10,.0f} records/s "
             f"{many / base:5.1f}x"
         )
-        print(
-            f"sequencer, {args.threads} callers in {PROCESSES} processes   {shared:10,.0f} "
-            f"records/s {shared / base:5.1f}x"
-        )
+        for how, rate in (("coroutines", shared), ("threads   ", threaded)):
+            print(
+                f"sequencer, {args.callers} {how} in {PROCESSES} processes{rate:10,.0f} "
+                f"records/s {rate / base:5.1f}x"
+            )
         p99 = statistics.quantiles(took, n=100)[98]
         print(
             f"one append at 200/s, by the sequencer  p50 {statistics.median(took):.2f} ms, "

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -22,12 +22,12 @@ from sovereign.audit import record as records
 from sovereign.audit.anchor import Anchor
 from sovereign.audit.note import Checkpoint, Signer, b64, open_checkpoint, split_note
 from sovereign.audit.recover import recover
-from sovereign.audit.sequencer import END, Ended, Position, Sequencer
+from sovereign.audit.sequencer import END, Ended, Landed, Position, Sequencer
 from sovereign.audit.store import Logs, Row, Store, StoredCheckpoint
 from sovereign.audit.store.folders import folder_of, numbers_in
 from sovereign.audit.tree import Frontier, leaf_hash
 from sovereign.errors import LogTampered, LogUnavailable
-from sovereign.types import Clock, Receipt
+from sovereign.types import Clock
 
 __all__ = ["NEVER", "Chain", "Every", "Rotation", "name_of", "standing_holds"]
 
@@ -103,19 +103,18 @@ class Chain:
 
     def commit(
         self, prepared: Sequence[bytes], finished: Sequence[bytes] = (), *, sign: bool = False
-    ) -> list[Receipt]:
-        """As :meth:`Sequencer.commit`. Ends a log whose time has come."""
+    ) -> Landed:
+        """As :meth:`Sequencer.commit`, in the log that is :attr:`number` on return. Ends a log
+        whose time has come."""
         if not self._ended and (reason := self._due()):
             self.rotate(reason)
         while True:
             if self._ended:
                 self._move_on()
             try:
-                receipts = self._sequencer.commit(prepared, finished, sign=sign)
+                return self._sequencer.commit(prepared, finished, sign=sign)
             except Ended:
                 self._ended = True
-            else:
-                return [replace(receipt, log=self.number) for receipt in receipts]
 
     def publish(self) -> None:
         """As :meth:`Sequencer.publish`."""

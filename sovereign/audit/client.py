@@ -123,6 +123,12 @@ class Client:
 
     def submit(self, record: Mapping[str, JSON]) -> Future[Receipt]:
         """As :meth:`sovereign.audit.log.Log.submit`."""
+        future = self.queue(record)
+        self.flush()
+        return future
+
+    def queue(self, record: Mapping[str, JSON]) -> Future[Receipt]:
+        """:meth:`submit`, but it is sent with the next :meth:`flush`: many of them in one go."""
         future: Future[Receipt] = Future()
         future.set_running_or_notify_cancel()
         try:
@@ -137,10 +143,25 @@ class Client:
             if self._flight.pending >= MAX_PENDING:
                 raise LogUnavailable("audit log: too many records are waiting for the disk")
             self._flight.waiting.append(item)
-            self._pump()
         except AuditError as e:
             future.set_exception(e)
         return future
+
+    def flush(self) -> None:
+        """Send what was queued, or see to it that whoever is at it does: callers that come together
+        share a send, and none of them waits for another's. What nobody flushes goes at the next
+        tick."""
+        while self._flight.waiting and self._lock.acquire(blocking=False):
+            try:
+                if self._done:
+                    self._flight.give_up(self._why)
+                elif self._line is None:
+                    self._nudge.set()
+                    return
+                elif not self._flight.send(self._line):
+                    return  # the next acknowledgement makes room
+            finally:
+                self._lock.release()
 
     def append(self, record: Mapping[str, JSON]) -> Receipt:
         """:meth:`submit`, and wait."""
@@ -185,21 +206,6 @@ class Client:
         stamped = records.stamp_time(self._clock())
         return Item(prepared, stamped, future, record.get("type") == "request.intent")
 
-    def _pump(self) -> None:
-        """Send what waits, or see to it that whoever is at it does: callers that come together
-        share a send, and none of them waits for another's."""
-        while self._flight.waiting and self._lock.acquire(blocking=False):
-            try:
-                if self._done:
-                    self._flight.give_up(self._why)
-                elif self._line is None:
-                    self._nudge.set()
-                    return
-                elif not self._flight.send(self._line):
-                    return  # the next acknowledgement makes room
-            finally:
-                self._lock.release()
-
     def _say_goodbye(self) -> None:
         """With the lock."""
         if self._closing and self._line and not self._said_goodbye and not self._flight.pending:
@@ -218,7 +224,7 @@ class Client:
             self._flight.end(self._why)
             if self._line is not None:
                 self._line.close()
-        self._pump()
+        self.flush()
 
     def _listen(self, line: Line) -> None:
         """What the sequencer says next; at least once in a tick."""
@@ -232,10 +238,12 @@ class Client:
             with self._lock:
                 landed = self._flight.land(*ack)
                 self._flight.send(line)
-            self._pump()
+            self.flush()
             for item, receipt in landed:
                 self.size = max(self.size, receipt.index + 1)
                 item.resolve(receipt)
+        if not acks:
+            self.flush()
         now = time.monotonic()
         if now >= self._beat_at:
             self._beat_at = now + self._heartbeat
@@ -252,7 +260,7 @@ class Client:
         """Something of our own, that nobody waits for."""
         item = self._item(records.event(kind, **fields), None)
         self._flight.waiting.append(item)
-        self._pump()
+        self.flush()
 
     def _lose(self, line: Line, why: AuditError | OSError) -> None:
         with self._lock:

@@ -250,7 +250,7 @@ class Hub:
         own, self._own = self._own, []
         finished = [entry.data for _, entries in batch for entry in entries]
         try:
-            receipts = self._chain.commit(own, finished, sign=sign)
+            landed = self._chain.commit(own, finished, sign=sign)
         except LogTampered:
             raise
         except AuditError as e:
@@ -258,7 +258,7 @@ class Hub:
             for peer, _ in batch:
                 self._refuse(peer, e)
             return
-        index = receipts[len(own)].index if batch else 0
+        index = landed.first + len(own)
         for peer, entries in batch:
             assert peer.source is not None
             self._numbers.move(peer.source, entries[-1].seq + 1)
@@ -285,7 +285,7 @@ class Hub:
         try:
             for data in left.records:
                 try:
-                    source, seq, _ = records.parse(data)
+                    source, seq, _ = records.read(data)
                 except RecordRejected:
                     damaged += 1
                     continue

@@ -225,12 +225,13 @@ class Log:
         """One transaction for all of ``batch``: all are acknowledged, or none. Returns what went
         wrong."""
         try:
-            receipts = self._chain.commit([w.prepared for w in batch], sign=sign)
+            landed = self._chain.commit([w.prepared for w in batch], sign=sign)
         except AuditError as e:
             message, hint = e.message, e.hint
         except Exception as e:  # noqa: BLE001 - the thread that acknowledges must not die silently
             message, hint = f"audit log: {type(e).__name__} in the writer", ""
         else:
+            receipts = landed.receipts(self._chain.number)
             for waiting, receipt in zip(batch, receipts, strict=True):
                 waiting.future.set_result(receipt)
             try:

@@ -54,7 +54,7 @@ class Numbers:
     def _read(self, source: str) -> Iterator[tuple[int, int, int]]:
         for log, index, data in self._storage.of_source(source):
             try:
-                _, seq, _ = records.parse(data)
+                seq = records.read(data).seq
             except RecordRejected:
                 continue
             yield seq, log, index

@@ -57,14 +57,14 @@ class Peer:
     def take(self, data: bytes) -> None:
         """Check a record. Raises :class:`RecordRejected`, or :class:`LogUnavailable` if it is not
         this source's next."""
-        source, seq, record = records.parse(data)
+        source, seq, kind = records.read(data)
         if source != self.source:
             raise RecordRejected("a record names another source than its sender")
         if seq != self.next:
             raise LogUnavailable("audit log: a record came out of its order")
         self.next += 1
         self.entries.append(Entry(seq, data))
-        self.awaited |= record["type"] != "request.result"
+        self.awaited |= kind != "request.result"
 
     def send(self) -> bool:
         """Send what can be sent now. False if there is nobody who reads it."""

@@ -6,13 +6,15 @@ value outside its field's closed set, is refused.
 
 from __future__ import annotations
 
+import functools
 import json
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from sovereign.audit.schema import COUNT, ID, SCHEMA, validate
+from sovereign.audit import grammar
+from sovereign.audit.grammar import Seen
+from sovereign.audit.schema import COUNT, ID, SCHEMA, TIME, validate
 from sovereign.errors import RecordRejected
 from sovereign.types import JSON, Destination, Verdict
 
@@ -23,11 +25,13 @@ __all__ = [
     "MAX_BYTES",
     "SCHEMA",
     "VERSION",
+    "Record",
     "encode",
     "event",
     "intent",
     "parse",
     "prepare",
+    "read",
     "refusal",
     "result",
     "stamp",
@@ -55,7 +59,7 @@ def intent(
     stream: bool,
     rerouted: bool = False,
     tokens: Tokens | None = None,
-) -> dict[str, JSON]:
+) -> Record:
     """What is about to leave: these exact bytes, to this destination, under this verdict."""
     return event(
         "request.intent",
@@ -88,7 +92,7 @@ def result(
     tries: int | None = None,
     tokens_in: int | None = None,
     tokens_out: int | None = None,
-) -> dict[str, JSON]:
+) -> Record:
     """How a request that was recorded by :func:`intent` ended. ``status`` 0 is no answer at all.
 
     ``outcome`` is ``ok``, ``upstream_failed``, ``client_gone`` or ``error``.
@@ -117,7 +121,7 @@ def refusal(
     status: int,
     verdict: Verdict | None = None,
     tokens: Tokens | None = None,
-) -> dict[str, JSON]:
+) -> Record:
     """A request that did not leave. ``code`` is the :class:`SovereignError`'s own."""
     decided: dict[str, JSON] = {}
     if verdict is not None:
@@ -142,14 +146,44 @@ def refusal(
     )
 
 
-def event(type: str, **fields: JSON) -> dict[str, JSON]:
+class Record(dict[str, JSON]):
+    """A record that was found valid, and cannot change: its bytes are made once, when it is."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, fields: Mapping[str, JSON]) -> None:
+        """Raises :class:`RecordRejected`."""
+        super().__init__(fields)
+        if not self.keys().isdisjoint(_ENVELOPE) or not all(map(_has_names, self.values())):
+            validate(self)
+        whole = {**self, "v": VERSION, "time": _NO_TIME, "source": _NO_SOURCE, "seq": 0}
+        try:
+            self._data = _canonical(whole).encode("ascii")
+        except (TypeError, ValueError, RecursionError):
+            validate(self)  # says which field it is
+            raise RecordRejected("a record holds something that is not JSON") from None
+        if grammar.read(self._data) is None:
+            validate(self)
+
+    def of(self, source: str) -> bytes:
+        """Its canonical bytes, but for time and number."""
+        return self._data.replace(_NO_SOURCE_MEMBER, b'"source":"%s"' % source.encode("ascii"), 1)
+
+    def _fixed(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("a record does not change")
+
+    __setitem__ = __delitem__ = __ior__ = _fixed
+    clear = pop = popitem = setdefault = update = _fixed
+
+
+def event(type: str, **fields: JSON) -> Record:
     """A record of ``type``. A field that is None is left out. Raises :class:`RecordRejected`."""
-    record = {"type": type} | {name: v for name, v in fields.items() if v is not None}
-    validate(record)
-    return record
+    return Record({"type": type} | {name: v for name, v in fields.items() if v is not None})
 
 
-_NO_TIME = "0000-00-00T00:00:00.000Z"
+_NO_TIME, _NO_SOURCE = "0000-00-00T00:00:00.000Z", "-"
+_NO_SOURCE_MEMBER = b'"source":"-"'
+_ENVELOPE = frozenset({"v", "time", "source", "seq"})
 _ROOM = 16  # digits that seq may grow by
 
 # For what SCHEMA admits (ASCII words, integers below 2**53, booleans, no floats) this is RFC 8785,
@@ -166,13 +200,17 @@ def encode(record: Mapping[str, JSON], *, time: float, source: str, seq: int) ->
     return stamp(prepare(record, source=source), time=stamp_time(time), seq=seq)
 
 
+def _has_names(value: JSON) -> bool:
+    """JSON would make words of keys that are none."""
+    return type(value) is not dict or all(type(name) is str for name in value)
+
+
 def prepare(record: Mapping[str, JSON], *, source: str) -> bytes:
     """All of :func:`encode` that can be done before the record has its turn."""
-    validate(record)
+    valid = record if isinstance(record, Record) else Record(record)
     if not ID.fits(source):
         raise RecordRejected(f"field source must be {ID.says}")
-    whole = {**record, "v": VERSION, "time": _NO_TIME, "source": source, "seq": 0}
-    data = _canonical(whole).encode("ascii")
+    data = valid.of(source)
     if len(data) + _ROOM > MAX_BYTES:
         raise RecordRejected(f"record is larger than {MAX_BYTES} bytes")
     return data
@@ -187,7 +225,14 @@ def stamp(prepared: bytes, *, time: bytes, seq: int) -> bytes:
     return data.replace(_NO_TIME.encode(), time, 1)
 
 
-_ENVELOPE_TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII).fullmatch
+def read(data: bytes) -> Seen:
+    """Source, number and type of what :func:`encode` made, and of nothing else. Raises
+    :class:`RecordRejected`."""
+    seen = grammar.read(data)
+    if seen is None or len(data) > MAX_BYTES:
+        source, seq, record = parse(data)
+        return Seen(source, seq, record["type"])
+    return seen
 
 
 def parse(data: bytes) -> tuple[str, int, dict[str, JSON]]:
@@ -203,7 +248,7 @@ def parse(data: bytes) -> tuple[str, int, dict[str, JSON]]:
         raise RecordRejected("what was sent is not a record") from None
     if again.encode("ascii") != data or len(data) > MAX_BYTES:
         raise RecordRejected("what was sent is not canonical")
-    if version != VERSION or type(time) is not str or not _ENVELOPE_TIME(time.encode()):
+    if type(version) is not int or version != VERSION or not TIME.fits(time):
         raise RecordRejected("the envelope of a record is not ours")
     if not ID.fits(source) or not COUNT.fits(seq):
         raise RecordRejected("the source or number of a record is not one")
@@ -213,8 +258,13 @@ def parse(data: bytes) -> tuple[str, int, dict[str, JSON]]:
 
 def stamp_time(seconds: float) -> bytes:
     """Seconds since the epoch as RFC 3339 in UTC with milliseconds."""
-    moment = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return moment.replace("+00:00", "Z").encode("ascii")
+    whole, milliseconds = divmod(int(seconds * 1000), 1000)
+    return b"%s.%03dZ" % (_second(whole), milliseconds)
+
+
+@functools.lru_cache(maxsize=4)
+def _second(whole: int) -> bytes:
+    return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode("ascii")
 
 
 def _about(tokens: Tokens | None) -> dict[str, JSON]:

@@ -20,10 +20,15 @@ MAX_INT = 2**53 - 1
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: which values fit, in a predicate and in words."""
+    """One field: which values fit, in a predicate and in words.
+
+    ``written`` is a regular expression for their canonical JSON, without groups; it may leave out
+    values that fit. None: only the predicate can tell.
+    """
 
     fits: Callable[[JSON], bool]
     says: str
+    written: str | None = None
     optional: bool = False
 
     @property
@@ -34,15 +39,17 @@ class Field:
 
 def _pattern(pattern: str, says: str) -> Field:
     match = re.compile(pattern, re.ASCII).fullmatch
-    return Field(lambda v: type(v) is str and match(v) is not None, says)
+    return Field(lambda v: type(v) is str and match(v) is not None, says, f'"{pattern}"')
 
 
 def _one_of(*words: str) -> Field:
-    return Field(lambda v: type(v) is str and v in words, f"one of {', '.join(words)}")
+    written = f'"(?:{"|".join(words)})"'
+    return Field(lambda v: type(v) is str and v in words, f"one of {', '.join(words)}", written)
 
 
-def _integer(most: int = MAX_INT) -> Field:
-    return Field(lambda v: type(v) is int and 0 <= v <= most, f"an integer from 0 to {most}")
+def _integer(most: int, written: str) -> Field:
+    fits = f"an integer from 0 to {most}"
+    return Field(lambda v: type(v) is int and 0 <= v <= most, fits, written)
 
 
 VERBS = tuple(action.verb for action in Action)
@@ -72,14 +79,26 @@ MOMENT = _pattern(r"[0-9:.TZ-]{10,24}", "a date and time in UTC")
 ENTITY = _pattern(r"[A-Z0-9_]{1,64}", "an entity's name")
 SIGNATURE = _pattern(r"[A-Za-z0-9+/=]{1,256}", "base64")
 COMMIT = _pattern(r"[0-9a-f]{40}", "40 hex digits")
-COUNT = _integer()
-STATUS = _integer(599)
-BOOL = Field(lambda v: type(v) is bool, "true or false")
+TIME = _pattern(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z",
+    "a time in UTC with milliseconds",
+)
+COUNT = _integer(MAX_INT, "(?:0|[1-9][0-9]{0,14})")
+STATUS = _integer(599, "(?:0|[1-5][0-9]{2})")
+BOOL = Field(lambda v: type(v) is bool, "true or false", "(?:true|false)")
 TOKENS = Field(
     lambda v: type(v) is list and len(v) <= 128 and all(map(TOKEN.fits, v)),
     "at most 128 tokens of 32 hex digits",
+    rf"\[(?:{TOKEN.written}(?:,{TOKEN.written}){{0,127}})?\]",
 )
-ENTITIES = Field(_is_entities, "counts by entity and verb")
+# The order of the verbs is in it; that of the entities, who makes use of it has to see to.
+_COUNTS = "".join(
+    rf'(?:(?:(?<=\{{)|(?<!\{{),)"{verb}":[1-9][0-9]{{0,14}})?' for verb in sorted(VERBS)
+)
+_OF_ENTITY = rf'"[A-Z0-9_]{{1,64}}":\{{{_COUNTS}\}}'
+ENTITIES = Field(
+    _is_entities, "counts by entity and verb", rf"\{{(?:{_OF_ENTITY}(?:,{_OF_ENTITY})*)?\}}"
+)
 VERDICT = _one_of(*VERBS)
 SIDE = _one_of("hosted", "local")
 WEIGHTS = _one_of("folder", "gguf", "hub", "pickle", "bundle")

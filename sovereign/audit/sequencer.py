@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from sovereign.audit import record as records
 from sovereign.audit.anchor import Anchor
@@ -19,7 +20,7 @@ from sovereign.audit.tree import Frontier, leaf_hash
 from sovereign.errors import AuditError, LogTampered, LogUnavailable
 from sovereign.types import Clock, Receipt
 
-__all__ = ["END", "Ended", "Position", "Sequencer"]
+__all__ = ["END", "Ended", "Landed", "Position", "Sequencer"]
 
 CHECKPOINT_RECORDS = 1024
 CHECKPOINT_SECONDS = 1.0
@@ -43,6 +44,17 @@ class Position:
     covered: int
     seq: int = 0
     last: bytes | None = None
+
+
+class Landed(NamedTuple):
+    """What a transaction appended: its first record's index, and the leaf hash of each."""
+
+    first: int
+    leaves: list[bytes]
+
+    def receipts(self, log: int) -> list[Receipt]:
+        """One for each, in log number ``log``."""
+        return [Receipt(index, leaf, log) for index, leaf in enumerate(self.leaves, self.first)]
 
 
 class Sequencer:
@@ -69,7 +81,7 @@ class Sequencer:
 
     def commit(
         self, prepared: Sequence[bytes], finished: Sequence[bytes] = (), *, sign: bool = False
-    ) -> list[Receipt]:
+    ) -> Landed:
         """Append prepared records of this source, then finished ones of others, in this order; they
         are durable on return, or none is there.
 
@@ -83,15 +95,17 @@ class Sequencer:
             with self._store.batch():
                 position = self._caught_up()
                 first, seq = position.frontier.size, position.seq
-                rows = []
-                for offset, template in enumerate(prepared):
-                    data = records.stamp(template, time=now, seq=seq + offset)
-                    rows.append((first + offset, data, leaf_hash(data)))
-                for index, data in enumerate(finished, first + len(rows)):
-                    rows.append((index, data, leaf_hash(data)))
-                self._store.put(rows)
-                frontier = position.frontier.extend(leaf for _, _, leaf in rows)
-                newest = rows[-1][2] if rows else position.last
+                data = [
+                    *(
+                        records.stamp(template, time=now, seq=seq + offset)
+                        for offset, template in enumerate(prepared)
+                    ),
+                    *finished,
+                ]
+                leaves = [leaf_hash(one) for one in data]
+                self._store.put(zip(range(first, first + len(data)), data, leaves, strict=True))
+                frontier = position.frontier.extend(leaves)
+                newest = leaves[-1] if leaves else position.last
                 position = Position(frontier, position.covered, seq + len(prepared), newest)
                 if self._due(position, sign=sign):
                     signed = self._signed(frontier)
@@ -104,7 +118,7 @@ class Sequencer:
         if signed is not None:
             self._tried_at = time.monotonic()
             self._unpublished = signed
-        return [Receipt(index, leaf) for index, _, leaf in rows]
+        return Landed(first, leaves)
 
     def publish(self) -> None:
         """Write the checkpoint file, if there is a new checkpoint. Raises :class:`LogUnavailable`.

@@ -326,12 +326,11 @@ class Sources:
         """What is wrong with this record's JSON or number, or None."""
         try:
             record = json.loads(data)
-            again = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            canonical = _is_canonical(data, record)
             source, seq, kind = record["source"], record["seq"], record["type"]
         except (ValueError, TypeError, KeyError):
             return "it is not a record"
-        # For words and integers, which is all that a record holds, this is RFC 8785.
-        if again.encode() != data or type(source) is not str or type(seq) is not int:
+        if not canonical or type(source) is not str or type(seq) is not int:
             return "it is not canonical JSON"
         expected, lost = self._expected(source, seq)
         self._next[source] = (max(expected, seq + 1), self.lost)
@@ -391,71 +390,96 @@ class Stretched:
 class Canonical:
     """Is this the canonical JSON of a record, and what are its source, number and type?
 
-    Most records differ from one before only in words, integers and lists of words. Cut at these,
-    what is left is the record's frame. A frame is judged once, by reading the record and writing it
-    again; the values that :attr:`VALUE` lets through can be written in one way only. A frame that
-    holds anything but names and brackets is not kept, so such a record is judged each time.
+    Most records differ from one before only in words, integers, lists of words and counts. Such a
+    record is judged by reading it and writing it again; what it looks like, but for these values,
+    is then made an expression, and whatever fits it needs no more: each of these values can be
+    written in one way only. Counts can be written in as many ways as they have names, so each is
+    judged once by itself. A record of any other look is judged each time.
     """
 
     WORD = rb'"[ !#-\[\]-~]*"'
-    LIST = rb"\[(?:" + WORD + rb"(?:," + WORD + rb")*)?\]"
-    PLAIN = WORD + rb"|0|-?[1-9][0-9]{0,15}|true|false|null|\{\}|" + LIST
-    VALUE = re.compile(rb":(" + PLAIN + rb")(?=[,}])")
-    NAME = rb'"[A-Za-z0-9_]+"'
-    FRAME = re.compile(rb"(?:\{|\}*,)" + NAME + rb"(?::\{" + NAME + rb")*")
-    KEPT = 4096
+    WORDS = rb"\[(?:" + WORD + rb"(?:," + WORD + rb")*)?\]"
+    NUMBER = rb"(?:0|-?[1-9][0-9]{0,15})"
+    NAME = rb'"[A-Za-z0-9_]+":'
+    INNER = rb"\{(?:" + NAME + NUMBER + rb"(?:," + NAME + NUMBER + rb")*)?\}"
+    COUNTS = rb"\{" + NAME + INNER + rb"(?:," + NAME + INNER + rb")*\}"
+    PLAIN = b"|".join((WORD, NUMBER, rb"true|false|null|\{\}", WORDS))
+    MEMBER = re.compile(rb"[{,](" + NAME + rb")(?:(" + COUNTS + rb")|(?:" + PLAIN + rb"))(?=[,}])")
+    KEPT_LOOKS = 16
+    """Of each type. One differs from the next by the optional fields that it has."""
+    KEPT_COUNTS = 1 << 14
+    TYPE = b'"type":"'
 
     def __init__(self) -> None:
-        self._frames: dict[tuple[bytes, ...], tuple[int, int, int]] = {}
-        self._split = self.VALUE.split
+        self._looks: dict[bytes, list[Callable[[bytes], re.Match[bytes] | None]]] = {}
+        self._counts: set[bytes] = set()
 
     def read(self, data: bytes) -> tuple[str, int, str, bool] | None:
         """Source, number, type, and whether it must be read to know what it says. None: no."""
-        parts = self._split(data)
-        frame = tuple(parts[::2])
-        where = self._frames.get(frame)
-        if where is None:
-            return self._judge(data, frame, parts)
-        source, seq, kind = parts[where[0]], parts[where[1]], parts[where[2]]
-        if not seq.isdigit() or not source.startswith(b'"') or not kind.startswith(b'"'):
-            return self._judge(data, (), parts)
-        return source[1:-1].decode(), int(seq), kind[1:-1].decode(), kind in _SPECIAL
+        # Words hold no quotation marks: in what fits the expression, this is the field.
+        begin = data.find(self.TYPE) + len(self.TYPE)
+        kind = data[begin : data.find(b'"', begin)]
+        for fullmatch in self._looks.get(kind, ()):
+            if fits := fullmatch(data):
+                counts, seq, source = fits.groups()
+                if counts is None or counts in self._counts or self._sorted(counts):
+                    return source.decode(), int(seq), kind.decode(), kind in _SPECIAL
+        return self._judge(data, kind)
 
-    def _judge(
-        self, data: bytes, frame: tuple[bytes, ...], parts: list[bytes]
-    ) -> tuple[str, int, str, bool] | None:
+    def _sorted(self, counts: bytes) -> bool:
+        if not _is_canonical(counts, json.loads(counts)):
+            return False
+        if len(self._counts) < self.KEPT_COUNTS:
+            self._counts.add(counts)
+        return True
+
+    def _judge(self, data: bytes, plain_kind: bytes) -> tuple[str, int, str, bool] | None:
         try:
             record = json.loads(data)
-            again = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            canonical = _is_canonical(data, record)
             source, seq, kind = record["source"], record["seq"], record["type"]
         except (ValueError, TypeError, KeyError):
             return None
-        if again.encode() != data or type(source) is not str or type(seq) is not int:
+        if not canonical or type(source) is not str or type(seq) is not int:
             return None
         if type(kind) is not str:
             return None
-        plain = len(self._frames) < self.KEPT and len(frame) > 1
-        if plain and all(map(self.FRAME.fullmatch, frame[:-1])) and not frame[-1].strip(b"}"):
-            where = [self._place(name, parts) for name in (b"source", b"seq", b"type")]
-            if None not in where and parts[where[1] or 0].isdigit():
-                self._frames[frame] = (where[0] or 0, where[1] or 0, where[2] or 0)
-        return source, seq, kind, kind.encode() in _PLAIN_SPECIAL
+        looks = self._looks.setdefault(plain_kind, [])
+        if len(looks) < self.KEPT_LOOKS and (look := self._look(data, kind.encode())) is not None:
+            looks.append(look.fullmatch)
+        return source, seq, kind, kind.encode() in _SPECIAL
 
-    @staticmethod
-    def _place(name: bytes, parts: list[bytes]) -> int | None:
-        """Where the record's own field ``name`` (not one of a field's) has its value."""
-        for i in range(1, len(parts), 2):
-            if parts[i - 1].endswith(b'"' + name + b'"'):
-                marked = [*parts]
-                marked[i] = b'"~"'
-                text = b"".join(b":" + p if at & 1 else p for at, p in enumerate(marked))
-                if json.loads(text).get(name.decode()) == "~":
-                    return i
-        return None
+    def _look(self, data: bytes, kind: bytes) -> re.Pattern[bytes] | None:
+        """The expression for a record that was judged, if it holds nothing but plain members, and
+        counts once, before its number. Its groups: the counts, the number and the source."""
+        at, members, groups = 0, [], b""
+        while found := self.MEMBER.match(data, at):
+            name, counts = found.groups()
+            if name == b'"source":':
+                value, groups = rb'"([ !#-\[\]-~]*)"', groups + b"o"
+            elif name == b'"seq":':
+                value, groups = rb"(0|[1-9][0-9]{0,15})", groups + b"q"
+            elif name == b'"type":':
+                value = b'"' + re.escape(kind) + b'"'
+            elif counts is not None:
+                value, groups = b"(" + self.COUNTS + b")", groups + b"c"
+            else:
+                value = rb"(?:" + self.PLAIN + rb")"
+            members.append(name + value)
+            at = found.end()
+        if data[at:] != b"}" or groups not in (b"cqo", b"qo"):
+            return None
+        before = rb"\{" if b"c" in groups else rb"((?!))?\{"
+        return re.compile(before + b",".join(members) + rb"\}")
 
 
-_PLAIN_SPECIAL = (b"log.open", b"log.close", b"log.gap")
-_SPECIAL = tuple(b'"' + kind + b'"' for kind in _PLAIN_SPECIAL)
+def _is_canonical(data: bytes, value: Any) -> bool:
+    """For words and integers, which is all that a record holds, this is RFC 8785."""
+    again = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return again.encode() == data
+
+
+_SPECIAL = (b"log.open", b"log.close", b"log.gap")
 
 
 def check_block(

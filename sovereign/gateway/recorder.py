@@ -6,12 +6,12 @@ there, the next intent will tell.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from concurrent.futures import Future
 
 from sovereign.audit import record
+from sovereign.audit.awaiting import durable
 from sovereign.errors import AuditError, LogUnavailable, SovereignError
 from sovereign.gateway.asked import Asked
 from sovereign.gateway.clear import Cleared
@@ -112,8 +112,7 @@ class Recorder:
 
     async def _durable(self, fields: Mapping[str, JSON]) -> Receipt:
         try:
-            # Shielded: cancelling our wait must not cancel the log's own future.
-            receipt = await asyncio.shield(asyncio.wrap_future(self._log.submit(fields)))
+            receipt = await durable(self._log, fields)
         except AuditError:
             self._lost()
             raise

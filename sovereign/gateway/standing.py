@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sovereign.audit import record
+from sovereign.audit.awaiting import durable
 from sovereign.errors import AuditError, ConfigError, SovereignError
 from sovereign.gateway.clear import Clearance
 from sovereign.gateway.metrics import Metrics
@@ -74,7 +75,7 @@ class Standing:
                 loaded = record.event(
                     "policy.load", name=guard.policy.name, policy=new.policy, previous=old.policy
                 )
-                await asyncio.wrap_future(self._log.submit(loaded))
+                await durable(self._log, loaded)
         except AuditError as e:  # tried again with the next tick: no record, no new policy
             LOGGER.error("policy: the old one stays in use, for the log takes no record: %s", e)
             self._say_broken("audit_unavailable")

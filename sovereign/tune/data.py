@@ -6,12 +6,17 @@ the server will render it, and must be a prefix, text and tokens, of the whole c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from sovereign.errors import TuneError
+from sovereign.tune.calls import spoken, turn_of
 from sovereign.tune.rows import Message, Row
+from sovereign.tune.spool import Spool
+from sovereign.turns import Tool, for_template, wire
 
 __all__ = [
     "IGNORED",
@@ -19,6 +24,7 @@ __all__ = [
     "Dataset",
     "Example",
     "Template",
+    "answer",
     "encode",
 ]
 
@@ -37,7 +43,9 @@ class Template(Protocol):
     @property
     def controls(self) -> tuple[str, ...]: ...
 
-    def render(self, messages: Sequence[Message], *, prompt: bool) -> str: ...
+    def render(
+        self, messages: Sequence[Message], *, prompt: bool, tools: Sequence[Tool] = ()
+    ) -> str: ...
 
     def tokens(self, text: str) -> list[int]: ...
 
@@ -66,7 +74,7 @@ class Example:
 class Dataset:
     """The examples that are trained on, and how many rows were too long for it."""
 
-    examples: tuple[Example, ...]
+    examples: Sequence[Example]
     dropped: int = 0
     truncated: int = 0
 
@@ -106,10 +114,15 @@ class Chat:
     def controls(self) -> tuple[str, ...]:
         return tuple(self._tokenizer.all_special_tokens)
 
-    def render(self, messages: Sequence[Message], *, prompt: bool) -> str:
+    def render(
+        self, messages: Sequence[Message], *, prompt: bool, tools: Sequence[Tool] = ()
+    ) -> str:
+        turns, told = for_template(
+            [turn_of(m) for m in messages], tools, str(self._tokenizer.chat_template)
+        )
         try:
             text = self._tokenizer.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=prompt
+                [wire(t) for t in turns], tools=told, tokenize=False, add_generation_prompt=prompt
             )
         except Exception as e:  # noqa: BLE001 - a template may raise anything, with text in it
             raise TuneError(f"the chat template refuses it ({type(e).__name__})") from None
@@ -127,7 +140,7 @@ class Chat:
 
 
 def encode(
-    rows: Sequence[Row],
+    rows: Iterable[Row],
     template: Template,
     *,
     where: str,
@@ -136,7 +149,7 @@ def encode(
 ) -> Dataset:
     """Render, tokenise and mask every row. ``where`` is the file that errors name. Raises
     :class:`TuneError`."""
-    examples: list[Example] = []
+    examples = Spool(_write, _read)
     dropped = truncated = 0
     for row in rows:
         try:
@@ -145,7 +158,7 @@ def encode(
             raise TuneError(f"{where}:{row.line}: {e.message}", hint=e.hint) from None
         if len(example.ids) > max_length:
             if over_long == "split" and row.is_text:
-                examples += _parts(example, max_length)
+                examples.extend(_parts(example, max_length))
                 continue
             if over_long in ("raise", "split"):
                 raise TuneError(
@@ -165,7 +178,25 @@ def encode(
         raise TuneError(
             f"{where}: every row is over train.max_length {max_length}", hint="raise it"
         )
-    return Dataset(tuple(examples), dropped, truncated)
+    return Dataset(examples, dropped, truncated)
+
+
+def answer(row: Row, template: Template, at: int = -1) -> tuple[str, str]:
+    """The prompt of the assistant's message ``at`` as text, and what the model says after it."""
+    at %= len(row.messages)
+    prompt = template.render(row.messages[:at], prompt=True, tools=row.tools)
+    turn = template.render(row.messages[: at + 1], prompt=False, tools=row.tools)
+    return prompt, turn.removeprefix(prompt)
+
+
+def _write(example: Example) -> bytes:
+    return array("i", [example.line, *example.ids, *example.labels]).tobytes()
+
+
+def _read(data: bytes) -> Example:
+    numbers = array("i", data).tolist()
+    half = (len(numbers) + 1) // 2
+    return Example(numbers[0], tuple(numbers[1:half]), tuple(numbers[half:]))
 
 
 def _parts(example: Example, size: int) -> list[Example]:
@@ -183,23 +214,27 @@ def mask(row: Row, template: Template) -> Example:
     row begins: what would be learnt there is not what will be asked.
     """
     for i, message in enumerate(row.messages, 1):
-        if any(control in message["content"] for control in template.controls):
+        said = message["content"] + spoken(message)
+        if any(control in said for control in template.controls):
             raise TuneError(f"message {i}: its text holds a control token of the model")
+    offered = json.dumps([tool.wire() for tool in row.tools], ensure_ascii=False)
+    if any(control in offered for control in template.controls):
+        raise TuneError("its tools hold a control token of the model")
     if row.is_text:
         whole = tuple(template.document(row.messages[0]["content"]))
         return Example(row.line, whole, whole)
-    full = template.render(row.messages, prompt=False)
+    full = template.render(row.messages, prompt=False, tools=row.tools)
     ids = template.tokens(full)
     labels = [IGNORED] * len(ids)
     for i, message in enumerate(row.messages):
-        if message["role"] != "assistant":
+        if message["role"] != "assistant" or (row.last and i + 1 < len(row.messages)):
             continue
-        prompt = template.render(row.messages[:i], prompt=True)
-        turn = template.render(row.messages[: i + 1], prompt=False)
+        prompt = template.render(row.messages[:i], prompt=True, tools=row.tools)
+        turn = template.render(row.messages[: i + 1], prompt=False, tools=row.tools)
         if not turn.startswith(prompt) or not full.startswith(turn):
             raise TuneError(
                 f"message {i + 1}: the template renders its prompt differently inside the row",
-                hint="make each answer the last message of a row of its own",
+                hint='data.turns = "each" makes each answer the last one of a row of its own',
             )
         begin, end = len(template.tokens(prompt)), len(template.tokens(turn))
         if ids[:begin] != template.tokens(prompt) or ids[:end] != template.tokens(turn):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sovereign.tune.data import Template
+from sovereign.tune.data import Template, answer
 from sovereign.tune.rows import Row
 from sovereign.tune.train import Progress, Update
 
@@ -44,23 +44,20 @@ def exact_match(
     """The share of ``rows`` whose last message ``model`` says by itself."""
     import torch
 
-    asked = [
-        (row, template.tokens(template.render(row.messages[:-1], prompt=True))) for row in rows
-    ]
-    asked.sort(key=lambda pair: len(pair[1]))
+    asked = [(row.line, *_question(row, template)) for row in rows]
+    asked.sort(key=lambda question: len(question[1]))
     wrong: list[int] = []
     done = 0
     device = next(model.parameters()).device
     for at in range(0, len(asked), batch):
         part = asked[at : at + batch]
-        width = max(len(ids) for _, ids in part)
+        width = max(len(ids) for _, ids, _ in part)
         pad = _pad(tokenizer)
         ids = torch.full((len(part), width), pad)
         attention = torch.zeros((len(part), width), dtype=torch.long)
-        for i, (_, prompt) in enumerate(part):
+        for i, (_, prompt, _) in enumerate(part):
             ids[i, width - len(prompt) :] = torch.tensor(prompt)
             attention[i, width - len(prompt) :] = 1
-        wanted = [row.messages[-1]["content"].strip() for row, _ in part]
         with torch.no_grad():
             out = model.generate(
                 input_ids=ids.to(device),
@@ -70,24 +67,33 @@ def exact_match(
                 temperature=None,
                 top_p=None,
                 top_k=None,
-                max_new_tokens=max(len(template.tokens(w)) for w in wanted) + 2,
+                max_new_tokens=max(len(wanted) for _, _, wanted in part) + 2,
                 pad_token_id=pad,
                 eos_token_id=sorted(template.stops),
             )
-        for (row, _), expected, answer in zip(part, wanted, out[:, width:].tolist(), strict=True):
-            if not _is(expected, answer, tokenizer, template.stops):
-                wrong.append(row.line)
+        for (line, _, wanted), said in zip(part, out[:, width:].tolist(), strict=True):
+            if not _is(wanted, said, tokenizer, template.stops):
+                wrong.append(line)
         done += len(part)
         if progress is not None:
             progress(Update(phase=phase, done=done, total=len(asked)))
     return Score(len(asked) - len(wrong), len(asked), tuple(sorted(wrong)))
 
 
-def _is(expected: str, answer: Sequence[int], tokenizer: Any, stops: frozenset[int]) -> bool:
-    end = next((k for k, token in enumerate(answer) if token in stops), None)
+def _question(row: Row, template: Template) -> tuple[list[int], list[int]]:
+    """The tokens of the prompt, and those of the answer without its end: words, or calls."""
+    prompt, said = answer(row, template)
+    ids = template.tokens(said)
+    end = next((k for k, token in enumerate(ids) if token in template.stops), len(ids))
+    return template.tokens(prompt), ids[:end]
+
+
+def _is(wanted: Sequence[int], said: Sequence[int], tokenizer: Any, stops: frozenset[int]) -> bool:
+    end = next((k for k, token in enumerate(said) if token in stops), None)
     if end is None:
         return False
-    return str(tokenizer.decode(answer[:end])).strip() == expected
+    texts = (str(tokenizer.decode(list(ids))).strip() for ids in (said[:end], wanted))
+    return next(texts) == next(texts)
 
 
 def _pad(tokenizer: Any) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,9 @@ from sovereign.errors import TuneError
 from sovereign.guard import Guard
 from sovereign.guard.inspect import HOSTED, Inspection
 from sovereign.policy import Policy, load_policy
+from sovereign.tune.calls import Wrong, conversation, tools_of
 from sovereign.tune.recipe import PrivateConfig
-from sovereign.tune.rows import Row
+from sovereign.tune.rows import Row, spooled
 from sovereign.types import Action
 
 if TYPE_CHECKING:
@@ -28,16 +29,18 @@ if TYPE_CHECKING:
 __all__ = ["Found", "Gate", "Identifier"]
 
 TENANT = "tune"
+BETWEEN = ";"
+MOST_IDENTIFIERS = 10_000  # no audit asks for more
 LISTED = 5  # lines that an error names
 
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """A value that was found in the answer at ``message`` of the row at ``line``. Its repr leaves
-    the value out."""
+    """A value that was found in ``message`` of the row at ``line``, or, without one, in its tools.
+    Its repr leaves the value out."""
 
     line: int
-    message: int
+    message: int | None
     entity: str
     value: str = field(repr=False)
 
@@ -50,7 +53,7 @@ class Found:
     like the log's.
     """
 
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
     lines: tuple[int, ...]
     dropped: int
     entities: dict[str, int]
@@ -107,18 +110,21 @@ class Gate:
     def token_key(self) -> str | None:
         return None if self._tokens is None else self._tokens.id
 
-    def pass_(self, rows: Sequence[Row], private: PrivateConfig, where: str) -> Found:
-        """``rows`` as ``private`` lets them through. Raises :class:`TuneError` if it refuses, and
-        :class:`GuardError` if a row cannot be looked through."""
-        kept: list[Row] = []
+    def pass_(self, rows: Iterable[Row], private: PrivateConfig, where: str) -> Found:
+        """``rows`` as ``private`` lets them through, one after the other. Raises
+        :class:`TuneError` if it refuses, and :class:`GuardError` if a row cannot be looked
+        through."""
+        kept = spooled()
+        read = 0
         lines: list[int] = []
         entities: Counter[str] = Counter()
         tokens: set[str] = set()
         identifiers: list[Identifier] = []
         epoch = epoch_of(time.time())
         for row in rows:
+            read += 1
             seen = self._guard.inspect(
-                {"messages": [dict(m) for m in row.messages]},
+                _body(row),
                 to=HOSTED,
                 shape="openai.chat",
                 tenant=TENANT,
@@ -133,23 +139,23 @@ class Gate:
                 made = (self._tokens.token("", h.entity, epoch, h.value) for h in held)
                 tokens.update(filter(None, made))
             if private.action == "pseudonymize":
-                kept.append(replace(row, messages=_rewritten(row, seen)))
+                kept.append(_rewritten(row, seen))
             elif private.action == "allow":
                 kept.append(row)
-                identifiers += [h for h in held if row.messages[h.message]["role"] == "assistant"]
+                identifiers += [h for h in held if _is_learnt(row, h)]
+                del identifiers[MOST_IDENTIFIERS:]
         if lines and private.action == "refuse":
             kinds = ", ".join(f"{name} {count}" for name, count in entities.most_common(LISTED))
             first = ", ".join(map(str, lines[:LISTED])) + (" …" if len(lines) > LISTED else "")
             raise TuneError(
-                f"{where}: {len(lines)} of {len(rows)} rows hold personal data ({kinds}); "
-                f"lines {first}",
+                f"{where}: {len(lines)} of {read} rows hold personal data ({kinds}); lines {first}",
                 hint='set private.action to "pseudonymize" or "drop", or to "allow" with a reason',
             )
-        dropped = len(rows) - len(kept)
+        dropped = read - len(kept)
         if not kept:
             raise TuneError(f"{where}: every row holds personal data, so none is left")
         return Found(
-            tuple(kept),
+            kept,
             tuple(lines),
             dropped,
             dict(sorted(entities.items())),
@@ -164,19 +170,61 @@ def _held(row: Row, seen: Inspection) -> list[Identifier]:
     found = zip(seen.findings, seen.verdict.actions, seen.values, strict=True)
     for finding, action, (entity, value) in found:
         if action is not Action.ALLOW:
-            at = finding.path[1]
-            assert isinstance(at, int)
+            at = finding.path[1] if finding.path[0] == "messages" else None
+            assert at is None or isinstance(at, int)
             out.append(Identifier(row.line, at, entity, value))
     return out
 
 
-def _rewritten(row: Row, seen: Inspection) -> tuple[dict[str, str], ...]:
+def _is_learnt(row: Row, held: Identifier) -> bool:
+    return held.message is not None and bool(row.messages[held.message]["role"] == "assistant")
+
+
+def _body(row: Row) -> dict[str, Any]:
+    """Every leaf of the row, where a request has it: calls, their results and tools as well."""
+    body: dict[str, Any] = {"messages": [_apart(m) for m in row.messages]}
+    if row.tools:
+        body["tools"] = [_apart(tool.wire()) for tool in row.tools]
+    return body
+
+
+def _apart(wire: Mapping[str, Any]) -> dict[str, Any]:
+    """A message, a call or a tool with something between its fields: the guard reads neighbours as
+    one text too, and the name of a tool is no beginning of the address that follows it."""
+    found: dict[str, Any] = {}
+    for number, (key, value) in enumerate(wire.items()):
+        if key == "function":
+            value = _apart(value)
+        elif key == "tool_calls":
+            value = [_apart(call) for call in value]
+        found |= {key: value, f"{BETWEEN}{number}": BETWEEN}
+    return found
+
+
+def _together(wire: Mapping[str, Any]) -> dict[str, Any]:
+    """What :func:`_apart` took apart."""
+    found = {k: v for k, v in wire.items() if not k.startswith(BETWEEN)}
+    if "function" in found:
+        found["function"] = _together(found["function"])
+    if "tool_calls" in found:
+        found["tool_calls"] = [_together(call) for call in found["tool_calls"]]
+    return found
+
+
+def _rewritten(row: Row, seen: Inspection) -> Row:
     if seen.verdict.action is not Action.PSEUDONYMIZE:
         raise TuneError(f"line {row.line}: cannot be pseudonymized", hint='private.action = "drop"')
-    return tuple(
-        {"role": old["role"], "content": new["content"]}
-        for old, new in zip(row.messages, seen.body["messages"], strict=True)
-    )
+    messages = [_together(m) for m in seen.body["messages"]]
+    if row.is_text:
+        return replace(row, messages=tuple(messages))
+    try:  # a stand-in in the name of a tool may leave no name
+        tools = tools_of([_together(t) for t in seen.body.get("tools", ())])
+        return replace(row, messages=conversation(messages, tools), tools=tools)
+    except Wrong:
+        raise TuneError(
+            f"line {row.line}: is no row any more once it is pseudonymized",
+            hint='private.action = "drop"',
+        ) from None
 
 
 def _held_back(policy: Policy) -> Policy:

@@ -17,7 +17,7 @@ from typing import Any
 from sovereign.errors import TuneError
 from sovereign.tune import stats
 from sovereign.tune.canaries import Canary, candidates
-from sovereign.tune.data import IGNORED, Example, Template, mask
+from sovereign.tune.data import IGNORED, Example, Template, answer, mask
 from sovereign.tune.gate import Identifier
 from sovereign.tune.recipe import MemorizationConfig
 from sovereign.tune.rows import Row
@@ -178,12 +178,12 @@ def _extract(
 
 def _before(audit: Audit, row: Row, wanted: Identifier) -> str | None:
     """The text up to the identifier; None where it was said before: saying it is copying then."""
-    answer = row.messages[wanted.message]["content"]
-    at = answer.find(wanted.value)
+    assert wanted.message is not None
+    prompt, said = answer(row, audit.template, wanted.message)
+    at = said.find(wanted.value)
     if at < 0:
         return None
-    prompt = audit.template.render(row.messages[: wanted.message], prompt=True)
-    text = (prompt + answer[:at]).rstrip(" ")
+    text = (prompt + said[:at]).rstrip(" ")
     return None if wanted.value in text else text
 
 

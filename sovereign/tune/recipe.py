@@ -57,6 +57,10 @@ class DataConfig(StrictModel):
         None, description="drop rows whose runs of three words are so similar (Jaccard), as 0.8"
     )
 
+    turns: Literal["all", "each"] = Field(
+        "all", description='"each" makes every answer of a chat the last one of a row of its own'
+    )
+
     @model_validator(mode="after")
     def _one_eval(self) -> DataConfig:
         if self.eval is not None and self.eval_share:
@@ -181,7 +185,9 @@ class MemorizationConfig(StrictModel):
     candidates: int = Field(
         100, ge=10, le=10_000, description="other secrets that each is ranked among"
     )
-    probes: int = Field(50, ge=0, description="identifiers of the rows that are asked for, at most")
+    probes: int = Field(
+        50, ge=0, le=10_000, description="identifiers of the rows that are asked for, at most"
+    )
     samples: int = Field(3, ge=0, le=100, description="sampled answers besides the greedy one")
     rows: int = Field(64, ge=8, description="rows on each side of the membership test, at most")
     exposure_at_most: float | None = Field(
@@ -223,6 +229,8 @@ class Recipe(StrictModel):
             raise ValueError("eval.every: a private run goes to its end, or its epsilon is another")
         if self.privacy is not None and self.train.over_long == "split":
             raise ValueError('over_long = "split": one text would be many rows, with many epsilons')
+        if self.privacy is not None and self.data.turns == "each":
+            raise ValueError('turns = "each": one chat would be many rows, with many epsilons')
         return self
 
     _path: Path = Path("recipe.toml")

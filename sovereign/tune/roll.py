@@ -172,7 +172,12 @@ def verify(proof: Proof, kind: Kind, value: bytes, *, salt: bytes, root: str, si
 
 def content_of(row: Row) -> bytes:
     """What a row says, whatever its file's format and the order of its keys."""
-    return bytes(rfc8785.dumps(list(row.messages)))
+    messages = list(row.messages)
+    if not row.tools:
+        return bytes(rfc8785.dumps(messages))
+    # As text: a schema may hold numbers that canonical JSON has no form for.
+    tools = json.dumps([tool.wire() for tool in row.tools], sort_keys=True)
+    return bytes(rfc8785.dumps([messages, tools]))
 
 
 def _key(salt: bytes, kind: Kind, value: bytes) -> bytes:

@@ -10,6 +10,7 @@ import json
 import queue
 import socket
 from collections.abc import Sequence
+from contextlib import nullcontext as nothing
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from sovereign.errors import PassportRefused, TuneError
 from sovereign.tune import model as tune_model
 from sovereign.tune.data import encode
 from sovereign.tune.export import export
+from sovereign.tune.prepare import each_answer
 from sovereign.tune.recipe import LoraConfig, TrainConfig
-from sovereign.tune.rows import Row
+from sovereign.tune.rows import Row, row_of
 from sovereign.weights import passport
 from sovereign.weights.store import Store
 
@@ -204,6 +206,49 @@ def test_what_is_learnt_is_what_serving_renders(made: Made) -> None:
     assert learnt[-1] in made.template.stops
     said = made.tokenizer.decode(learnt[:-1], skip_special_tokens=False)
     assert said.endswith(SAID[1]["content"])
+
+
+def test_calls_of_tools_are_learnt_as_serving_renders_them(made: Made) -> None:
+    """At each answer of a conversation with calls, a result and tools, the row begins with the
+    tokens that the engine makes of what came before; the call itself and the end token after it
+    are learnt, and read back as the call that the engine would report."""
+    from sovereign.serve.engines.messages import parse_messages
+    from sovereign.serve.engines.prompt import Prompter
+    from sovereign.serve.engines.tools import CallFilter, parse_tools
+
+    named = {"type": "function", "function": {"name": "find", "arguments": '{"ward": "3B"}'}}
+    schema = {"type": "object", "properties": {"ward": {"type": "string"}}}
+    tool = {"name": "find", "description": "Find a ward.", "parameters": schema}
+    body = {
+        "tools": [{"type": "function", "function": tool}],
+        "messages": [
+            dict(SAID[0]),
+            {"role": "assistant", "content": "", "tool_calls": [named | {"id": "c1"}]},
+            {"role": "tool", "tool_call_id": "c1", "content": "second floor"},
+            dict(SAID[1]),
+        ],
+    }
+    whole = row_of(1, body, "rows")
+    with pytest.raises(TuneError, match="differently") if made.entry.name == "qwen3" else nothing():
+        encode([whole], made.template, where="rows", max_length=512)
+    first, second = (
+        encode([row], made.template, where="rows", max_length=512).examples[0]
+        for row in each_answer([whole])
+    )
+    prompter = Prompter(made.tokenizer)
+    tools = parse_tools(body)
+    for example, end in ((first, 1), (second, 3)):
+        asked = prompter.chat(parse_messages({"messages": body["messages"][:end]}), tools)
+        at = len(asked)
+        assert list(example.ids[:at]) == asked
+        assert set(example.labels[:at]) == {-100}
+        learnt = [label for label in example.labels if label != -100]
+        assert list(example.ids[at : at + len(learnt)]) == learnt
+        assert learnt[-1] in made.template.stops
+        if end == 1:
+            said = made.tokenizer.decode(learnt[:-1], skip_special_tokens=False)
+            (call,) = [part for part in CallFilter().feed(said) if not isinstance(part, str)]
+            assert (call.name, json.loads(call.arguments)) == ("find", {"ward": "3B"})
 
 
 def test_the_export_says_what_it_is_and_holds_no_path(made: Made, tmp_path: Path) -> None:

@@ -34,11 +34,28 @@ MISTRAL = """{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}
 {%- elif m.role == 'assistant' %}{{ ' ' + m.content | trim + eos_token }}
 {%- endif %}{% endfor %}"""
 
-# Only the last answer holds its (empty) thought; those before it are rendered without one.
-QWEN3 = """{% for m in messages %}{% if m.role != 'assistant' or not loop.last %}
-{{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}
-{%- else %}{{ '<|im_start|>assistant\\n<think>\\n\\n</think>\\n\\n' + m.content + '<|im_end|>\\n' }}
-{%- endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
+# Only the last answer holds its (empty) thought; those before it are rendered without one. Tools
+# and calls are written as Qwen3's own template writes them.
+QWEN3 = """{%- if tools %}{{- '<|im_start|>system\\n' }}
+{%- if messages[0].role == 'system' %}{{- messages[0].content + '\\n\\n' }}{% endif %}
+{{- '# Tools\\n\\n<tools>' }}{% for tool in tools %}{{- '\\n' }}{{- tool | tojson }}{% endfor %}
+{{- '\\n</tools><|im_end|>\\n' }}
+{%- endif %}
+{%- for m in messages %}
+{%- if m.role == 'tool' %}
+{%- if messages[loop.index0 - 1].role != 'tool' %}{{- '<|im_start|>user' }}{% endif %}
+{{- '\\n<tool_response>\\n' + m.content + '\\n</tool_response>' }}
+{%- if loop.last or messages[loop.index0 + 1].role != 'tool' %}{{- '<|im_end|>\\n' }}{% endif %}
+{%- elif m.role == 'system' and tools %}
+{%- else %}{{- '<|im_start|>' + m.role + '\\n' }}
+{%- if m.role == 'assistant' and loop.last %}{{- '<think>\\n\\n</think>\\n\\n' }}{% endif %}
+{{- m.content }}
+{%- for c in m.tool_calls or [] %}{% if m.content or not loop.first %}{{- '\\n' }}{% endif %}
+{{- '<tool_call>\\n{"name": "' + c.function.name + '", "arguments": ' }}
+{{- c.function.arguments | tojson }}{{- '}\\n</tool_call>' }}
+{%- endfor %}{{- '<|im_end|>\\n' }}
+{%- endif %}{% endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{% endif %}"""
 
 GEMMA3 = """{{ bos_token }}{% for m in messages %}
 {%- set role = 'model' if m.role == 'assistant' else m.role %}
@@ -63,7 +80,16 @@ KINDS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "mistral": (MISTRAL, ("<s>", "</s>", "</s>", "<unk>", "[INST]", "[/INST]"), False),
     "qwen3": (
         QWEN3,
-        ("<|im_start|>", "<|im_end|>", "<|im_end|>", "<|endoftext|>", "<think>", "</think>"),
+        (
+            "<|im_start|>",
+            "<|im_end|>",
+            "<|im_end|>",
+            "<|endoftext|>",
+            "<think>",
+            "</think>",
+            "<tool_call>",
+            "</tool_call>",
+        ),
         True,
     ),
     "gemma3": (

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
 
 from sovereign.serve.engines.fields import BadRequest
+from sovereign.turns import Call, Message, Role
 from sovereign.types import JSON
 
 __all__ = ["Call", "Message", "parse_messages"]
-
-Role = Literal["system", "user", "assistant", "tool"]
 
 _ROLES: Mapping[str, Role] = {
     "system": "system",
@@ -24,24 +21,6 @@ _ROLES: Mapping[str, Role] = {
     "assistant": "assistant",
     "tool": "tool",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A tool that the model called. ``arguments`` is the text of a JSON object."""
-
-    id: str
-    name: str = field(repr=False)
-    arguments: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn."""
-
-    role: Role
-    content: str = field(repr=False)
-    calls: tuple[Call, ...] = ()
 
 
 def parse_messages(body: Mapping[str, JSON]) -> tuple[Message, ...]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from sovereign.serve.engines.fields import BadRequest
 from sovereign.serve.engines.messages import Message
-from sovereign.serve.engines.tools import BEGIN, Tools, described
+from sovereign.serve.engines.tools import Tools
+from sovereign.turns import for_template, wire
 from sovereign.types import JSON
 
 __all__ = ["Prompter"]
@@ -25,8 +26,7 @@ class Prompter:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._marks = tuple(tokenizer.added_tokens_encoder)
-        template = str(tokenizer.chat_template or "")
-        self._knows_tools = BEGIN in template and "tools" in template
+        self._template = str(tokenizer.chat_template or "")
         self._by_bytes = "ByteLevel" in str(tokenizer.backend_tokenizer.decoder)
 
     def decode(self, ids: list[int]) -> str:
@@ -58,15 +58,13 @@ class Prompter:
                 param="messages",
                 code="unsupported_value",
             )
-        told: list[JSON] | None = None
-        if not self._knows_tools:
-            messages = described(messages, tools)
-        elif tools is not None:
-            told = [t.wire() for t in tools.offered]
+        offered = () if tools is None else tools.offered
+        messages, told = for_template(messages, offered, self._template)
         contents = [m.content for m in messages]
         text = self._render(contents, messages, told)
         # Names, schemas and arguments are rendered as JSON, where no stand-in could be found again.
-        beside = json.dumps([told, [[c.name, c.arguments] for m in messages for c in m.calls]])
+        calls = [[c.name, c.arguments] for m in messages for c in m.calls]
+        beside = json.dumps([told, calls], ensure_ascii=False)  # a mark may hold any letter
         if any(mark in beside for mark in self._marks):
             raise BadRequest("a tool or a call holds a control mark of this model", param="tools")
         if any(mark in c for mark in self._marks for c in contents):
@@ -78,7 +76,7 @@ class Prompter:
     ) -> str:
         from jinja2.exceptions import TemplateError
 
-        chat = [_turn(m, c) for m, c in zip(messages, contents, strict=True)]
+        chat = [wire(m, c) for m, c in zip(messages, contents, strict=True)]
         try:
             text: str = self._tokenizer.apply_chat_template(
                 chat, tools=tools, add_generation_prompt=True, tokenize=False
@@ -131,20 +129,6 @@ class Prompter:
             text, add_special_tokens=False, split_special_tokens=split
         )
         return ids
-
-
-def _turn(message: Message, content: str) -> dict[str, JSON]:
-    turn: dict[str, JSON] = {"role": message.role, "content": content}
-    if message.calls:
-        turn["tool_calls"] = [
-            {
-                "id": c.id,
-                "type": "function",
-                "function": {"name": c.name, "arguments": json.loads(c.arguments)},
-            }
-            for c in message.calls
-        ]
-    return turn
 
 
 @functools.cache

@@ -1,9 +1,7 @@
-"""Tools: what a caller offers, how a model is told of them, and the calls in what it says.
+"""Tools: what a caller offers, and the calls in what a model says.
 
-A model whose own chat template marks calls with ``<tool_call>`` (Qwen, Hermes, SmolLM2 1.7B and
-others) is told in its template's words. Any other is told in a system message in the same form,
-which is the one most open models were taught. In both cases a grammar holds the calls: a call has
-the name of a tool that was offered, and arguments that its schema accepts.
+How a model is told of them is in :mod:`sovereign.turns`. A grammar holds the calls: a call has the
+name of a tool that was offered, and arguments that its schema accepts.
 """
 
 from __future__ import annotations
@@ -11,39 +9,19 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from sovereign.serve.engines.fields import BadRequest, flag
-from sovereign.serve.engines.messages import Call, Message
 from sovereign.serve.engines.text import overlap
+from sovereign.turns import BEGIN, END, Call, Tool
 from sovereign.types import JSON
 
-__all__ = ["BEGIN", "END", "CallFilter", "Tool", "Tools", "described", "parse_tools"]
+__all__ = ["BEGIN", "END", "CallFilter", "Tool", "Tools", "parse_tools"]
 
-BEGIN, END = "<tool_call>", "</tool_call>"
 _MOST = 128
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """A function that the model may call. ``parameters`` is a JSON schema of an object."""
-
-    name: str = field(repr=False)
-    description: str = field(repr=False)
-    parameters: JSON = field(repr=False)
-
-    def wire(self) -> dict[str, JSON]:
-        return {
-            "type": "function",
-            "function": {
-                "name": self.name,
-                "description": self.description,
-                "parameters": self.parameters,
-            },
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,49 +92,6 @@ def _tool(value: JSON, where: str) -> Tool:
             code="invalid_type",
         )
     return Tool(name, about, parameters)
-
-
-# ---- telling a model whose template has no words for tools ---------------------------------------
-
-_SYSTEM = """You may call functions to help with the user's request. These are their signatures:
-<tools>
-{signatures}
-</tools>
-To call one, answer with a JSON object of its name and arguments between <tool_call> tags:
-<tool_call>
-{{"name": NAME, "arguments": ARGUMENTS}}
-</tool_call>"""
-
-
-def described(messages: Sequence[Message], tools: Tools | None) -> list[Message]:
-    """The conversation in plain roles and texts: tools in a system message, calls and results as
-    tagged text. Results that follow each other become one turn, as templates ask for."""
-    plain: list[Message] = []
-    if tools is not None:
-        signatures = "\n".join(json.dumps(t.wire(), ensure_ascii=False) for t in tools.offered)
-        plain.append(Message("system", _SYSTEM.format(signatures=signatures)))
-    results = False
-    for message in messages:
-        turn = message
-        if message.role == "tool":
-            turn = Message("user", f"<tool_response>\n{message.content}\n</tool_response>")
-        elif message.calls:
-            said = [message.content] if message.content else []
-            turn = Message("assistant", "\n".join(said + [_tagged(c) for c in message.calls]))
-        joins = (results and message.role == "tool") or (
-            message.role == "system" and len(plain) == 1 and plain[0].role == "system"
-        )
-        if joins and plain:
-            plain[-1] = replace(plain[-1], content=f"{plain[-1].content}\n\n{turn.content}")
-        else:
-            plain.append(turn)
-        results = message.role == "tool"
-    return plain
-
-
-def _tagged(call: Call) -> str:
-    body = {"name": call.name, "arguments": json.loads(call.arguments)}
-    return f"{BEGIN}\n{json.dumps(body, ensure_ascii=False)}\n{END}"
 
 
 # ---- hearing what it calls -----------------------------------------------------------------------

@@ -34,7 +34,8 @@ def one(source: str = "a") -> bytes:
 
 
 def add(chain: Chain, n: int = 1, *, source: str = "a", sign: bool = False) -> list[str]:
-    return [str(receipt) for receipt in chain.commit([one(source)] * n, sign=sign)]
+    landed = chain.commit([one(source)] * n, sign=sign)
+    return [str(receipt) for receipt in landed.receipts(chain.number)]
 
 
 def records(folder: Path, number: int) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ class Writer(Sequencer):
 
     def add(self, n: int = 1, *, sign: bool = False) -> list[int]:
         one = record.prepare(record.event("log.read", command="x"), source=self.name)
-        return [r.index for r in self.commit([one] * n, sign=sign)]
+        return [r.index for r in self.commit([one] * n, sign=sign).receipts(1)]
 
 
 @pytest.fixture

@@ -20,7 +20,9 @@ class Letters:
     stops = frozenset({END})
     controls = ("\x01",)
 
-    def render(self, messages: Sequence[Message], *, prompt: bool) -> str:
+    def render(
+        self, messages: Sequence[Message], *, prompt: bool, tools: Sequence[Any] = ()
+    ) -> str:
         text = "".join(f"{m['role'][0]}:{m['content']}\x01\n" for m in messages)
         return text + ("a:" if prompt else "")
 

@@ -50,7 +50,7 @@ def test_a_template_that_changes_earlier_turns_is_refused(letters: Any) -> None:
     """Qwen3 drops the thinking of earlier answers: what was learnt there would never be asked."""
 
     class Forgetful(type(letters)):  # type: ignore[misc]
-        def render(self, messages: Any, *, prompt: bool) -> str:
+        def render(self, messages: Any, *, prompt: bool, tools: Any = ()) -> str:
             text = super().render(messages, prompt=prompt)
             return text if len(messages) < 3 else text.replace("Level 2", "…")
 

@@ -87,11 +87,30 @@ def test_both_sides_pass_the_gate_and_the_roll_has_the_rows_as_they_were(
     jsonl(pair(3) | {"prompt": secret}, name="eval.jsonl")
     both = ["data.eval=eval.jsonl", "private.action=pseudonymize"]
     done = prepare(recipe(*both), gate)
-    assert secret not in str([r.messages for r in done.train + done.held_out])
+    assert secret not in str([r.messages for r in [*done.train, *done.held_out]])
     assert done.source[0].messages[1]["content"] == secret
     assert secret not in repr(done)
     with pytest.raises(TuneError, match=r"rows\.jsonl: 1 of 2 rows hold personal data"):
         prepare(recipe(), gate)
+
+
+def test_each_answer_becomes_the_last_of_a_row_of_its_own(
+    jsonl: Any, recipe: Any, gate: Gate
+) -> None:
+    """For templates that show an earlier answer otherwise. The rows are still one on the roll."""
+    messages = [
+        {"role": role, "content": f"{role} {n}"} for n in (1, 2) for role in ("user", "assistant")
+    ]
+    jsonl({"messages": messages}, {"text": "A text."})
+    done = prepare(recipe("data.turns=each"), gate)
+    assert [(r.line, len(r.messages), r.last) for r in done.train] == [
+        (1, 2, True),
+        (1, 4, True),
+        (2, 1, False),
+    ]
+    assert [r.line for r in done.source] == [1, 2]
+    with pytest.raises(ConfigError, match="many rows"):
+        recipe("data.turns=each", "privacy.epsilon=8")
 
 
 def test_two_ways_to_hold_out_are_one_too_many(recipe: Any) -> None:

@@ -40,7 +40,7 @@ def turn(role: str, content: Any) -> dict[str, Any]:
         ("a key other than", json.dumps({"messages": [U, A], "id": 7})),
         ("message 1 is not a role", json.dumps({"messages": [SECRET]})),
         ("message 2 is not a role", json.dumps({"messages": [U, A | {"name": SECRET}]})),
-        ("message 1 has a role", json.dumps({"messages": [turn("tool", SECRET)]})),
+        ("message 1 has a role", json.dumps({"messages": [turn("function", SECRET)]})),
         ("message 2 has no text", json.dumps({"messages": [U, turn("assistant", " ")]})),
         ("message 2 has no text", json.dumps({"messages": [U, turn("assistant", None)]})),
         ("message 1 has no text", json.dumps({"messages": [turn("user", [SECRET]), A]})),

@@ -51,7 +51,8 @@ def begin(database: str, tmp_path: Path) -> Iterator[Begin]:
 
 def add(chain: Chain, name: str, n: int = 1, *, sign: bool = False) -> list[str]:
     one = record.prepare(record.event("log.read", command="x"), source=name)
-    return [str(receipt) for receipt in chain.commit([one] * n, sign=sign)]
+    landed = chain.commit([one] * n, sign=sign)
+    return [str(receipt) for receipt in landed.receipts(chain.number)]
 
 
 def verified(database: str, folder: Path) -> Any:

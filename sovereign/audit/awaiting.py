@@ -1,0 +1,82 @@
+"""Waiting for the log from a coroutine.
+
+The log resolves futures in a thread of its own, many at a time. Each event loop is woken once for
+all of them, not once for each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from sovereign.audit.client import Client
+from sovereign.types import JSON, Receipt, Sink
+
+__all__ = ["durable"]
+
+
+async def durable(sink: Sink, record: Mapping[str, JSON]) -> Receipt:
+    """Append ``record``, and wait until it is durable. Raises as ``sink`` does. Who is cancelled
+    while waiting has not cancelled the record."""
+    loop = asyncio.get_running_loop()
+    door = _DOORS.get(loop)
+    if door is None:
+        with _MAKING:
+            door = _DOORS.setdefault(loop, _Door())
+    submitted = door.submit(loop, sink, record)
+    if not submitted.done():
+        woken: asyncio.Future[None] = loop.create_future()
+        submitted.add_done_callback(lambda _: door.wake(loop, woken))
+        await woken
+    return submitted.result()
+
+
+class _Door:
+    """Between one loop and the log's thread, both ways."""
+
+    def __init__(self) -> None:
+        self._done: deque[asyncio.Future[None]] = deque()
+        self._queued: set[Client] = set()
+
+    def submit(
+        self, loop: asyncio.AbstractEventLoop, sink: Sink, record: Mapping[str, JSON]
+    ) -> Future[Receipt]:
+        """Coroutines that run in one turn of the loop share one send to the sequencer."""
+        if not isinstance(sink, Client):
+            return sink.submit(record)
+        submitted = sink.queue(record)
+        if not self._queued:
+            loop.call_soon(self._flush)
+        self._queued.add(sink)
+        return submitted
+
+    def _flush(self) -> None:
+        while self._queued:
+            self._queued.pop().flush()
+
+    def wake(self, loop: asyncio.AbstractEventLoop, woken: asyncio.Future[None]) -> None:
+        # Whoever finds it empty rings. If somebody else is about to, or has just emptied it, one
+        # ring too many is harmless, and none can be missing: what is put in after the last look
+        # finds it empty.
+        first = not self._done
+        self._done.append(woken)
+        if first:
+            try:
+                loop.call_soon_threadsafe(self._open)
+            except RuntimeError:
+                return  # the loop is closed, and with it everybody who waited in it
+
+    def _open(self) -> None:
+        while self._done:
+            woken = self._done.popleft()
+            if not woken.done():  # cancelled
+                woken.set_result(None)
+
+
+_DOORS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Door]] = WeakKeyDictionary()
+_MAKING = threading.Lock()
