@@ -9,6 +9,7 @@ Speeds are megabytes per CPU-second, readers included. It asserts nothing: compa
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import io
 import json
@@ -26,6 +27,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
 
+import pyarrow
+import pyarrow.parquet
 from scan_corpus import application_log, prose, value
 from scan_everything import VERBATIM, everything
 
@@ -39,11 +42,6 @@ from sovereign.scan.readers import open_reader
 from sovereign.scan.source import BytesSource
 
 SOVEREIGN = Path(sys.executable).with_name("sovereign")
-PEAK = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], stdout=-3, stderr=-3)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
 CHUNK = 3_000
 """Characters of one call of presidio's: longer ones take it longer a character."""
 
@@ -160,16 +158,71 @@ def cores(folder: Path, size: int) -> None:
     )
 
 
-def memory(folder: Path, size: int) -> None:
+def peaks(folder: Path, *arguments: str | Path) -> list[int]:
+    """Bytes that each process of a scan had resident at most, the command's own first. As the
+    kernel counts them for the program that runs (VmHWM): nothing of what its parent had."""
+    process = subprocess.Popen(
+        command(*arguments), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    most: dict[int, int] = {}
+    while process.poll() is None:
+        for pid in (process.pid, *_children(process.pid)):
+            with contextlib.suppress(OSError, StopIteration):
+                status = Path(f"/proc/{pid}/status").read_text().splitlines()
+                line = next(one for one in status if one.startswith("VmHWM"))
+                most[pid] = int(line.split()[1]) * 1024  # it only grows, once the program runs
+        time.sleep(0.05)
+    assert process.returncode in (0, 1)
+    return list(most.values())
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except OSError:
+        return []
+
+
+def large(folder: Path, size: int) -> Iterator[str]:
+    """Files of about ``size`` bytes that have no small parts to be read one after the other."""
     rng = random.Random(9)
     with (folder / "one-line.txt").open("w") as file:
         for _ in range(size // 80_000):
             file.write("".join(line for line, _ in prose(rng, 1000)).replace("\n", " "))
-    # By a process that is small itself: what is forked counts what its parent had.
-    for name in ("one-line.txt", "logs"):
-        ask = [sys.executable, "-c", PEAK, *command(name, "--out", f"m-{name}", "--jobs", "1")]
-        run = subprocess.run(ask, cwd=folder, capture_output=True, text=True, check=True)
-        print(f"{name}: {int(run.stdout) / 1024:.0f} MB at most in a process")
+    yield "one-line.txt"
+    with (folder / "one-value.json").open("w") as file:
+        file.write('{"text": "')
+        for _ in range(size // 80_000):
+            file.write("".join(line for line, _ in prose(rng, 1000)).replace("\n", "\\n"))
+        file.write('"}')
+    yield "one-value.json"
+    with (folder / "array.json").open("w") as file:
+        file.write("[")
+        for number, (line, _) in enumerate(application_log(rng, size // 110)):
+            file.write(",\n" * (number > 0) + json.dumps({"n": number, "said": line[25:]}))
+        file.write("]")
+    yield "array.json"
+    rows, names = [], ("id", "state", "note")
+    for number in range(size // 60):  # no note is like another
+        rows.append((number, "open", f"{rng.getrandbits(40):x} {rng.choice(WORDS)} {number}"))
+    with (folder / "wide.csv").open("w") as file:
+        csv.writer(file).writerows([names, *rows])
+    yield "wide.csv"
+    columns = {name: [row[n] for row in rows] for n, name in enumerate(names)}
+    pyarrow.parquet.write_table(pyarrow.table(columns), folder / "wide.parquet")
+    yield "wide.parquet"
+
+
+WORDS = ("ox", "yard", "lime", "harbour", "wall", "north", "report", "council")
+
+
+def memory(folder: Path, size: int) -> None:
+    print(f"{'':16} {'MB':>6} {'resident at most, a process':>34} {'in sum':>8}")
+    for name in large(folder, size):
+        found = [count // 2**20 for count in peaks(folder, name, "--out", f"m-{name}")]
+        there = (folder / name).stat().st_size / 1e6
+        each = " ".join(f"{n:,}" for n in found)
+        print(f"{name:16} {there:>6.0f} {each:>34} {sum(found):>8,} MB")
 
 
 def found(out: Path) -> Iterator[dict[str, Any]]:
@@ -228,6 +281,7 @@ def main() -> None:
     parser.add_argument("--mb", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=4.0, help="of presidio, for each kind")
     parser.add_argument("--cores-mb", type=int, default=40)
+    parser.add_argument("--memory", action="store_true", help="memory only")
     parser.add_argument("--corpus", help="such as 200m or 2g")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     args = parser.parse_args()
@@ -235,6 +289,9 @@ def main() -> None:
         if args.corpus:
             unit = {"m": 10**6, "g": 10**9}[args.corpus[-1].lower()]
             corpus(Path(folder), int(args.corpus[:-1]) * unit, args.jobs)
+            return
+        if args.memory:
+            memory(Path(folder), args.cores_mb * 10**6)
             return
         speeds(args.mb * 10**6, args.seconds)
         cores(Path(folder), args.cores_mb * 10**6)

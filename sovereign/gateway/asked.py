@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -18,6 +18,7 @@ from sovereign.audit.tokens import Tokens
 from sovereign.errors import GatewayError, RateLimited, SovereignError, TooLarge
 from sovereign.gateway import limits
 from sovereign.gateway.keys import Key
+from sovereign.gateway.patience import within
 from sovereign.gateway.pool import Attempts
 from sovereign.gateway.traces import Trace
 from sovereign.gateway.wires import Wire, dumps, error_body, should_retry, wire_of
@@ -27,7 +28,7 @@ __all__ = ["Asked", "ClientGone", "Hangup", "Receive", "Send", "read_body", "res
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Send = Callable[[MutableMapping[str, Any]], Coroutine[Any, Any, None]]
 
 BODY_S = 60.0
 STALL_S = 60.0
@@ -203,11 +204,10 @@ async def write(send: Send, body: bytes, *, more: bool = False) -> None:
     """
     try:
         for at in range(0, max(len(body), 1), PIECE):
-            async with asyncio.timeout(STALL_S):
-                piece = body if len(body) <= PIECE else body[at : at + PIECE]
-                last = at + PIECE >= len(body)
-                goes_on = more or not last
-                await send({"type": "http.response.body", "body": piece, "more_body": goes_on})
+            piece = body if len(body) <= PIECE else body[at : at + PIECE]
+            goes_on = more or at + PIECE < len(body)
+            message = {"type": "http.response.body", "body": piece, "more_body": goes_on}
+            await within(STALL_S, send(message))
     except TimeoutError:
         raise ClientGone("the caller does not read its answer") from None
 

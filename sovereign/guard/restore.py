@@ -68,7 +68,7 @@ class Restorer:
 
     def _replace(self, s: str, form: Callable[[str], str], start: int, end: int) -> str:
         index = self._index
-        if index is None or not s:
+        if index is None or not index.may_begin(s, start):
             return s[start:end]
         out, at = [], start
         for begin, stop, value in index.find(s, start):
@@ -78,16 +78,26 @@ class Restorer:
             at = stop
         return "".join([*out, s[at:end]]) if out else s[start:end]
 
+    def may_begin(self, s: str) -> bool:
+        """Whether a surrogate may begin somewhere in ``s``: no is certain, and quickly said."""
+        index = self._index
+        return index is not None and index.may_begin(s, 0)
+
     def held(self, s: str, start: int = 0) -> int:
         """How many characters at the end of ``s`` may still become a surrogate, or be known as one
         only by what follows. Those before ``start`` went out already."""
         index = self._index
         if index is None or len(s) <= start:
             return 0
-        # Not from inside a whole surrogate: its own end may look like another's beginning.
-        whole = [(begin, stop) for begin, stop, _ in index.find(s, start)]
-        for at in range(max(start, len(s) - index.longest), len(s)):
-            if index.begins(s, at) and not any(a < at < b for a, b in whole):
+        whole: list[tuple[int, int]] | None = None
+        for first in index.firsts.finditer(s, max(start, len(s) - index.longest)):
+            at = first.start()
+            if not index.begins(s, at):
+                continue
+            if whole is None:
+                whole = [(begin, stop) for begin, stop, _ in index.find(s, start)]
+            # Not from inside a whole surrogate: its own end may look like another's beginning.
+            if not any(a < at < b for a, b in whole):
                 return len(s) - at
         return 0
 
@@ -139,6 +149,9 @@ class Stream:
 
     def feed(self, piece: str) -> str:
         """What may be shown now."""
+        if not self._held and piece and not self._restorer.may_begin(piece):
+            self._before = piece[-1]
+            return piece
         text = self._before + self._held + piece
         return self._out(text, len(text) - self._restorer.held(text, len(self._before)))
 
@@ -160,13 +173,17 @@ class _Known:
     """The surrogates as a pattern, and by their letters and digits alone."""
 
     __slots__ = (
-        "_ends", "_heads", "_of_tag", "_of_word", "_pattern", "_tag_heads", "_words", "longest",
-        "may_be_in",
+        "_ends", "_heads", "_of_tag", "_of_word", "_pattern", "_tag_heads", "_words", "firsts",
+        "longest", "may_be_in",
     )  # fmt: skip
 
     def __init__(self, tags: Mapping[str, str], words: Mapping[str, str]) -> None:
         self._pattern = _pattern(tags, words)
         self.may_be_in = self._pattern.search
+        # What a surrogate may begin with. Case folding makes letters of ASCII from some that are
+        # not: each of those may.
+        first = {form for name in (*tags, *words) for form in _first(name)}
+        self.firsts = re.compile(f"[{re.escape(''.join(sorted(first)))}\x80-\U0010ffff]")
         self.longest = max(
             len(name) + _MAX_GAP * (1 + len(_SIGNS.findall(name))) for name in (*tags, *words)
         )
@@ -186,6 +203,10 @@ class _Known:
             self._heads.update(bare[:i] for i in range(1, len(bare) + 1))
             self._heads.add(bare + "s")
             self._ends.update("".join(pieces[:i]) for i in range(1, len(pieces)))
+
+    def may_begin(self, s: str, start: int) -> bool:
+        """Whether a surrogate may begin in ``s`` from ``start`` on. False is certain."""
+        return self.firsts.search(s, start) is not None
 
     def find(self, s: str, start: int) -> Iterator[tuple[int, int, str]]:
         """Where surrogates stand in ``s`` from ``start`` on, and what each stands for."""
@@ -257,6 +278,13 @@ def _stand_ins(words: Mapping[str, str]) -> str:
         for name in sorted(words, key=len, reverse=True)
     )
     return rf"(?<![^\W_])(?P<word>(?i:{'|'.join(each)}))(?=s?(?![^\W_]))"
+
+
+def _first(name: str) -> str:
+    """The letter or digit that a surrogate begins with, in all its cases."""
+    first = _bare(name)[:1] or name[:1]
+    cases = {first.lower(), first.upper(), first.casefold()}
+    return "".join(form for case in cases for form in (case.lower(), case.upper()))
 
 
 def _bare(text: str) -> str:

@@ -18,7 +18,7 @@ from sovereign.types import JSON
 
 __all__ = ["Batch", "State", "Task", "Totals"]
 
-VERSION = "1"
+VERSION = "2"
 _STORED = tuple(c for c in COLUMNS if c != "file")
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

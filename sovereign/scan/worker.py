@@ -24,7 +24,7 @@ from sovereign.scan.finding import Finding
 from sovereign.scan.known import Known
 from sovereign.scan.readers import open_reader
 from sovereign.scan.readers.postgres_reader import TableSource
-from sovereign.scan.record import Record, Source, Unread
+from sovereign.scan.record import Record, Rows, Source, Unread
 from sovereign.scan.source import FileSource, head_of
 from sovereign.scan.state import Batch, Task
 
@@ -139,15 +139,25 @@ class Worker:
         """A finder for one file; without ``known`` it looks at every line."""
         return Finder(path, self._scanner, self._policy, self.token, known=known, beside=beside)
 
-    def _take(self, record: Record, finder: Finder, part: _Part) -> None:
-        characters = sum(len(f.text) for f in record.fields)
+    def _take(self, item: Record | Rows, finder: Finder, part: _Part) -> None:
+        part.resume = item.resume
+        if isinstance(item, Rows):
+            part.first = part.first or item.numbers[0]
+            part.records += len(item.numbers)
+            part.characters += item.characters
+            if self._share < 1:
+                drawn = (_drawn(item.member, n, self._share) for n in item.numbers)
+                item = item.only([place for place, one in enumerate(drawn) if one])
+            part.looked += item.characters
+            part.findings += finder.feed(item)
+            return
+        characters = sum(len(f.text) for f in item.fields)
+        part.first = part.first or item.number
         part.records += 1
         part.characters += characters
-        if self._share >= 1 or _drawn(record, self._share):
+        if self._share >= 1 or _drawn(item.member, item.number, self._share):
             part.looked += characters
-            part.findings += finder.feed(record)
-        part.first = part.first or record.number
-        part.resume = record.resume
+            part.findings += finder.feed(item)
 
 
 class _Part:
@@ -181,9 +191,9 @@ class _Part:
         )
 
 
-def _drawn(record: Record, share: float) -> bool:
+def _drawn(member: str, number: int, share: float) -> bool:
     """Whether a record is in the sample: by its place, so that the same are in it each time."""
-    place = f"{record.member}\0{record.number}".encode()
+    place = f"{member}\0{number}".encode()
     return int.from_bytes(hashlib.blake2b(place, digest_size=8).digest()) < share * 2**64
 
 

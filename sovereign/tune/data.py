@@ -7,13 +7,15 @@ the server will render it, and must be a prefix, text and tokens, of the whole c
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from sovereign.errors import TuneError
 from sovereign.tune.calls import spoken, turn_of
 from sovereign.tune.rows import Message, Row
+from sovereign.tune.spool import Spool
 from sovereign.turns import Tool, for_template, wire
 
 __all__ = [
@@ -72,7 +74,7 @@ class Example:
 class Dataset:
     """The examples that are trained on, and how many rows were too long for it."""
 
-    examples: tuple[Example, ...]
+    examples: Sequence[Example]
     dropped: int = 0
     truncated: int = 0
 
@@ -138,7 +140,7 @@ class Chat:
 
 
 def encode(
-    rows: Sequence[Row],
+    rows: Iterable[Row],
     template: Template,
     *,
     where: str,
@@ -147,7 +149,7 @@ def encode(
 ) -> Dataset:
     """Render, tokenise and mask every row. ``where`` is the file that errors name. Raises
     :class:`TuneError`."""
-    examples: list[Example] = []
+    examples = Spool(_write, _read)
     dropped = truncated = 0
     for row in rows:
         try:
@@ -156,7 +158,7 @@ def encode(
             raise TuneError(f"{where}:{row.line}: {e.message}", hint=e.hint) from None
         if len(example.ids) > max_length:
             if over_long == "split" and row.is_text:
-                examples += _parts(example, max_length)
+                examples.extend(_parts(example, max_length))
                 continue
             if over_long in ("raise", "split"):
                 raise TuneError(
@@ -176,7 +178,7 @@ def encode(
         raise TuneError(
             f"{where}: every row is over train.max_length {max_length}", hint="raise it"
         )
-    return Dataset(tuple(examples), dropped, truncated)
+    return Dataset(examples, dropped, truncated)
 
 
 def answer(row: Row, template: Template, at: int = -1) -> tuple[str, str]:
@@ -185,6 +187,16 @@ def answer(row: Row, template: Template, at: int = -1) -> tuple[str, str]:
     prompt = template.render(row.messages[:at], prompt=True, tools=row.tools)
     turn = template.render(row.messages[: at + 1], prompt=False, tools=row.tools)
     return prompt, turn.removeprefix(prompt)
+
+
+def _write(example: Example) -> bytes:
+    return array("i", [example.line, *example.ids, *example.labels]).tobytes()
+
+
+def _read(data: bytes) -> Example:
+    numbers = array("i", data).tolist()
+    half = (len(numbers) + 1) // 2
+    return Example(numbers[0], tuple(numbers[1:half]), tuple(numbers[half:]))
 
 
 def _parts(example: Example, size: int) -> list[Example]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from sovereign.guard.inspect import HOSTED, Inspection
 from sovereign.policy import Policy, load_policy
 from sovereign.tune.calls import Wrong, conversation, tools_of
 from sovereign.tune.recipe import PrivateConfig
-from sovereign.tune.rows import Row
+from sovereign.tune.rows import Row, spooled
 from sovereign.types import Action
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ __all__ = ["Found", "Gate", "Identifier"]
 
 TENANT = "tune"
 BETWEEN = ";"
+MOST_IDENTIFIERS = 10_000  # no audit asks for more
 LISTED = 5  # lines that an error names
 
 
@@ -52,7 +53,7 @@ class Found:
     like the log's.
     """
 
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
     lines: tuple[int, ...]
     dropped: int
     entities: dict[str, int]
@@ -109,16 +110,19 @@ class Gate:
     def token_key(self) -> str | None:
         return None if self._tokens is None else self._tokens.id
 
-    def pass_(self, rows: Sequence[Row], private: PrivateConfig, where: str) -> Found:
-        """``rows`` as ``private`` lets them through. Raises :class:`TuneError` if it refuses, and
-        :class:`GuardError` if a row cannot be looked through."""
-        kept: list[Row] = []
+    def pass_(self, rows: Iterable[Row], private: PrivateConfig, where: str) -> Found:
+        """``rows`` as ``private`` lets them through, one after the other. Raises
+        :class:`TuneError` if it refuses, and :class:`GuardError` if a row cannot be looked
+        through."""
+        kept = spooled()
+        read = 0
         lines: list[int] = []
         entities: Counter[str] = Counter()
         tokens: set[str] = set()
         identifiers: list[Identifier] = []
         epoch = epoch_of(time.time())
         for row in rows:
+            read += 1
             seen = self._guard.inspect(
                 _body(row),
                 to=HOSTED,
@@ -139,19 +143,19 @@ class Gate:
             elif private.action == "allow":
                 kept.append(row)
                 identifiers += [h for h in held if _is_learnt(row, h)]
+                del identifiers[MOST_IDENTIFIERS:]
         if lines and private.action == "refuse":
             kinds = ", ".join(f"{name} {count}" for name, count in entities.most_common(LISTED))
             first = ", ".join(map(str, lines[:LISTED])) + (" …" if len(lines) > LISTED else "")
             raise TuneError(
-                f"{where}: {len(lines)} of {len(rows)} rows hold personal data ({kinds}); "
-                f"lines {first}",
+                f"{where}: {len(lines)} of {read} rows hold personal data ({kinds}); lines {first}",
                 hint='set private.action to "pseudonymize" or "drop", or to "allow" with a reason',
             )
-        dropped = len(rows) - len(kept)
+        dropped = read - len(kept)
         if not kept:
             raise TuneError(f"{where}: every row holds personal data, so none is left")
         return Found(
-            tuple(kept),
+            kept,
             tuple(lines),
             dropped,
             dict(sorted(entities.items())),

@@ -7,15 +7,17 @@ never trained on.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sovereign.errors import TuneError
 from sovereign.tune import dedup
 from sovereign.tune.roll import content_of
-from sovereign.tune.rows import Row, read_rows
+from sovereign.tune.rows import Row, iter_rows, spooled
 
 if TYPE_CHECKING:
     from sovereign.tune.gate import Found, Gate
@@ -29,9 +31,9 @@ class Prepared:
     """``train`` and ``held_out`` as the model gets them; ``source`` are the rows of ``train`` as
     they stand in the file. ``counts`` holds numbers only."""
 
-    train: tuple[Row, ...]
-    source: tuple[Row, ...]
-    held_out: tuple[Row, ...]
+    train: Sequence[Row]
+    source: Sequence[Row]
+    held_out: Sequence[Row]
     sha256: str
     eval_sha256: str | None
     counts: dict[str, int]
@@ -53,43 +55,51 @@ class Prepared:
 
 
 def prepare(recipe: Recipe, gate: Gate) -> Prepared:
-    """Raises :class:`TuneError`, which names file and line."""
-    rows, sha256 = read_rows(recipe.train_file)
-    asked: list[Row] = []
-    eval_sha256 = None
-    if recipe.eval_file is not None:
-        asked, eval_sha256 = read_rows(recipe.eval_file)
-    counts = {"read": len(rows)}
+    """One row after the other: in memory stay what tells rows apart, and what a spool holds there.
+    Raises :class:`TuneError`, which names file and line."""
+    digest, counts = hashlib.sha256(), {}
+    seen: Counter[str] = Counter()
+    rows = _count(seen, "read", iter_rows(recipe.train_file, digest))
+    rows = _count(seen, "distinct", dedup.exact(rows))
+    if recipe.data.near_duplicates is not None:
+        rows = dedup.near(rows, recipe.data.near_duplicates)
+    train, asked = spooled(), spooled()
+    for row in _count(seen, "unlike", rows):
+        (asked if _is_held_out(row, recipe) else train).append(row)
+    counts["read"] = seen["read"]
+    twice = seen["read"] - seen["distinct"]
     # Two rows that say the same would have twice the epsilon: a private run drops none silently.
     if recipe.data.duplicates == "drop" and recipe.privacy is None:
-        rows = _counted(counts, "duplicates", rows, dedup.exact(rows))
-    elif len(dedup.exact(rows)) < len(rows):
+        counts["duplicates"] = twice
+    elif twice:
         raise TuneError(
-            f"{recipe.train_file}: {len(rows) - len(dedup.exact(rows))} rows are there twice",
+            f"{recipe.train_file}: {twice} rows are there twice",
             hint='data.duplicates = "drop" keeps the first of each',
         )
     if recipe.data.near_duplicates is not None:
-        near = dedup.near(rows, recipe.data.near_duplicates)
-        rows = _counted(counts, "near_duplicates", rows, near)
-    if recipe.data.eval_share:
-        rows, asked = _split(rows, recipe)
-    _apart(rows, asked, recipe)
-    if not rows:
+        counts["near_duplicates"] = seen["distinct"] - seen["unlike"]
+    eval_digest = hashlib.sha256()
+    if recipe.eval_file is not None:
+        asked.extend(iter_rows(recipe.eval_file, eval_digest))
+    if asked:
+        _apart(train, asked, recipe)
+    if not train:
         raise TuneError(f"{recipe.train_file}: no row is left to train on")
-    # Sources by line: the gate may drop rows, and changes what they say.
-    source = {row.line: row for row in rows}
-    found = gate.pass_(rows, recipe.private, str(recipe.train_file))
+    found = gate.pass_(train, recipe.private, str(recipe.train_file))
     counts["private_dropped"] = found.dropped
+    held_out: Sequence[Row] = ()
     if asked:
         where = str(recipe.eval_file or recipe.train_file)
-        asked = list(gate.pass_(asked, recipe.private, where).rows)
-    counts["held_out"] = len(asked)
+        held_out = gate.pass_(asked, recipe.private, where).rows
+    counts["held_out"] = len(held_out)
+    each = recipe.data.turns == "each"
     return Prepared(
-        train=tuple(each_answer(found.rows)) if recipe.data.turns == "each" else found.rows,
-        source=tuple(source[row.line] for row in found.rows),
-        held_out=tuple(asked),
-        sha256=sha256,
-        eval_sha256=eval_sha256,
+        train=spooled(each_answer(found.rows)) if each else found.rows,
+        # Only stand-ins change what a row says, and they drop none.
+        source=train if recipe.private.action == "pseudonymize" else found.rows,
+        held_out=held_out,
+        sha256=digest.hexdigest(),
+        eval_sha256=None if recipe.eval_file is None else eval_digest.hexdigest(),
         counts=counts,
         found=found,
     )
@@ -106,25 +116,29 @@ def each_answer(rows: Iterable[Row]) -> Iterator[Row]:
             yield row
 
 
-def _counted(counts: dict[str, int], name: str, was: list[Row], now: list[Row]) -> list[Row]:
-    counts[name] = len(was) - len(now)
-    return now
-
-
-def _split(rows: list[Row], recipe: Recipe) -> tuple[list[Row], list[Row]]:
-    """By a hash of the group, or of the row: another row in the file moves no other."""
-    key = b"sovereign/split/%d" % recipe.train.seed
-    sides: tuple[list[Row], list[Row]] = ([], [])
+def _count(seen: Counter[str], name: str, rows: Iterable[Row]) -> Iterator[Row]:
     for row in rows:
-        name = content_of(row) if row.group is None else row.group.encode()
-        drawn = int.from_bytes(hmac.digest(key, name, "sha256")[:8], "big") / 2**64
-        sides[drawn < recipe.data.eval_share].append(row)
-    return sides
+        seen[name] += 1
+        yield row
 
 
-def _apart(rows: list[Row], asked: list[Row], recipe: Recipe) -> None:
-    groups = {r.group for r in rows if r.group is not None}
-    contents = {content_of(r) for r in rows}
+def _is_held_out(row: Row, recipe: Recipe) -> bool:
+    """By a hash of the group, or of the row: another row in the file moves no other."""
+    if not recipe.data.eval_share:
+        return False
+    key = b"sovereign/split/%d" % recipe.train.seed
+    name = content_of(row) if row.group is None else row.group.encode()
+    drawn = int.from_bytes(hmac.digest(key, name, "sha256")[:8], "big") / 2**64
+    return drawn < recipe.data.eval_share
+
+
+def _apart(rows: Iterable[Row], asked: Iterable[Row], recipe: Recipe) -> None:
+    groups: set[str] = set()
+    names: set[bytes] = set()
+    for row in rows:
+        names.add(dedup.name_of(row))
+        if row.group is not None:
+            groups.add(row.group)
     for row in asked:
         where = f"{recipe.eval_file or recipe.train_file}:{row.line}"
         if row.group in groups:
@@ -132,5 +146,5 @@ def _apart(rows: list[Row], asked: list[Row], recipe: Recipe) -> None:
                 f"{where}: its group is trained on too",
                 hint="an answer about a person that was learnt says nothing of other persons",
             )
-        if content_of(row) in contents:
+        if dedup.name_of(row) in names:
             raise TuneError(f"{where}: is trained on too", hint="hold it out of data.train")

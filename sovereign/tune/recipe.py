@@ -185,7 +185,9 @@ class MemorizationConfig(StrictModel):
     candidates: int = Field(
         100, ge=10, le=10_000, description="other secrets that each is ranked among"
     )
-    probes: int = Field(50, ge=0, description="identifiers of the rows that are asked for, at most")
+    probes: int = Field(
+        50, ge=0, le=10_000, description="identifiers of the rows that are asked for, at most"
+    )
     samples: int = Field(3, ge=0, le=100, description="sampled answers besides the greedy one")
     rows: int = Field(64, ge=8, description="rows on each side of the membership test, at most")
     exposure_at_most: float | None = Field(

@@ -11,16 +11,17 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from sovereign.errors import MissingExtra, TuneError
 from sovereign.tune import calls
+from sovereign.tune.spool import Spool
 from sovereign.turns import Tool
 
-__all__ = ["Message", "Row", "iter_rows", "read_rows", "row_of"]
+__all__ = ["Message", "Row", "iter_rows", "read_rows", "row_of", "spooled"]
 
 Message = dict[str, Any]
 """A turn as the wire has it: ``role``, ``content``, and ``tool_calls`` or ``tool_call_id``."""
@@ -78,6 +79,21 @@ def iter_rows(path: Path, digest: Any) -> Iterator[Row]:
         raise TuneError(f"{path}: {e.strerror}") from None
     if not found:
         raise TuneError(f"{path}: holds no row")
+
+
+def spooled(rows: Iterable[Row] = ()) -> Spool[Row]:
+    """``rows``, however many they are."""
+    return Spool(_write, _read).extend(rows)
+
+
+def _write(row: Row) -> bytes:
+    tools = [asdict(tool) for tool in row.tools]
+    return json.dumps([row.line, row.messages, row.id, row.group, tools, row.last]).encode()
+
+
+def _read(data: bytes) -> Row:
+    line, messages, id_, group, tools, last = json.loads(data)
+    return Row(line, tuple(messages), id_, group, tuple(Tool(**t) for t in tools), last)
 
 
 def _jsonl(files: list[Path], path: Path, digest: Any) -> Iterator[tuple[int, Any]]:

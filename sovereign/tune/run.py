@@ -6,8 +6,9 @@ import errno
 import json
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -193,7 +194,8 @@ class _Run:
         base, self._tokenizer, self._template = model.load_base(
             folder, precision=self.precision, quantize=train.quantize
         )
-        self.data = self._encoded([*prepared.train, *self._inserted()], str(recipe.train_file))
+        rows = chain(prepared.train, self._inserted())
+        self.data = self._encoded(rows, str(recipe.train_file))
         if recipe.eval.every:
             from sovereign.tune.watch import Watch
 
@@ -206,7 +208,7 @@ class _Run:
         self.model.eval()
         self._say("load", 1)
 
-    def _encoded(self, rows: Sequence[Row], where: str) -> Dataset:
+    def _encoded(self, rows: Iterable[Row], where: str) -> Dataset:
         train = self._recipe.train
         return encode(
             rows,
@@ -257,8 +259,13 @@ class _Run:
             self._tell,
         )
         trained = {e.line for e in self.data.examples}
-        rows = [row for row in prepared.train if row.line in trained]
-        kept = measure(audit, self._canaries, rows, prepared.held_out, prepared.found.identifiers)
+        found = prepared.found.identifiers
+        asked = {identifier.line for identifier in found[: config.probes]}
+        rows: list[Row] = []  # those that are looked at: all of them may not fit into memory
+        for row in prepared.train:
+            if row.line in trained and (len(rows) < config.rows or row.line in asked):
+                rows.append(row)
+        kept = measure(audit, self._canaries, rows, prepared.held_out, found)
         hold(kept, config)
         return kept
 

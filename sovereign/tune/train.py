@@ -107,8 +107,9 @@ def fit(
     # A run that was killed after it had seen enough does not go on.
     more = steps if watch is None or not watch.enough else made
     for step in range(made, more):
-        group = order[step * per_step : (step + 1) * per_step]
-        learnt = sum(examples[i].learnt for micro in group for i in micro)
+        chosen = order[step * per_step : (step + 1) * per_step]
+        group = [[examples[i] for i in micro] for micro in chosen]
+        learnt = sum(e.learnt for micro in group for e in micro)
         mine = group[rank::world]
         total = torch.zeros((), device=accelerator.device)
         try:
@@ -116,8 +117,7 @@ def fit(
                 last = k == len(mine) - 1
                 with nullcontext() if last else accelerator.no_sync(model):
                     # DDP takes the mean over processes; the sum is meant.
-                    rows = [examples[i] for i in micro]
-                    loss = loss_of(model, rows, pad, packed=packed) / learnt
+                    loss = loss_of(model, micro, pad, packed=packed) / learnt
                     accelerator.backward(loss * world)
                 total += loss.detach()
         except (torch.OutOfMemoryError, MemoryError):
@@ -134,7 +134,7 @@ def fit(
         scheduler.step()
         optimizer.zero_grad(set_to_none=True)
         first = value if step == 0 else first
-        tokens += sum(len(examples[i].ids) for micro in group for i in micro)
+        tokens += sum(len(e.ids) for micro in group for e in micro)
         looked = None
         if watch is not None and watch.due(step + 1, steps):
             looked = watch.look(model, accelerator, pad, step + 1)

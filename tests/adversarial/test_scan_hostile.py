@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 
 import pytest
 from scan_samples import MAIL, TEXT, samples, zipped
-from scanned import items, read, records, unread
+from scanned import items, read, records, seen, unread
 
 from sovereign.scan.readers import bounds, open_reader, reader_for
 from sovereign.scan.record import Record, Unread
@@ -49,8 +49,9 @@ def _peak(name: str, start: bytes, again: bytes, end: bytes, size: int) -> tuple
     for item in reader.read(OpenedSource(name, None, opener)):
         if isinstance(item, Unread):
             missed += 1
-        elif item.fields:
-            last = item.fields[-1].text
+            continue
+        for record in records([seen(item)]):
+            last = record.fields[-1].text if record.fields else last
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak, last, missed

@@ -9,12 +9,14 @@ from __future__ import annotations
 import codecs
 import csv
 from collections.abc import Iterator
+from functools import partial
 
 from sovereign.scan.readers.lines import blocks, lines, text_of
 from sovereign.scan.readers.logs import record_of
+from sovereign.scan.readers.rows import Row, together
 from sovereign.scan.readers.transcoded import in_utf8, without_places
 from sovereign.scan.readers.values import column, row
-from sovereign.scan.record import Record, Source, Unread
+from sovereign.scan.record import Item, Record, Source, Unread
 from sovereign.scan.source import HEAD, Stream
 
 __all__ = ["CsvReader", "Table", "delimiter_of", "titled"]
@@ -33,7 +35,7 @@ class CsvReader:
     def claims(self, name: str, head: bytes) -> bool:
         return _ending(name) in _ENDINGS and b"\0\0\0" not in head
 
-    def read(self, source: Source, resume: int = 0) -> Iterator[Record | Unread]:
+    def read(self, source: Source, resume: int = 0) -> Iterator[Item]:
         csv.field_size_limit(max(csv.field_size_limit(), LARGEST))
         utf8 = in_utf8(source)
         if utf8:
@@ -41,15 +43,13 @@ class CsvReader:
         else:
             yield from self._read(source, resume)
 
-    def _read(self, source: Source, resume: int) -> Iterator[Record | Unread]:
+    def _read(self, source: Source, resume: int) -> Iterator[Item]:
         with Stream(source) as stream:
             held = stream.read(HEAD)
             if held.startswith(codecs.BOM_UTF8):
                 held = held[3:]
             table = Table(stream, held, delimiter_of(source.name, held))
-            for record in table.records():
-                if record.resume > resume:
-                    yield record
+            yield from together(one for one in table.records() if one.resume > resume)
             if stream.failure:
                 yield Unread(stream.failure, resume=stream.offset + 1)
         if table.broken:
@@ -73,19 +73,21 @@ class Table:
         self.start = 0
         self.broken = False
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[Row]:
         names: list[str] = []
-        for cells, raw, encoding in self.rows():
-            shown = names
-            if self.number == 1:
-                named = titled(cells)
-                names = cells if named else []
-                shown = [f"header {n}" for n in range(1, len(cells) + 1)] if named else []
-            shown = [*shown, *(f"column {n}" for n in range(len(shown) + 1, len(cells) + 1))]
-            yield _record(shown[: len(cells)], cells, raw, encoding, self.start, self.number)
+        by_width: dict[int, tuple[str, ...]] = {}
+        for cells, raw in self.rows():
+            start, number, width = self.start, self.number, len(cells)
+            if number == 1 and titled(cells):
+                names = cells
+                shown = tuple(f"header {n}" for n in range(1, width + 1))
+            else:
+                shown = by_width.get(width) or by_width.setdefault(width, _named(names, width))
+            make = partial(_record, shown, cells, raw, start, number)
+            yield Row(shown, cells, number, start + len(raw), make)
 
-    def rows(self) -> Iterator[tuple[list[str], bytes, str]]:
-        """The cells of each row, its bytes, and how those are encoded."""
+    def rows(self) -> Iterator[tuple[list[str], bytes]]:
+        """The cells of each row, and its bytes."""
         rows = csv.reader(self._lines(), delimiter=self._delimiter)
         while True:
             self._taken = []
@@ -97,7 +99,7 @@ class Table:
             if cells is None:
                 return
             raw = b"".join(self._taken)
-            yield cells, raw, text_of(raw)[1]
+            yield cells, raw
             self.number += raw.count(b"\n")
 
     def _lines(self) -> Iterator[str]:
@@ -107,13 +109,23 @@ class Table:
             self._taken.append(raw)
             if offset + len(raw) - self.start > LARGEST:
                 raise csv.Error
-            yield text_of(raw)[0]
+            try:
+                text = raw.decode()
+            except UnicodeDecodeError:
+                text = text_of(raw)[0]
+            yield text
+
+
+def _named(names: list[str], width: int) -> tuple[str, ...]:
+    """The names of a row of so many cells."""
+    return (*names[:width], *(f"column {n}" for n in range(len(names) + 1, width + 1)))
 
 
 def _record(
-    names: list[str], cells: list[str], raw: bytes, encoding: str, start: int, number: int
+    names: tuple[str, ...], cells: list[str], raw: bytes, start: int, number: int
 ) -> Record:
     read = row(names, cells)
+    encoding = text_of(raw)[1]
     places: dict[str, tuple[str, int]] = {}
     cursor = 0
     for name, cell in zip(names, cells, strict=True):

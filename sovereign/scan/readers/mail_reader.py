@@ -15,7 +15,7 @@ from sovereign.scan.readers.archive_reader import members_of
 from sovereign.scan.readers.bounds import Inside
 from sovereign.scan.readers.lines import lines
 from sovereign.scan.readers.values import pieces
-from sovereign.scan.record import Direction, Field, Record, Source, Unread
+from sovereign.scan.record import Direction, Field, Item, Record, Source, Unread
 from sovereign.scan.source import BytesSource, Stream
 
 __all__ = ["MailReader"]
@@ -51,12 +51,12 @@ class MailReader:
         found = _HEADERS.match(head)
         return found is not None and len(_KNOWN.findall(found[0])) >= 3
 
-    def read(self, source: Source, resume: int = 0) -> Iterator[Record | Unread]:
+    def read(self, source: Source, resume: int = 0) -> Iterator[Item]:
         for number, item in enumerate(self._items(source), 1):
             if number > resume:
                 yield item._replace(resume=number)
 
-    def _items(self, source: Source) -> Iterator[Record | Unread]:
+    def _items(self, source: Source) -> Iterator[Item]:
         with Stream(source) as stream:
             for number, data in enumerate(_messages(stream), 1):
                 if len(data) > LARGEST:
@@ -66,7 +66,7 @@ class MailReader:
             if stream.failure:
                 yield Unread(stream.failure)
 
-    def _message(self, source: Source, data: bytes, number: int) -> Iterator[Record | Unread]:
+    def _message(self, source: Source, data: bytes, number: int) -> Iterator[Item]:
         try:
             message = BytesParser(policy=email.policy.compat32).parsebytes(data)
             parts = list(_parts(message, 0))
@@ -91,7 +91,7 @@ class MailReader:
 
     def _part(
         self, source: Source, part: Message, content: bytes, number: int, place: int
-    ) -> Iterator[Record | Unread]:
+    ) -> Iterator[Item]:
         named = _header(part.get_filename() or "")
         kind = part.get_content_type()
         if kind == "text/plain" and not named:

@@ -87,7 +87,7 @@ def test_both_sides_pass_the_gate_and_the_roll_has_the_rows_as_they_were(
     jsonl(pair(3) | {"prompt": secret}, name="eval.jsonl")
     both = ["data.eval=eval.jsonl", "private.action=pseudonymize"]
     done = prepare(recipe(*both), gate)
-    assert secret not in str([r.messages for r in done.train + done.held_out])
+    assert secret not in str([r.messages for r in [*done.train, *done.held_out]])
     assert done.source[0].messages[1]["content"] == secret
     assert secret not in repr(done)
     with pytest.raises(TuneError, match=r"rows\.jsonl: 1 of 2 rows hold personal data"):

@@ -160,6 +160,10 @@ def test_marks_in_tools_and_calls_are_refused(tokenizer: Any) -> None:
     knows.chat_template = "{{ tools }}{% for m in messages %}{{ m.content }}{% endfor %}<tool_call>"
     with pytest.raises(BadRequest, match="control mark"):
         Prompter(knows).chat([Message("user", "x")], bad)
+    knows.add_tokens(["<｜end｜>"], special_tokens=True)  # as DeepSeek writes them: no ASCII
+    odd = Tools(*[(Tool("look", "<｜end｜>", {"type": "object"}),)] * 2, "auto", True)
+    with pytest.raises(BadRequest, match="control mark"):
+        Prompter(knows).chat([Message("user", "x")], odd)
     # Told in a system message, they are text of a caller, and marks in it are text.
     ids = Prompter(tokenizer).chat([Message("user", "x")], bad)
     calm = Prompter(tokenizer).chat([Message("user", "x")], TOOLS)
