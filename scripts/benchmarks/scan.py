@@ -1,7 +1,8 @@
 """Compares the scan with presidio's AnalyzerEngine on the same texts, in one run.
 
     scripts/bench scan [--mb 4] [--cores-mb 40]      speeds, ratio, two cores, memory
-    scripts/bench scan --corpus 200m                 every format: recall, offsets, five kills
+    scripts/bench scan --corpus 2g [--at FOLDER]     every format: recall, offsets, five kills
+    scripts/bench scan --memory                      the last of the first, alone
 
 Speeds are megabytes per CPU-second, readers included. It asserts nothing: compare within one run.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import filecmp
 import io
 import json
 import os
@@ -231,32 +233,19 @@ def found(out: Path) -> Iterator[dict[str, Any]]:
 
 
 def corpus(folder: Path, size: int, jobs: int) -> None:
-    planted = everything(folder / "corpus", seed=7, size=size)
+    """A scan that is killed five times, what it found, and whether one that is not finds the same.
+    A corpus that lies in ``folder`` already is taken."""
+    facts = folder / "planted.json"
+    if not facts.exists():
+        facts.write_text(json.dumps(everything(folder / "corpus", seed=7, size=size)))
+    planted = {
+        name: {(entity, value) for entity, value in rows}
+        for name, rows in json.loads(facts.read_text()).items()
+    }
     there = sum(p.stat().st_size for p in (folder / "corpus").iterdir())
-    wall = timed(folder, "corpus", "--out", "once", "--jobs", str(jobs))
-    print(
-        f"{size / 1e6:.0f} MB in {len(planted)} formats ({there / 1e6:.0f} on disk): {wall:.0f} s"
-    )
-    tokens: dict[tuple[str, str], set[str]] = {}
-    places: dict[str, set[tuple[str, int, int]]] = {}
-    for one in found(folder / "once"):
-        name = Path(one["file"]).name
-        tokens.setdefault((name, one["entity"]), set()).add(one["token"])
-        if one["offset"] is not None:
-            places.setdefault(name, set()).add((one["entity"], one["offset"], one["length"]))
-    print(f"{'':18} {'planted':>8} {'found':>8} {'at their bytes':>15}")
-    for name, values in sorted(planted.items()):
-        kinds = {e: {v for kind, v in values if kind == e} for e, _ in values}
-        seen = sum(min(len(v), len(tokens.get((name, e), ()))) for e, v in kinds.items())
-        exact = ""
-        if name in VERBATIM:
-            raw = (folder / "corpus" / name).read_bytes()
-            shown = {(e, raw[o : o + n].decode()) for e, o, n in places.get(name, ())}
-            exact = f"{len(set(values) & shown):,}"
-        print(f"{name:18} {len(set(values)):>8,} {seen:>8,} {exact:>15}")
-    (folder / "killed").mkdir()
-    shutil.copy(folder / "once" / "scan.key", folder / "killed")
+    print(f"{size / 1e6:.0f} MB in {len(planted)} formats ({there / 1e6:.0f} on disk)", flush=True)
     rng = random.Random(1)
+    begin = time.perf_counter()
     for _ in range(5):
         process = subprocess.Popen(
             command("corpus", "--out", "killed", "--jobs", str(jobs)),
@@ -264,16 +253,50 @@ def corpus(folder: Path, size: int, jobs: int) -> None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        time.sleep(rng.uniform(0.1, 0.18) * wall)
+        time.sleep(4 + rng.uniform(0.02, 0.1) * size / 1e6 / jobs)
         process.send_signal(signal.SIGKILL)
         process.wait()
         time.sleep(2)  # its workers hear of it by the end of their pipe
+        print(f"killed after {time.perf_counter() - begin:.0f} s", flush=True)
     timed(folder, "corpus", "--out", "killed", "--jobs", str(jobs))
-    same = list(found(folder / "once")) == list(found(folder / "killed"))
-    print(f"killed five times and gone on with: {'the same' if same else 'OTHER'} findings")
-    left = b"".join(p.read_bytes() for out in ("once", "killed") for p in (folder / out).iterdir())
-    values = {v.encode() for rows in planted.values() for _, v in rows}
-    print(f"planted values in what is left behind: {sum(v in left for v in list(values)[:2000])}")
+    print(f"done after {time.perf_counter() - begin:.0f} s", flush=True)
+    shown(folder, planted)
+    (folder / "once").mkdir()
+    shutil.copy(folder / "killed" / "scan.key", folder / "once")
+    wall = timed(folder, "corpus", "--out", "once", "--jobs", str(jobs))
+    names = [folder / out / "findings.jsonl" for out in ("killed", "once")]
+    same = filecmp.cmp(*names, shallow=False)
+    print(f"at once {wall:.0f} s: {'the same' if same else 'OTHER'} findings, byte by byte")
+
+
+def shown(folder: Path, planted: dict[str, set[tuple[str, str]]]) -> None:
+    """What of ``planted`` was found, and where; and that none of it is left behind."""
+    tokens: dict[tuple[str, str], set[str]] = {}
+    exact: dict[str, set[tuple[str, str]]] = {}
+    with contextlib.ExitStack() as files:
+        raw = {
+            name: files.enter_context((folder / "corpus" / name).open("rb")) for name in VERBATIM
+        }
+        for one in found(folder / "killed"):
+            name = Path(one["file"]).name
+            tokens.setdefault((name, one["entity"]), set()).add(one["token"])
+            if name in raw and one["offset"] is not None:
+                raw[name].seek(one["offset"])
+                value = raw[name].read(one["length"]).decode()
+                exact.setdefault(name, set()).add((one["entity"], value))
+    print(f"{'':18} {'planted':>8} {'found':>8} {'at their bytes':>15}")
+    for name, values in sorted(planted.items()):
+        kinds = {e: {v for kind, v in values if kind == e} for e, _ in values}
+        seen = sum(min(len(v), len(tokens.get((name, e), ()))) for e, v in kinds.items())
+        at = f"{len(values & exact.get(name, set())):,}" if name in VERBATIM else ""
+        print(f"{name:18} {len(values):>8,} {seen:>8,} {at:>15}")
+    every = sorted({v for rows in planted.values() for _, v in rows})
+    some = "\n".join(random.Random(2).sample(every, min(2_000, len(every))))
+    left = [str(p) for p in (folder / "killed").iterdir()]
+    grep = ["grep", "-aFoh", "-f", "-", *left]
+    run = subprocess.run(grep, input=some, capture_output=True, text=True, check=False)
+    assert run.returncode in (0, 1)
+    print(f"planted values in what is left behind: {len(run.stdout.splitlines())}", flush=True)
 
 
 def main() -> None:
@@ -283,12 +306,13 @@ def main() -> None:
     parser.add_argument("--cores-mb", type=int, default=40)
     parser.add_argument("--memory", action="store_true", help="memory only")
     parser.add_argument("--corpus", help="such as 200m or 2g")
+    parser.add_argument("--at", type=Path, help="a folder for the corpus, which is kept")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if args.corpus:
             unit = {"m": 10**6, "g": 10**9}[args.corpus[-1].lower()]
-            corpus(Path(folder), int(args.corpus[:-1]) * unit, args.jobs)
+            corpus((args.at or Path(folder)).absolute(), int(args.corpus[:-1]) * unit, args.jobs)
             return
         if args.memory:
             memory(Path(folder), args.cores_mb * 10**6)

@@ -33,6 +33,7 @@ Send = Callable[[MutableMapping[str, Any]], Coroutine[Any, Any, None]]
 BODY_S = 60.0
 STALL_S = 60.0
 PIECE = 256 << 10
+UNWATCHED_S = 0.02
 RETRY_AFTER_S = 1
 
 
@@ -136,16 +137,23 @@ class Asked:
 
 class Hangup:
     """``async with Hangup(receive)``: the block is cancelled, and :class:`ClientGone` raised, when
-    the caller closes the connection. Enter it after the body was read."""
+    the caller closes the connection. Enter it after the body was read.
+
+    Nobody looks for :data:`UNWATCHED_S`: most requests are over by then, and a task that watches
+    costs more than that."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
+        self._watch: asyncio.Task[None] | None = None
         self.gone = False
 
     async def __aenter__(self) -> Hangup:
         self._task = asyncio.current_task()
-        self._watch = asyncio.create_task(self._until_gone())
+        self._timer = asyncio.get_running_loop().call_later(UNWATCHED_S, self._look)
         return self
+
+    def _look(self) -> None:
+        self._watch = asyncio.create_task(self._until_gone())
 
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -160,7 +168,9 @@ class Hangup:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._watch.cancel()
+        self._timer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
         if not self.gone:
             return
         # Somebody else's cancel, a shutdown, must go on as one.

@@ -73,6 +73,8 @@ class Scanner:
         self._recognizers = tuple(recognizers)
         self._by_words = frozenset(r.name for r in recognizers if getattr(r, "by_words", False))
         self._cache = Cache(cache_key)
+        self.quick = all(getattr(r, "quick", False) for r in recognizers)
+        """Whether no recogniser takes long over a short text."""
 
     @property
     def cache_counts(self) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 __all__ = [
     "CELL",
@@ -20,6 +20,7 @@ __all__ = [
     "Direction",
     "Field",
     "Item",
+    "Lined",
     "Reader",
     "Record",
     "Rows",
@@ -160,6 +161,16 @@ class Source(Protocol):
     def size(self) -> int | None: ...
 
     def open(self) -> BinaryIO: ...
+
+
+@runtime_checkable
+class Lined(Protocol):
+    """A reader of files that may be cut between records. ``cuts`` are the bytes where the records
+    after each ``step`` bytes start, with their line numbers. It reads a
+    :class:`~sovereign.scan.source.Slice` between two of them as what it is a part of, and raises
+    :class:`~sovereign.scan.source.Uncut` if that does not end with a record."""
+
+    def cuts(self, source: Source, step: int) -> list[tuple[int, int]]: ...
 
 
 class Reader(Protocol):

@@ -11,13 +11,14 @@ import csv
 from collections.abc import Iterator
 from functools import partial
 
+from sovereign.scan.readers.cuts import Cut, cuts
 from sovereign.scan.readers.lines import blocks, lines, text_of
 from sovereign.scan.readers.logs import record_of
 from sovereign.scan.readers.rows import Row, together
 from sovereign.scan.readers.transcoded import in_utf8, without_places
 from sovereign.scan.readers.values import column, row
 from sovereign.scan.record import Item, Record, Source, Unread
-from sovereign.scan.source import HEAD, Stream
+from sovereign.scan.source import HEAD, Slice, Stream, Uncut
 
 __all__ = ["CsvReader", "Table", "delimiter_of", "titled"]
 
@@ -43,15 +44,25 @@ class CsvReader:
         else:
             yield from self._read(source, resume)
 
+    def cuts(self, source: Source, step: int) -> list[Cut]:
+        return cuts(source, step, quoted=True)
+
     def _read(self, source: Source, resume: int) -> Iterator[Item]:
+        part = source if isinstance(source, Slice) else None
         with Stream(source) as stream:
-            held = stream.read(HEAD)
-            if held.startswith(codecs.BOM_UTF8):
-                held = held[3:]
-            table = Table(stream, held, delimiter_of(source.name, held))
-            yield from together(one for one in table.records() if one.resume > resume)
+            if part and part.begin:
+                with Stream(part.whole) as start:
+                    first = _started(part.name, start)
+                    names = next(first.names(), [])
+                table = Table(stream, b"", first.delimiter, part.line)
+            else:
+                table, names = _started(source.name, stream), None
+            rows = table.records(names)
+            yield from together(one for one in rows if one.resume > resume)
             if stream.failure:
                 yield Unread(stream.failure, resume=stream.offset + 1)
+            elif part and (table.broken or (part.stop and not table.whole)):
+                raise Uncut
         if table.broken:
             if table.start >= resume:
                 yield Unread("a broken table: read as text from here on", resume=table.start + 1)
@@ -66,20 +77,36 @@ class CsvReader:
 class Table:
     """Reads rows until one is ``broken``; that would be line ``number``, at byte ``start``."""
 
-    def __init__(self, stream: Stream, held: bytes, delimiter: str) -> None:
-        self._stream, self._held, self._delimiter = stream, held, delimiter
+    def __init__(self, stream: Stream, held: bytes, delimiter: str, number: int = 1) -> None:
+        self._stream, self._held, self.delimiter = stream, held, delimiter
         self._taken: list[bytes] = []  # the lines of the row that is being read
-        self.number = 1
+        self._last: list[bytes] = []  # of the one before
+        self.number = number
         self.start = 0
         self.broken = False
 
-    def records(self) -> Iterator[Row]:
-        names: list[str] = []
+    @property
+    def whole(self) -> bool:
+        """Whether what was read ends with the end of a row, and not inside quotes."""
+        last = [raw.decode("latin-1") for raw in self._last]
+        return len(list(csv.reader([*last, "\n"], delimiter=self.delimiter))) == 1 + bool(last)
+
+    def names(self) -> Iterator[list[str]]:
+        """What the first row says of the columns; nothing that it says is no name."""
+        for cells, _ in self.rows():
+            yield cells if titled(cells) else []
+
+    def records(self, names: list[str] | None = None) -> Iterator[Row]:
+        """``names`` are those of the columns; if they are not known, the first row says them."""
         by_width: dict[int, tuple[str, ...]] = {}
+        first = False
         for cells, raw in self.rows():
             start, number, width = self.start, self.number, len(cells)
-            if number == 1 and titled(cells):
-                names = cells
+            if names is None:
+                names = cells if titled(cells) else []
+                first = bool(names)
+            if first:
+                first = False
                 shown = tuple(f"header {n}" for n in range(1, width + 1))
             else:
                 shown = by_width.get(width) or by_width.setdefault(width, _named(names, width))
@@ -88,7 +115,7 @@ class Table:
 
     def rows(self) -> Iterator[tuple[list[str], bytes]]:
         """The cells of each row, and its bytes."""
-        rows = csv.reader(self._lines(), delimiter=self._delimiter)
+        rows = csv.reader(self._lines(), delimiter=self.delimiter)
         while True:
             self._taken = []
             try:
@@ -98,6 +125,7 @@ class Table:
                 return
             if cells is None:
                 return
+            self._last = self._taken
             raw = b"".join(self._taken)
             yield cells, raw
             self.number += raw.count(b"\n")
@@ -114,6 +142,12 @@ class Table:
             except UnicodeDecodeError:
                 text = text_of(raw)[0]
             yield text
+
+
+def _started(name: str, stream: Stream) -> Table:
+    """The table that begins where the stream does."""
+    held = stream.read(HEAD).removeprefix(codecs.BOM_UTF8)
+    return Table(stream, held, delimiter_of(name, held))
 
 
 def _named(names: list[str], width: int) -> tuple[str, ...]:
