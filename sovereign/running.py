@@ -62,6 +62,9 @@ class UpstreamConfig(StrictModel):
     )
     retry_within_s: Seconds = Field(5.0, description="a longer Retry-After is passed on instead")
     max_connections: int = Field(256, gt=0, description="at once, from each worker")
+    cache_salt: bool = Field(
+        False, description="it is vLLM: send a salt for its prefix cache, another for each team"
+    )
     ca_file: FilePath | None = Field(
         None, description="authorities (PEM) that it is checked against, instead of the system's"
     )
@@ -70,6 +73,8 @@ class UpstreamConfig(StrictModel):
 
     @model_validator(mode="after")
     def _tls(self) -> UpstreamConfig:
+        if self.cache_salt and (self.side, self.wire) != ("local", "openai"):
+            raise ValueError('cache_salt needs side = "local" and wire = "openai"')
         if self.key_file is not None and self.cert_file is None:
             raise ValueError("key_file needs cert_file")
         if not self.base_url.startswith("https:") and (self.ca_file or self.cert_file):

@@ -5,6 +5,8 @@ Headers are built here and nowhere else, from a closed list; nothing of the call
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import re
 import ssl
@@ -55,6 +57,7 @@ class Upstream:
     retry_within_s: float = 5.0
     max_connections: int = 256
     tls: ssl.SSLContext | None = None
+    salt_key: bytes | None = None
 
     def __repr__(self) -> str:
         return f"Upstream({self.destination.name!r})"
@@ -63,6 +66,15 @@ class Upstream:
     def lacks_key(self) -> bool:
         """Whether its key is named by the configuration, and is not in the environment."""
         return self.key_env is not None and self.key is None
+
+    def salt(self, team: str) -> str | None:
+        """What keeps ``team``'s prompts apart from others' in vLLM's prefix cache, where an answer
+        that comes sooner says that somebody asked the same (CVE-2025-46570). The same in every
+        worker; None where nobody wants one."""
+        if self.salt_key is None:
+            return None
+        made = hmac.new(self.salt_key, b"cache-salt\0" + team.encode(), hashlib.sha256)
+        return made.hexdigest()[:32]
 
     def url(self, path: str, *, model: str = "", query: str = "") -> str:
         """Where ``path``, one of the gateway's own such as ``/v1/messages``, is at this upstream.
@@ -158,6 +170,10 @@ class Upstreams:
         An upstream whose key the environment lacks is there, and every request to it is refused:
         one key that is not set must not close the door to everything else.
         """
+        salted = {name for name, m in config.models.items() if m.engine == "vllm"}
+        salted |= {name for name, u in config.upstream.items() if u.cache_salt}
+        # Of the stand-ins' key, which all workers and replicas share.
+        key = config.resolve(config.guard.key_file).read_bytes() if salted else None
         engines = tuple(
             Upstream(
                 destination=Destination(name, "local"),
@@ -166,6 +182,7 @@ class Upstreams:
                 models=(name, *(f"{name}:{key}" for key in config.models[name].adapters)),
                 timeout_s=ENGINE_S,
                 socket=socket,
+                salt_key=key if name in salted else None,
             )
             for name, socket in sockets.items()
         )
@@ -187,6 +204,7 @@ class Upstreams:
                 retries=u.retries,
                 retry_within_s=u.retry_within_s,
                 max_connections=u.max_connections,
+                salt_key=key if u.cache_salt else None,
                 tls=client_context(config, name, u) if u.base_url.startswith("https:") else None,
             )
             for name, u in config.upstream.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 import urllib.error
@@ -9,7 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from operate import CHAT, Destination, before, chat
+from operate import CHAT, Destination, before, chat, configure
 
 
 def test_only_what_nobody_acted_on_is_sent_again(gateway_at: Any) -> None:
@@ -77,6 +78,33 @@ def test_a_slow_caller_does_not_fill_memory(gateway_at: Any) -> None:
             time.sleep(0.7)
         assert own.sent < 50_000_000
         assert resident() - at_first < 30_000
+    gateway.stop()
+    own.shutdown()
+    own.server_close()
+
+
+def test_each_team_has_a_salt_of_its_own_for_vllms_cache(gateway_at: Any) -> None:
+    """Else the time of an answer tells one team what another asked (CVE-2025-46570). A caller
+    cannot name another's; the log has the hash of what was sent."""
+    own = Destination(["ok"])
+    gateway = gateway_at(tiny=True)
+    url = f"http://127.0.0.1:{own.server_port}/v1"
+    table = f'[upstream.own]\nside = "local"\nbase_url = "{url}"\nmodels = ["own-test"]\n'
+    configure(gateway, more=f"{table}cache_salt = true\n")
+    made = gateway.run("keys", "create", "--team", "oncology", "--json")
+    gateway.start()
+    mine, other = "its own", json.loads(made.stdout)["key"]
+    salts = []
+    for key, more in ((mine, {}), (mine, {"cache_salt": "of another team"}), (other, {})):
+        answer = gateway.ask(chat("x", "own-test") | more, key=key)
+        assert answer.status == 200
+        raw = own.bodies[-1]
+        intent = gateway.records(answer.request)[0]
+        assert intent["body_sha256"] == hashlib.sha256(raw).hexdigest()
+        assert raw.count(b"cache_salt") == 1
+        salts.append(json.loads(raw)["cache_salt"])
+    assert salts[0] == salts[1] != salts[2]
+    assert all(len(salt) == 32 for salt in salts)
     gateway.stop()
     own.shutdown()
     own.server_close()

@@ -49,6 +49,7 @@ class Destination(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.script, self.seen, self.sent = script, 0, 0
         self.headers: list[dict[str, str]] = []
+        self.bodies: list[bytes] = []
         if context is not None:
             self.socket = context.wrap_socket(self.socket, server_side=True)
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -67,6 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers["content-length"]))
         at = min(self.server.seen, len(self.server.script) - 1)
+        self.server.bodies.append(raw)
         step, self.server.seen = self.server.script[at], self.server.seen + 1
         self.server.headers.append({k.lower(): v for k, v in self.headers.items()})
         if step.startswith("busy"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from sovereign.config import Config
 from sovereign.errors import UnknownModel, UpstreamFailed
@@ -74,3 +75,10 @@ def test_a_pattern_is_never_taken_for_a_name() -> None:
     assert not upstreams.route("gpt-?").exact
     assert upstreams.route("o1-mini").recorded == "o@13@-@"
     assert upstreams.names() == {}
+
+
+def test_only_vllm_inside_is_salted() -> None:
+    """A hosted API refuses fields that it does not know."""
+    with pytest.raises(ValidationError, match="cache_salt needs"):
+        _config(openai={**HOSTED, "cache_salt": True})
+    assert Upstreams.from_config(_config(openai=HOSTED), {}).all[0].salt("ward") is None
