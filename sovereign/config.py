@@ -22,6 +22,7 @@ from sovereign.running import (
     TlsConfig,
     UpstreamConfig,
 )
+from sovereign.serving import LlamaCppConfig, ModelConfig, VllmConfig
 from sovereign.toml import StrictModel
 from sovereign.types import Destination
 
@@ -33,11 +34,13 @@ __all__ = [
     "GuardConfig",
     "KeysConfig",
     "LimitsConfig",
+    "LlamaCppConfig",
     "ModelConfig",
     "PolicyConfig",
     "TelemetryConfig",
     "TlsConfig",
     "UpstreamConfig",
+    "VllmConfig",
     "WeightsConfig",
     "load_config",
 ]
@@ -149,26 +152,6 @@ class DocumentsConfig(StrictModel):
     max_unpacked: int = Field(100_000_000, gt=0, description="bytes that come out of containers")
     max_members: int = Field(2000, gt=0, description="files in containers")
     max_depth: int = Field(3, gt=0, le=16, description="documents in documents")
-
-
-AdapterKey = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-
-
-class ModelConfig(StrictModel):
-    """``[models.NAME]``: a model that this toolkit runs, in a process of its own."""
-
-    base: str = Field(description="a name in the weights store: `sovereign weights ls`")
-    adapter: FilePath | None = Field(None, description="a folder that `sovereign tune run` wrote")
-    adapters: dict[AdapterKey, FilePath] = Field(
-        {}, description="more of them, each served as NAME:KEY beside NAME, by one process"
-    )
-    engine: str = Field(
-        "transformers", description='"transformers", or a plugin of sovereign.engines'
-    )
-    max_context: int = Field(
-        2048, gt=0, description="tokens; a longer prompt is refused, never cut"
-    )
-    threads: int = Field(0, ge=0, description="CPU threads; 0 takes what is free")
 
 
 class AuditConfig(StrictModel):

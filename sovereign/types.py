@@ -48,12 +48,15 @@ class Action(enum.IntEnum):
     @property
     def verb(self) -> str:
         """The word that configuration files, reports and the log use."""
-        return self.name.lower()
+        return _VERBS[self]
 
     @classmethod
     def from_verb(cls, verb: str) -> Action:
         """The action for ``verb``; :class:`KeyError` if there is none."""
         return cls[verb.upper()]
+
+
+_VERBS = tuple(action.name.lower() for action in Action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,9 @@ class Recognizer(Protocol):
     ``name`` and ``build`` identify it in findings and in the recogniser build digest. ``recognize``
     gets one text and returns findings with ``path=()``; the guard sets the path. It may raise:
     the guard then refuses the request. One that judges by the words around a span, as a tagger
-    does, says ``by_words = True``: it is not believed about bare numbers and joined leaves.
+    does, says ``by_words = True``: it is not believed about bare numbers and joined leaves. One
+    whose time is short, and bounded by the text's length, says ``quick = True``: if all of them
+    are, short texts are read without a thread of their own.
     """
 
     @property

@@ -1,7 +1,8 @@
 """Compares the scan with presidio's AnalyzerEngine on the same texts, in one run.
 
     scripts/bench scan [--mb 4] [--cores-mb 40]      speeds, ratio, two cores, memory
-    scripts/bench scan --corpus 200m                 every format: recall, offsets, five kills
+    scripts/bench scan --corpus 2g [--at FOLDER]     every format: recall, offsets, five kills
+    scripts/bench scan --memory                      the last of the first, alone
 
 Speeds are megabytes per CPU-second, readers included. It asserts nothing: compare within one run.
 """
@@ -9,7 +10,9 @@ Speeds are megabytes per CPU-second, readers included. It asserts nothing: compa
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
+import filecmp
 import io
 import json
 import os
@@ -26,6 +29,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
 
+import pyarrow
+import pyarrow.parquet
 from scan_corpus import application_log, prose, value
 from scan_everything import VERBATIM, everything
 
@@ -39,11 +44,6 @@ from sovereign.scan.readers import open_reader
 from sovereign.scan.source import BytesSource
 
 SOVEREIGN = Path(sys.executable).with_name("sovereign")
-PEAK = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], stdout=-3, stderr=-3)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
 CHUNK = 3_000
 """Characters of one call of presidio's: longer ones take it longer a character."""
 
@@ -160,16 +160,71 @@ def cores(folder: Path, size: int) -> None:
     )
 
 
-def memory(folder: Path, size: int) -> None:
+def peaks(folder: Path, *arguments: str | Path) -> list[int]:
+    """Bytes that each process of a scan had resident at most, the command's own first. As the
+    kernel counts them for the program that runs (VmHWM): nothing of what its parent had."""
+    process = subprocess.Popen(
+        command(*arguments), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    most: dict[int, int] = {}
+    while process.poll() is None:
+        for pid in (process.pid, *_children(process.pid)):
+            with contextlib.suppress(OSError, StopIteration):
+                status = Path(f"/proc/{pid}/status").read_text().splitlines()
+                line = next(one for one in status if one.startswith("VmHWM"))
+                most[pid] = int(line.split()[1]) * 1024  # it only grows, once the program runs
+        time.sleep(0.05)
+    assert process.returncode in (0, 1)
+    return list(most.values())
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except OSError:
+        return []
+
+
+def large(folder: Path, size: int) -> Iterator[str]:
+    """Files of about ``size`` bytes that have no small parts to be read one after the other."""
     rng = random.Random(9)
     with (folder / "one-line.txt").open("w") as file:
         for _ in range(size // 80_000):
             file.write("".join(line for line, _ in prose(rng, 1000)).replace("\n", " "))
-    # By a process that is small itself: what is forked counts what its parent had.
-    for name in ("one-line.txt", "logs"):
-        ask = [sys.executable, "-c", PEAK, *command(name, "--out", f"m-{name}", "--jobs", "1")]
-        run = subprocess.run(ask, cwd=folder, capture_output=True, text=True, check=True)
-        print(f"{name}: {int(run.stdout) / 1024:.0f} MB at most in a process")
+    yield "one-line.txt"
+    with (folder / "one-value.json").open("w") as file:
+        file.write('{"text": "')
+        for _ in range(size // 80_000):
+            file.write("".join(line for line, _ in prose(rng, 1000)).replace("\n", "\\n"))
+        file.write('"}')
+    yield "one-value.json"
+    with (folder / "array.json").open("w") as file:
+        file.write("[")
+        for number, (line, _) in enumerate(application_log(rng, size // 110)):
+            file.write(",\n" * (number > 0) + json.dumps({"n": number, "said": line[25:]}))
+        file.write("]")
+    yield "array.json"
+    rows, names = [], ("id", "state", "note")
+    for number in range(size // 60):  # no note is like another
+        rows.append((number, "open", f"{rng.getrandbits(40):x} {rng.choice(WORDS)} {number}"))
+    with (folder / "wide.csv").open("w") as file:
+        csv.writer(file).writerows([names, *rows])
+    yield "wide.csv"
+    columns = {name: [row[n] for row in rows] for n, name in enumerate(names)}
+    pyarrow.parquet.write_table(pyarrow.table(columns), folder / "wide.parquet")
+    yield "wide.parquet"
+
+
+WORDS = ("ox", "yard", "lime", "harbour", "wall", "north", "report", "council")
+
+
+def memory(folder: Path, size: int) -> None:
+    print(f"{'':16} {'MB':>6} {'resident at most, a process':>34} {'in sum':>8}")
+    for name in large(folder, size):
+        found = [count // 2**20 for count in peaks(folder, name, "--out", f"m-{name}")]
+        there = (folder / name).stat().st_size / 1e6
+        each = " ".join(f"{n:,}" for n in found)
+        print(f"{name:16} {there:>6.0f} {each:>34} {sum(found):>8,} MB")
 
 
 def found(out: Path) -> Iterator[dict[str, Any]]:
@@ -178,32 +233,19 @@ def found(out: Path) -> Iterator[dict[str, Any]]:
 
 
 def corpus(folder: Path, size: int, jobs: int) -> None:
-    planted = everything(folder / "corpus", seed=7, size=size)
+    """A scan that is killed five times, what it found, and whether one that is not finds the same.
+    A corpus that lies in ``folder`` already is taken."""
+    facts = folder / "planted.json"
+    if not facts.exists():
+        facts.write_text(json.dumps(everything(folder / "corpus", seed=7, size=size)))
+    planted = {
+        name: {(entity, value) for entity, value in rows}
+        for name, rows in json.loads(facts.read_text()).items()
+    }
     there = sum(p.stat().st_size for p in (folder / "corpus").iterdir())
-    wall = timed(folder, "corpus", "--out", "once", "--jobs", str(jobs))
-    print(
-        f"{size / 1e6:.0f} MB in {len(planted)} formats ({there / 1e6:.0f} on disk): {wall:.0f} s"
-    )
-    tokens: dict[tuple[str, str], set[str]] = {}
-    places: dict[str, set[tuple[str, int, int]]] = {}
-    for one in found(folder / "once"):
-        name = Path(one["file"]).name
-        tokens.setdefault((name, one["entity"]), set()).add(one["token"])
-        if one["offset"] is not None:
-            places.setdefault(name, set()).add((one["entity"], one["offset"], one["length"]))
-    print(f"{'':18} {'planted':>8} {'found':>8} {'at their bytes':>15}")
-    for name, values in sorted(planted.items()):
-        kinds = {e: {v for kind, v in values if kind == e} for e, _ in values}
-        seen = sum(min(len(v), len(tokens.get((name, e), ()))) for e, v in kinds.items())
-        exact = ""
-        if name in VERBATIM:
-            raw = (folder / "corpus" / name).read_bytes()
-            shown = {(e, raw[o : o + n].decode()) for e, o, n in places.get(name, ())}
-            exact = f"{len(set(values) & shown):,}"
-        print(f"{name:18} {len(set(values)):>8,} {seen:>8,} {exact:>15}")
-    (folder / "killed").mkdir()
-    shutil.copy(folder / "once" / "scan.key", folder / "killed")
+    print(f"{size / 1e6:.0f} MB in {len(planted)} formats ({there / 1e6:.0f} on disk)", flush=True)
     rng = random.Random(1)
+    begin = time.perf_counter()
     for _ in range(5):
         process = subprocess.Popen(
             command("corpus", "--out", "killed", "--jobs", str(jobs)),
@@ -211,16 +253,50 @@ def corpus(folder: Path, size: int, jobs: int) -> None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        time.sleep(rng.uniform(0.1, 0.18) * wall)
+        time.sleep(4 + rng.uniform(0.02, 0.1) * size / 1e6 / jobs)
         process.send_signal(signal.SIGKILL)
         process.wait()
         time.sleep(2)  # its workers hear of it by the end of their pipe
+        print(f"killed after {time.perf_counter() - begin:.0f} s", flush=True)
     timed(folder, "corpus", "--out", "killed", "--jobs", str(jobs))
-    same = list(found(folder / "once")) == list(found(folder / "killed"))
-    print(f"killed five times and gone on with: {'the same' if same else 'OTHER'} findings")
-    left = b"".join(p.read_bytes() for out in ("once", "killed") for p in (folder / out).iterdir())
-    values = {v.encode() for rows in planted.values() for _, v in rows}
-    print(f"planted values in what is left behind: {sum(v in left for v in list(values)[:2000])}")
+    print(f"done after {time.perf_counter() - begin:.0f} s", flush=True)
+    shown(folder, planted)
+    (folder / "once").mkdir()
+    shutil.copy(folder / "killed" / "scan.key", folder / "once")
+    wall = timed(folder, "corpus", "--out", "once", "--jobs", str(jobs))
+    names = [folder / out / "findings.jsonl" for out in ("killed", "once")]
+    same = filecmp.cmp(*names, shallow=False)
+    print(f"at once {wall:.0f} s: {'the same' if same else 'OTHER'} findings, byte by byte")
+
+
+def shown(folder: Path, planted: dict[str, set[tuple[str, str]]]) -> None:
+    """What of ``planted`` was found, and where; and that none of it is left behind."""
+    tokens: dict[tuple[str, str], set[str]] = {}
+    exact: dict[str, set[tuple[str, str]]] = {}
+    with contextlib.ExitStack() as files:
+        raw = {
+            name: files.enter_context((folder / "corpus" / name).open("rb")) for name in VERBATIM
+        }
+        for one in found(folder / "killed"):
+            name = Path(one["file"]).name
+            tokens.setdefault((name, one["entity"]), set()).add(one["token"])
+            if name in raw and one["offset"] is not None:
+                raw[name].seek(one["offset"])
+                value = raw[name].read(one["length"]).decode()
+                exact.setdefault(name, set()).add((one["entity"], value))
+    print(f"{'':18} {'planted':>8} {'found':>8} {'at their bytes':>15}")
+    for name, values in sorted(planted.items()):
+        kinds = {e: {v for kind, v in values if kind == e} for e, _ in values}
+        seen = sum(min(len(v), len(tokens.get((name, e), ()))) for e, v in kinds.items())
+        at = f"{len(values & exact.get(name, set())):,}" if name in VERBATIM else ""
+        print(f"{name:18} {len(values):>8,} {seen:>8,} {at:>15}")
+    every = sorted({v for rows in planted.values() for _, v in rows})
+    some = "\n".join(random.Random(2).sample(every, min(2_000, len(every))))
+    left = [str(p) for p in (folder / "killed").iterdir()]
+    grep = ["grep", "-aFoh", "-f", "-", *left]
+    run = subprocess.run(grep, input=some, capture_output=True, text=True, check=False)
+    assert run.returncode in (0, 1)
+    print(f"planted values in what is left behind: {len(run.stdout.splitlines())}", flush=True)
 
 
 def main() -> None:
@@ -228,13 +304,18 @@ def main() -> None:
     parser.add_argument("--mb", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=4.0, help="of presidio, for each kind")
     parser.add_argument("--cores-mb", type=int, default=40)
+    parser.add_argument("--memory", action="store_true", help="memory only")
     parser.add_argument("--corpus", help="such as 200m or 2g")
+    parser.add_argument("--at", type=Path, help="a folder for the corpus, which is kept")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if args.corpus:
             unit = {"m": 10**6, "g": 10**9}[args.corpus[-1].lower()]
-            corpus(Path(folder), int(args.corpus[:-1]) * unit, args.jobs)
+            corpus((args.at or Path(folder)).absolute(), int(args.corpus[:-1]) * unit, args.jobs)
+            return
+        if args.memory:
+            memory(Path(folder), args.cores_mb * 10**6)
             return
         speeds(args.mb * 10**6, args.seconds)
         cores(Path(folder), args.cores_mb * 10**6)

@@ -128,7 +128,7 @@ def _calls(paths: tuple[str, ...], found: Against, out: Path) -> list[tuple[str,
     """Give ``found`` every call of the files; what could not be read, and why."""
     from sovereign.cli.progress import Bytes
     from sovereign.scan.readers import open_reader
-    from sovereign.scan.record import Unread
+    from sovereign.scan.record import Record, Unread
     from sovereign.scan.source import FileSource
     from sovereign.scan.walk import Skipped, walk
 
@@ -151,7 +151,7 @@ def _calls(paths: tuple[str, ...], found: Against, out: Path) -> list[tuple[str,
                 if isinstance(item, Unread):
                     at = f"{one.path}!/{item.member}" if item.member else one.path
                     unread.append((at, item.reason))
-                else:
+                elif isinstance(item, Record):  # rows of tables come as such if they tell of a call
                     found.call(one.path, item)
             done += one.size
             bar("against", done, total)

@@ -94,7 +94,7 @@ def run_command(
     from sovereign.serve.engines import keyed
     from sovereign.serve.foreground import run
     from sovereign.serve.relay import bind
-    from sovereign.serve.supervise import Supervisor
+    from sovereign.serve.supervise import Supervisor, verified
     from sovereign.weights.passport import trusted
     from sovereign.weights.store import open_store
 
@@ -118,7 +118,7 @@ def run_command(
             stack.enter_context(listener)
         store = open_store(config)
         click.echo(f"verifying {settings.base} …", err=True)
-        weights = store.get(settings.base)
+        weights, verify = verified(config, settings, store)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sovereign-")))
         supervisor = Supervisor(
             model,
@@ -128,7 +128,7 @@ def run_command(
             run_dir=folder,
             base_digest=store.entry(settings.base).digest,
             trust=hexed(trusted(config)),
-            verify=lambda: store.get(settings.base),
+            verify=verify,
             at=socket_path and socket_path.absolute(),
         )
         run(supervisor, listener, timeout=timeout, say=lambda line: click.echo(line, err=True))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -18,6 +18,7 @@ from sovereign.audit.tokens import Tokens
 from sovereign.errors import GatewayError, RateLimited, SovereignError, TooLarge
 from sovereign.gateway import limits
 from sovereign.gateway.keys import Key
+from sovereign.gateway.patience import within
 from sovereign.gateway.pool import Attempts
 from sovereign.gateway.traces import Trace
 from sovereign.gateway.wires import Wire, dumps, error_body, should_retry, wire_of
@@ -27,11 +28,12 @@ __all__ = ["Asked", "ClientGone", "Hangup", "Receive", "Send", "read_body", "res
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Send = Callable[[MutableMapping[str, Any]], Coroutine[Any, Any, None]]
 
 BODY_S = 60.0
 STALL_S = 60.0
 PIECE = 256 << 10
+UNWATCHED_S = 0.02
 RETRY_AFTER_S = 1
 
 
@@ -135,16 +137,23 @@ class Asked:
 
 class Hangup:
     """``async with Hangup(receive)``: the block is cancelled, and :class:`ClientGone` raised, when
-    the caller closes the connection. Enter it after the body was read."""
+    the caller closes the connection. Enter it after the body was read.
+
+    Nobody looks for :data:`UNWATCHED_S`: most requests are over by then, and a task that watches
+    costs more than that."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
+        self._watch: asyncio.Task[None] | None = None
         self.gone = False
 
     async def __aenter__(self) -> Hangup:
         self._task = asyncio.current_task()
-        self._watch = asyncio.create_task(self._until_gone())
+        self._timer = asyncio.get_running_loop().call_later(UNWATCHED_S, self._look)
         return self
+
+    def _look(self) -> None:
+        self._watch = asyncio.create_task(self._until_gone())
 
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -159,7 +168,9 @@ class Hangup:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._watch.cancel()
+        self._timer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
         if not self.gone:
             return
         # Somebody else's cancel, a shutdown, must go on as one.
@@ -203,11 +214,10 @@ async def write(send: Send, body: bytes, *, more: bool = False) -> None:
     """
     try:
         for at in range(0, max(len(body), 1), PIECE):
-            async with asyncio.timeout(STALL_S):
-                piece = body if len(body) <= PIECE else body[at : at + PIECE]
-                last = at + PIECE >= len(body)
-                goes_on = more or not last
-                await send({"type": "http.response.body", "body": piece, "more_body": goes_on})
+            piece = body if len(body) <= PIECE else body[at : at + PIECE]
+            goes_on = more or at + PIECE < len(body)
+            message = {"type": "http.response.body", "body": piece, "more_body": goes_on}
+            await within(STALL_S, send(message))
     except TimeoutError:
         raise ClientGone("the caller does not read its answer") from None
 

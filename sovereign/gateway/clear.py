@@ -24,7 +24,7 @@ from sovereign.gateway.ledger import Ledger
 from sovereign.gateway.places import Places
 from sovereign.gateway.translate import TRANSLATIONS, Translation
 from sovereign.gateway.upstreams import Route, Upstream, Upstreams
-from sovereign.guard import Guard, Inspection, Restorer
+from sovereign.guard import Guard, Inspection, Restorer, TakesLong
 from sovereign.guard.endpoints import Call, Endpoint, match
 from sovereign.guard.form import Form, Upload
 from sovereign.guard.shapes import SHAPES, Shape
@@ -43,6 +43,8 @@ _RELEASED = re.compile(
 """The day of a model's release, as vendors write it. Recognisers take it for a telephone number or
 for a patient's date, which from 2022 on it is hardly ever in the name of a model."""
 _DIGIT = re.compile(r"\d")
+QUICK = 8_192
+"""Bytes of a body that takes milliseconds to read, if nothing in it needs more than recognisers."""
 MAX_DIGITS = 8
 """Beside the date; enough for gpt-3.5-turbo-16k-0613, too few for the numbers of people."""
 
@@ -106,14 +108,17 @@ class Clearance:
         self._kept = kept
         self._names: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def clear(self, asked: Asked, call: Call, raw: bytes) -> Cleared:
+    def clear(self, asked: Asked, call: Call, raw: bytes, *, quick: bool = False) -> Cleared:
         """Read, route, inspect, decide, transform, and check what is left, in this order.
 
         Notes in ``asked`` what becomes known, so that a refusal can say it. Raises a
-        :class:`sovereign.errors.GuardError` or :class:`sovereign.errors.GatewayError`.
+        :class:`sovereign.errors.GuardError` or :class:`sovereign.errors.GatewayError`. With
+        ``quick``, :class:`TakesLong` unless all of it is work of a few milliseconds.
         """
         assert asked.key is not None
         endpoint = call.endpoint
+        if quick and (endpoint.body != "json" or endpoint.routed == "state" or len(raw) > QUICK):
+            raise TakesLong
         body = self._read(asked, endpoint, raw)
         stream = _stream(endpoint, body)
         route = self._route(asked, call, body)
@@ -131,8 +136,8 @@ class Clearance:
 
         shape = SHAPES[endpoint.shape]
         form, sent_as = _fit(asked.path, shape, route.upstream, body)
-        inspection = self._inspect(form, sent_as, route, asked)
-        verdict = self._kept_inside(inspection, asked.key.team, turns(form))
+        inspection = self._inspect(form, sent_as, route, asked, quick=quick)
+        verdict = self._kept_inside(inspection, asked.key.team, turns(form), quick=quick)
         asked.verdict = verdict
         key = None if self._token_key is None else self._token_key.current()
         if key is not None:  # the only use of the values; none of them is kept
@@ -147,7 +152,7 @@ class Clearance:
             route = self._fallback(shape)
             asked.destination, asked.named = route.upstream.destination, route.model
             form, sent_as = _fit(asked.path, shape, route.upstream, {**body, "model": route.model})
-            inspection = self._inspect(form, sent_as, route, asked)
+            inspection = self._inspect(form, sent_as, route, asked, quick=quick)
         if inspection.verdict.action is Action.BLOCK:
             asked.verdict = inspection.verdict
             raise Refused(
@@ -253,7 +258,9 @@ class Clearance:
         asked.verdict = inspection.verdict
         return self._sendable(asked, call, route, inspection, call.path, stream=False, empty=True)
 
-    def _inspect(self, form: JSON, shape: Shape, route: Route, asked: Asked) -> Inspection:
+    def _inspect(
+        self, form: JSON, shape: Shape, route: Route, asked: Asked, *, quick: bool
+    ) -> Inspection:
         assert asked.key is not None
         return self._guard.inspect(
             form,
@@ -261,9 +268,12 @@ class Clearance:
             shape=shape.name,
             tenant=asked.key.team,
             held=self._places.held(asked.key, route.upstream),
+            quick=quick,
         )
 
-    def _kept_inside(self, inspection: Inspection, team: str, said: list[JSON]) -> Verdict:
+    def _kept_inside(
+        self, inspection: Inspection, team: str, said: list[JSON], *, quick: bool
+    ) -> Verdict:
         """The verdict, which is ``local`` for a conversation that was: it stays inside."""
         verdict = inspection.verdict
         if verdict.destination.side != "hosted" or verdict.action is Action.BLOCK:
@@ -276,6 +286,8 @@ class Clearance:
             if since is None:
                 return verdict
             first = since
+        if quick:  # a file that others write too
+            raise TakesLong
         self._kept.keep(team, said, first)
         return replace(verdict, action=Action.LOCAL)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import os
 import re
 import secrets
 import time
@@ -45,7 +46,7 @@ class KeyRing:
     """The keys in one file. Safe to use from several threads; several processes may write."""
 
     def __init__(self, file: Path, *, clock: Clock = time.time) -> None:
-        self._file = file
+        self._file, self._name = file, os.fspath(file)
         self._clock = clock
         self._latest = 0.0
         self._stamp: tuple[int, int, int] | None = None
@@ -165,7 +166,7 @@ class KeyRing:
         let a revoked one in.
         """
         try:
-            at = self._file.stat()
+            at = os.stat(self._name)  # noqa: PTH116 - asked at every request; Path's takes thrice
         except FileNotFoundError:
             self._stamp, self._live = None, {}
             return

@@ -172,7 +172,12 @@ class _Streamed:
         if isinstance(data, dict) and (event.name == "error" or data.get("error")):
             raise _SaidError(upstream_error(self._asked.wire, 500, data, self._restored))
         self._gives.event(data)
-        out = self._encoded(self._events.feed(event.name, data))
+        events = self._events.feed(event.name, data)
+        if len(events) == 1 and events[0][1] is data and self._translator is None:
+            # As it came: what parsed as one JSON value in UTF-8 need not be written again.
+            out = sse.encode(event.name, event.data.replace("\n", " ").encode())
+        else:
+            out = self._encoded(events)
         if isinstance(data, dict) and data.get("type") in _LAST:
             self._complete = True
             return out + self._flushed()
@@ -249,9 +254,18 @@ def _expect(answer: Answer, content_type: str, cleared: Cleared) -> None:
         raise _not_its_wire(cleared, f"did not answer with {content_type}")
 
 
+def _constant(name: str) -> JSON:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_constant)
+
+
 def _parse(raw: bytes | str, cleared: Cleared) -> JSON:
     try:
-        return json.loads(raw)
+        if isinstance(raw, str):  # an event: a decoder that is there already is half the work
+            return _DECODER.decode(raw)
+        return json.loads(raw, parse_constant=_constant)
     except (ValueError, RecursionError):
         raise _not_its_wire(cleared, "answered with what is not JSON") from None
 

@@ -6,7 +6,7 @@ The parser never looks into the data; it takes chunk boundaries anywhere.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["DONE", "Broken", "Event", "Parser", "encode"]
 
@@ -21,8 +21,7 @@ class Broken(ValueError):
     """The stream is not server-sent events, or one event passes the bound."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event: its name, if it has one, and its data."""
 
     name: str | None
@@ -40,6 +39,10 @@ class Parser:
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that ``chunk`` completes. Raises :class:`Broken`."""
+        if not self._rest and not self._data and self._name is None:
+            whole = _whole(chunk)
+            if whole is not None:
+                return whole
         ended = self._rest.endswith(b"\r") or b"\n" in chunk or b"\r" in chunk
         self._rest += chunk
         if len(self._rest) + self._size > MAX_EVENT:
@@ -82,6 +85,20 @@ class Parser:
         except UnicodeDecodeError:
             raise Broken("an event is not UTF-8") from None
         return None
+
+
+def _whole(chunk: bytes) -> list[Event] | None:
+    """The events of a chunk that is nothing but whole, nameless ones of one line each: what models
+    send, token by token. None for any other chunk."""
+    if not chunk.startswith(b"data: ") or not chunk.endswith(b"\n\n") or b"\r" in chunk:
+        return None
+    parts = chunk[6:-2].split(b"\n\ndata: ")
+    if chunk.count(b"\n") != 2 * len(parts) or len(chunk) > MAX_EVENT:
+        return None
+    try:
+        return [Event(None, part.decode("utf-8")) for part in parts]
+    except UnicodeDecodeError:
+        raise Broken("an event is not UTF-8") from None
 
 
 def encode(name: str | None, data: bytes) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -198,36 +198,53 @@ def _walk(value: JSON, path: Path, label: str, depth: int) -> Iterator[Leaf]:
 
 
 def rebuild(body: JSON, replaced: Mapping[Path, str]) -> JSON:
-    """A copy of ``body`` with the leaves at these paths replaced; a number becomes a string.
+    """``body`` with the leaves at these paths replaced; a number becomes a string. What does not
+    change is shared with ``body``, which is not changed.
 
     Two keys of one object that become the same are told apart by a number.
     """
-    return _rebuild(body, (), replaced.get)
+    root: dict[Any, Any] = {}
+    for path, new in replaced.items():
+        node = root
+        for step in path:
+            node = node.setdefault(step, {})
+        node[_NEW] = new
+    return _rebuilt(body, root)
 
 
-def _rebuild(value: JSON, path: Path, get: Callable[[Path], str | None]) -> JSON:
+_NEW: Final = object()
+"""Under which a path's node has the leaf that goes there; under its steps are those below it."""
+
+
+def _rebuilt(value: JSON, node: Mapping[Any, Any]) -> JSON:
     if isinstance(value, Mapping):
-        built: dict[str, JSON] = {}
-        for key, item in value.items():
-            name = get((*path, key, KEY))
-            name = key if name is None else name
-            unique, count = name, 1
-            while unique in built or (unique != key and unique in value):
-                count += 1
-                unique = f"{name} {count}"
-            built[unique] = _rebuild(item, (*path, key), get)
-        return built
+        if any(KEY in below for step, below in node.items() if step is not _NEW):
+            return _renamed(value, node)
+        changed = {k: _rebuilt(value[k], below) for k, below in node.items() if k in value}
+        return {**value, **changed}
     if isinstance(value, list | tuple):
-        return [_rebuild(item, (*path, i), get) for i, item in enumerate(value)]
+        return [_rebuilt(v, node[i]) if i in node else v for i, v in enumerate(value)]
     if isinstance(value, Upload):
-        name, kind = get((*path, "filename")), get((*path, "content_type"))
         return replace(
             value,
-            filename=value.filename if name is None else name,
-            content_type=value.content_type if kind is None else kind,
+            filename=node.get("filename", {}).get(_NEW, value.filename),
+            content_type=node.get("content_type", {}).get(_NEW, value.content_type),
         )
-    new = get(path)
-    return value if new is None else new
+    return node.get(_NEW, value)
+
+
+def _renamed(value: Mapping[str, JSON], node: Mapping[Any, Any]) -> dict[str, JSON]:
+    """An object with keys that change, in its own order."""
+    built: dict[str, JSON] = {}
+    for key, item in value.items():
+        below = node.get(key, {})
+        name = below.get(KEY, {}).get(_NEW, key)
+        unique, count = name, 1
+        while unique in built or (unique != key and unique in value):
+            count += 1
+            unique = f"{name} {count}"
+        built[unique] = _rebuilt(item, below)
+    return built
 
 
 def encode(body: JSON) -> bytes:

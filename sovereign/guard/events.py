@@ -26,6 +26,10 @@ _FRAGMENTS = frozenset({"arguments", "partial_json", "input"})
 _RESPONSES_ID = ("item_id", "output_index", "content_index", "summary_index")
 
 
+_CHANGING = ("obfuscation", "sequence_number")
+"""Beside the delta, these differ from event to event in the streams of hosted APIs."""
+
+
 @dataclass(slots=True)
 class _Open:
     """A stream that has begun: how to say more of it, and what it holds back."""
@@ -36,25 +40,42 @@ class _Open:
     steps: tuple[str | int, ...]
 
 
+@dataclass(slots=True)
+class _Last:
+    """The last event with one delta, without it: nothing in ``frame`` had to be restored, and it
+    ended nothing."""
+
+    name: str | None
+    frame: dict[str, Any]
+    opened: _Open
+
+
 class EventRestorer:
     """One reply's events, restored. Not thread-safe; one per reply."""
 
-    __slots__ = ("_open", "_restorer", "_shape")
+    __slots__ = ("_last", "_open", "_restorer", "_shape")
 
     def __init__(self, restorer: Restorer, shape: Shape) -> None:
         self._restorer = restorer
         self._shape = shape
         self._open: dict[Key, _Open] = {}
+        self._last: _Last | None = None
 
     def __repr__(self) -> str:
         return f"EventRestorer({self._shape.name}, {len(self._open)} streams)"
 
     def feed(self, event_name: str | None, data: JSON) -> list[Event]:
-        """The events that may go out now that this one has come."""
+        """The events that may go out now that this one has come. One that goes out as it came is
+        ``data`` itself; else ``data`` is not used again."""
         if not len(self._restorer):
             return [(event_name, data)]  # nothing was replaced: most traffic, and every token of it
         if not isinstance(data, dict):
             return [(event_name, self._restorer.tree(data, self._shape.name))]
+        if self._last is not None and self._last.name == event_name:
+            more = self._more(self._last, data)
+            if more is not None:
+                return [(event_name, more)]
+        self._last = None
         out: list[Event] = []
         deltas = list(self._deltas(data))
         keys = {key for key, _, _ in deltas}
@@ -71,10 +92,50 @@ class EventRestorer:
                 del self._open[key]
             kept.append((steps, shown))
             _put(new, steps, "")  # so that what surrounds it is restored as whole text
-        new = self._restorer.tree(new, self._shape.name)
+        frame = new
+        new = self._restorer.tree(frame, self._shape.name)
+        if new is frame and len(deltas) == 1 and deltas[0][0] in self._open:
+            self._last = _Last(event_name, copy.deepcopy(frame), self._open[deltas[0][0]])
         for steps, shown in kept:
             _put(new, steps, shown)
         return [*out, (event_name, new)]
+
+    def _more(self, last: _Last, data: dict[str, Any]) -> dict[str, Any] | None:
+        """``data`` restored, if it is the last event over again with another delta, as nearly all
+        tokens of a reply are. Its frame is known; only the delta is looked at. Else None, and
+        ``data`` is what it was."""
+        *to, leaf = last.opened.steps
+        holder: Any = data
+        for step in to:
+            if isinstance(holder, dict):
+                holder = holder.get(step)
+            elif isinstance(holder, list) and isinstance(step, int) and step < len(holder):
+                holder = holder[step]
+            else:
+                return None
+        text = holder.get(leaf) if isinstance(holder, dict) else None
+        if not isinstance(text, str):
+            return None
+        for field in _CHANGING:
+            value = data.get(field)
+            if type(value) is type(last.frame.get(field)) and (
+                isinstance(value, int)
+                or (isinstance(value, str) and not self._restorer.may_begin(value))
+            ):
+                last.frame[field] = value
+        holder[leaf] = ""
+        same = data == last.frame
+        holder[leaf] = text
+        if not same:
+            return None
+        for field in _CHANGING:
+            if field in last.frame:
+                last.opened.template[field] = last.frame[field]
+        shown = last.opened.stream.feed(text)
+        if shown == text:
+            return data
+        holder[leaf] = shown
+        return dict(data)
 
     def flush(self) -> list[Event]:
         """What is still held back; the stream of events is over."""

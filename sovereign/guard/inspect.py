@@ -19,6 +19,7 @@ from sovereign.guard.body import Limits
 from sovereign.guard.carried import Carried
 from sovereign.guard.documents import Documents
 from sovereign.guard.documents.configured import documents_from
+from sovereign.guard.needles import Needles
 from sovereign.guard.restore import Restorer
 from sovereign.guard.scan import Deadline, Scanner
 from sovereign.guard.settled import Own, Rules, Settled
@@ -31,7 +32,7 @@ from sovereign.types import JSON, Action, Destination, Finding, Recognizer, Verd
 if TYPE_CHECKING:
     from sovereign.guard.client import AsyncClient, Client
 
-__all__ = ["Guard", "Inspection"]
+__all__ = ["Guard", "Inspection", "TakesLong"]
 
 PIPELINE = "1"
 """Raised when the same recognisers may find something else, so that records tell builds apart."""
@@ -42,6 +43,10 @@ MIN_KEY = 16
 
 HOSTED: Final = Destination("hosted", "hosted")
 """Somebody else's machines, for a policy that does not tell one from another."""
+
+
+class TakesLong(Exception):
+    """What was to be quick is not. Nothing was decided: ask again in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +181,17 @@ class Guard:
         shape: str | None = None,
         tenant: str = "default",
         held: Callable[[str], bool] | None = None,
+        quick: bool = False,
     ) -> Inspection:
         """The one road. Blocking and CPU-bound: call it in a thread.
 
         Raises :class:`Unreadable`, :class:`TooLarge` or :class:`RecognizerFailed`; then nothing may
         leave. ``shape`` names the endpoint, and with it what is structure. ``held`` knows the ids
-        of what this caller left at ``to`` before.
+        of what this caller left at ``to`` before. With ``quick``, :class:`TakesLong` if more than
+        recognisers that are quick would have to read it.
         """
+        if quick and not self.scanner.quick:
+            raise TakesLong
         known = shapes.SHAPES[shape] if shape is not None else None
         is_form = isinstance(body, form.Form)
         policy, digest = self._rules(tenant)
@@ -191,6 +200,8 @@ class Guard:
         seen = opaque.found(body, free, known, hosts=self._hosts, held=held)
         carried: Carried | None = None
         if seen.special:
+            if quick:
+                raise TakesLong
             body, carried = self._special(body, seen, known, to, policy)
             leaves = bodies.leaves(body, self.limits)
             free = [
@@ -213,8 +224,16 @@ class Guard:
             if index in names:
                 self._settled.put(names[index], Own(found))
 
+        spelled = Needles()  # empty: what it shares is how a value is looked for
         chosen = resolve.resolve(
-            free, reads, hits, _acts(policy, to), policy.counts, settled, learn if names else None
+            free,
+            reads,
+            hits,
+            _acts(policy, to),
+            policy.counts,
+            settled,
+            learn if names else None,
+            spelled,
         )
         floor = policy.escalated([hit.finding for hit in chosen], to)
         if floor:  # what is held back only now is held back wherever it recurs, too
@@ -247,6 +266,7 @@ class Guard:
                 known,
                 self.limits,
                 carried.outgoing() if carried else None,
+                spelled,
             ),
             boundary=form.new_boundary() if is_form else None,
         )

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import NamedTuple
 
 from sovereign.guard.normalise import fold, normalise
 from sovereign.guard.shapes import CONSTANTS
@@ -64,12 +65,49 @@ class _Needle:
         return f"_Needle({self.entity})"
 
 
+class _Spelled(NamedTuple):
+    """A value as it is looked for: its digits, if it is a number, and its first word, if it is
+    words; ``short``: one word that is looked for only as it was written."""
+
+    plain: str
+    folded: str
+    number: str
+    first: str
+    short: bool
+
+
+def _spelled(value: str) -> _Spelled:
+    plain = value
+    if not (value.isascii() and value.isalpha()):
+        # Nothing but spaces and signs to look through in the middle: it is normal already.
+        normal = value.isascii() and value.isprintable()
+        plain = _EDGES.sub("", value if normal else normalise(Mapped(value)).text)
+    if plain.isalpha():
+        size, digits = len(plain), ""
+    else:
+        size = sum(map(str.isalnum, plain))
+        digits = "".join(filter(str.isdecimal, plain))
+    number = digits if len(digits) >= 6 and len(digits) >= 0.6 * size else ""
+    folded = fold(plain)
+    first = None
+    small = size < 3 or (size == len(digits) and size < 6)
+    if not small and folded not in CONSTANTS and plain not in CONSTANTS:
+        first = _WORD.search(folded)
+    if first is None:
+        return _Spelled(plain, folded, number, "", short=False)
+    short = first.group() == folded and size < 8 and not digits
+    return _Spelled(plain, folded, number, first.group(), short)
+
+
 class Needles:
     """Values to look for. ``repr`` shows how many."""
 
-    __slots__ = ("_asked", "_by_word", "_ids", "_inner", "_known", "_long_numbers", "_numbers")
+    __slots__ = (
+        "_asked", "_by_word", "_ids", "_inner", "_known", "_long_numbers", "_numbers", "_spelled",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, like: Needles | None = None) -> None:
+        """``like``: others of the same request, which need not be spelled out again."""
         self._by_word: dict[str, list[_Needle]] = {}
         self._inner: list[_Needle] = []
         self._numbers: dict[str, str] = {}
@@ -77,6 +115,7 @@ class Needles:
         self._known: set[str] = set()
         self._asked: dict[str, tuple[str, str, bool]] = {}
         self._ids: dict[bytes, str] | None = None
+        self._spelled: dict[str, _Spelled] = {} if like is None else like._spelled
 
     def __repr__(self) -> str:
         return f"Needles({len(self._known)})"
@@ -92,39 +131,25 @@ class Needles:
             return
         self._asked[asked] = (value, entity, any_case)
         self._ids = None
-        plain = value
-        if not (value.isascii() and value.isalpha()):
-            # Nothing but spaces and signs to look through in the middle: it is normal already.
-            normal = value.isascii() and value.isprintable()
-            plain = _EDGES.sub("", value if normal else normalise(Mapped(value)).text)
-        if plain in self._known and not any_case:
+        spelled = self._spelled.get(value)
+        if spelled is None:
+            spelled = self._spelled[value] = _spelled(value)
+        if spelled.plain in self._known and not any_case:
             return
-        if plain.isalpha():
-            size, digits = len(plain), ""
-        else:
-            size = sum(map(str.isalnum, plain))
-            digits = "".join(filter(str.isdecimal, plain))
-        if len(digits) >= 6 and len(digits) >= 0.6 * size:
-            self._known.add(plain)
-            self._numbers.setdefault(digits, entity)
-            if len(digits) >= 9:
-                self._long_numbers.append((digits, entity))
-        if size < 3 or (size == len(digits) and size < 6):
+        if spelled.number:
+            self._known.add(spelled.plain)
+            self._numbers.setdefault(spelled.number, entity)
+            if len(spelled.number) >= 9:
+                self._long_numbers.append((spelled.number, entity))
+        if not spelled.first:
             return
-        folded = fold(plain)
-        if folded in CONSTANTS or plain in CONSTANTS:
-            return
-        first = _WORD.search(folded)
-        if first is None:
-            return
-        self._known.add(plain)
-        one_word = first.group() == folded
-        exact = one_word and size < 8 and not digits and not any_case
-        needle = _Needle(plain if exact else folded, entity, exact)
-        if _boundless(folded[0]) or _boundless(folded[-1]):
+        self._known.add(spelled.plain)
+        exact = spelled.short and not any_case
+        needle = _Needle(spelled.plain if exact else spelled.folded, entity, exact)
+        if _boundless(spelled.folded[0]) or _boundless(spelled.folded[-1]):
             self._inner.append(needle)
         else:
-            self._by_word.setdefault(first.group(), []).append(needle)
+            self._by_word.setdefault(spelled.first, []).append(needle)
 
     @property
     def ids(self) -> frozenset[bytes]:
@@ -135,7 +160,7 @@ class Needles:
 
     def only(self, ids: frozenset[bytes]) -> Needles:
         """Those with these ids, in their order: of two kinds of one value the first one counts."""
-        fewer = Needles()
+        fewer = Needles(self)
         wanted = ids & self.ids
         for one, asked in (self._ids or {}).items():
             if one in wanted:

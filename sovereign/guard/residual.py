@@ -23,7 +23,7 @@ FEW = 100
 class Held:
     """The values that were held back in one request. ``repr`` shows how many."""
 
-    __slots__ = ("_documents", "_limits", "_placeholders", "_shape", "_values")
+    __slots__ = ("_documents", "_like", "_limits", "_placeholders", "_shape", "_values")
 
     def __init__(
         self,
@@ -32,9 +32,11 @@ class Held:
         shape: Shape | None,
         limits: Limits,
         documents: Mapping[str | bytes, Sequence[str]] | None = None,
+        like: Needles | None = None,
     ) -> None:
         """``values``: each with its entity. ``documents``: what carries a document in the outgoing
-        body, and what that document says."""
+        body, and what that document says. ``like``: as for :class:`Needles`."""
+        self._like = like
         self._documents = documents or {}
         self._values = values
         self._placeholders = placeholders
@@ -48,7 +50,7 @@ class Held:
         self, *, raw: bytes, url: str, headers: Mapping[str, str], content_type: str = ""
     ) -> None:
         """Raises :class:`ResidualFound`, which names the kind of value and the place, no more."""
-        needles = Needles()
+        needles = Needles(self._like)
         for value, entity in self._values.items():
             needles.add(value, entity)
         if not needles:
@@ -80,9 +82,8 @@ class Held:
             for text in texts:
                 yield "document", Leaf((), text, "text")
         yield "URL", Leaf((), url, "text")
-        for name, value in headers.items():
-            yield "headers", Leaf((), name, "text")
-            yield "headers", Leaf((), value, "text")
+        lines = "\n".join(f"{name}: {value}" for name, value in headers.items())
+        yield "headers", Leaf((), lines, "text")
 
     def _body(self, raw: bytes, content_type: str) -> Iterator[Leaf]:
         if form.is_form(content_type):

@@ -35,12 +35,13 @@ def resolve(
     counts: Callable[[Finding], bool],
     known: Mapping[int, Own] | None = None,
     learn: Callable[[int, tuple[Finding, ...]], None] | None = None,
+    like: Needles | None = None,
 ) -> list[Hit]:
     """The hits to decide on: disjoint, in order, strong enough to count, and repeated wherever a
     held-back value, or a part of a person's name, stands again.
 
     ``known`` are leaves whose own findings are disjoint already, and which ``hits`` leaves out;
-    ``learn`` gets what the others' come to.
+    ``learn`` gets what the others' come to. ``like``: as for :class:`Needles`.
     """
     chosen = disjoint(leaves, [h for h in hits if counts(h.finding)], acts)
     if learn is not None:
@@ -53,7 +54,7 @@ def resolve(
         ]
         # Both are in order, so this is one merge; within a leaf nothing moves.
         chosen = sorted([*chosen, *theirs], key=_leaf)
-    needles = Needles()
+    needles = Needles(like)
     for hit in chosen:
         found = hit.finding
         if held_back(acts(found.entity)):

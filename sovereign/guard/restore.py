@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 
 from sovereign.guard import shapes
 from sovereign.guard.body import KEY, rebuild
@@ -67,15 +68,20 @@ class Restorer:
 
     def _replace(self, s: str, form: Callable[[str], str], start: int, end: int) -> str:
         index = self._index
-        if index is None or not s:
+        if index is None or not index.may_begin(s, start):
             return s[start:end]
         out, at = [], start
-        for m in index.pattern.finditer(s, start):
-            if m.start() >= end:
+        for begin, stop, value in index.find(s, start):
+            if begin >= end:
                 break
-            out += [s[at : m.start()], form(index.value(m))]
-            at = m.end()
-        return "".join([*out, s[at:end]])
+            out += [s[at:begin], form(value)]
+            at = stop
+        return "".join([*out, s[at:end]]) if out else s[start:end]
+
+    def may_begin(self, s: str) -> bool:
+        """Whether a surrogate may begin somewhere in ``s``: no is certain, and quickly said."""
+        index = self._index
+        return index is not None and index.may_begin(s, 0)
 
     def held(self, s: str, start: int = 0) -> int:
         """How many characters at the end of ``s`` may still become a surrogate, or be known as one
@@ -83,33 +89,37 @@ class Restorer:
         index = self._index
         if index is None or len(s) <= start:
             return 0
-        # Not from inside a whole surrogate: its own end may look like another's beginning.
-        whole = [m.span() for m in index.pattern.finditer(s, start)]
-        for at in range(max(start, len(s) - index.longest), len(s)):
-            if index.begins(s, at) and not any(a < at < b for a, b in whole):
+        whole: list[tuple[int, int]] | None = None
+        for first in index.firsts.finditer(s, max(start, len(s) - index.longest)):
+            at = first.start()
+            if not index.begins(s, at):
+                continue
+            if whole is None:
+                whole = [(begin, stop) for begin, stop, _ in index.find(s, start)]
+            # Not from inside a whole surrogate: its own end may look like another's beginning.
+            if not any(a < at < b for a, b in whole):
                 return len(s) - at
         return 0
 
     def tree(self, body: JSON, shape: str) -> JSON:
         """A whole reply with all its leaves restored. Raises :class:`KeyError` for no shape."""
         known = shapes.SHAPES[shape]
-        if self._index is None:
+        index = self._index
+        if index is None:
             return body
         replaced: dict[Path, str] = {}
         stack: list[tuple[Path, JSON]] = [((), body)]
         while stack:
             path, value = stack.pop()
             if isinstance(value, str):
-                form = self.json_fragment if known.is_fragment(path) else self.text
-                new = form(value)
-                if new != value:
-                    replaced[path] = new
+                if index.may_be_in(value):
+                    form = self.json_fragment if known.is_fragment(path) else self.text
+                    replaced[path] = form(value)
             elif isinstance(value, dict):
                 for key, item in value.items():
                     stack.append(((*path, key), item))
-                    new = self.text(key)
-                    if new != key:
-                        replaced[(*path, key, KEY)] = new
+                    if index.may_be_in(key):
+                        replaced[(*path, key, KEY)] = self.text(key)
             elif isinstance(value, list):
                 stack.extend(((*path, i), item) for i, item in enumerate(value))
         return rebuild(body, replaced) if replaced else body
@@ -139,6 +149,9 @@ class Stream:
 
     def feed(self, piece: str) -> str:
         """What may be shown now."""
+        if not self._held and piece and not self._restorer.may_begin(piece):
+            self._before = piece[-1]
+            return piece
         text = self._before + self._held + piece
         return self._out(text, len(text) - self._restorer.held(text, len(self._before)))
 
@@ -160,11 +173,17 @@ class _Known:
     """The surrogates as a pattern, and by their letters and digits alone."""
 
     __slots__ = (
-        "_ends", "_heads", "_of_tag", "_of_word", "_tag_heads", "_words", "longest", "pattern",
+        "_ends", "_heads", "_of_tag", "_of_word", "_pattern", "_tag_heads", "_words", "firsts",
+        "longest", "may_be_in",
     )  # fmt: skip
 
     def __init__(self, tags: Mapping[str, str], words: Mapping[str, str]) -> None:
-        self.pattern = _pattern(tags, words)
+        self._pattern = _pattern(tags, words)
+        self.may_be_in = self._pattern.search
+        # What a surrogate may begin with. Case folding makes letters of ASCII from some that are
+        # not: each of those may.
+        first = {form for name in (*tags, *words) for form in _first(name)}
+        self.firsts = re.compile(f"[{re.escape(''.join(sorted(first)))}\x80-\U0010ffff]")
         self.longest = max(
             len(name) + _MAX_GAP * (1 + len(_SIGNS.findall(name))) for name in (*tags, *words)
         )
@@ -185,11 +204,26 @@ class _Known:
             self._heads.add(bare + "s")
             self._ends.update("".join(pieces[:i]) for i in range(1, len(pieces)))
 
-    def value(self, m: re.Match[str]) -> str:
-        """What the surrogate that was found stands for, in the case that it was found in."""
+    def may_begin(self, s: str, start: int) -> bool:
+        """Whether a surrogate may begin in ``s`` from ``start`` on. False is certain."""
+        return self.firsts.search(s, start) is not None
+
+    def find(self, s: str, start: int) -> Iterator[tuple[int, int, str]]:
+        """Where surrogates stand in ``s`` from ``start`` on, and what each stands for."""
+        m = self._pattern.search(s, start)
+        while m is not None:
+            value = self._value(m)
+            if value is not None:
+                yield m.start(), m.end(), value
+            # What only looks like a tag may have one inside.
+            m = self._pattern.search(s, m.start() + 1 if value is None else m.end())
+
+    def _value(self, m: re.Match[str]) -> str | None:
+        """What the surrogate that was found stands for, in the case that it was found in; None for
+        a tag of somebody else's."""
         found = m.group()
         if m.lastgroup == "tag":
-            return self._of_tag[_bare(_NOISE.sub("", found)).upper()]
+            return self._of_tag.get(_bare(_NOISE.sub("", found)).upper())
         exact = self._words.get(found)
         if exact is not None:
             return exact
@@ -215,25 +249,42 @@ class _Known:
 
 
 def _pattern(tags: Mapping[str, str], words: Mapping[str, str]) -> re.Pattern[str]:
-    """Longest first, so that no surrogate is taken for the beginning of another. ASCII inside:
-    Unicode case folding would let "ſ" stand for "s"."""
+    """Whatever may be a surrogate of this request, and the tags of others."""
+    kinds = {(kind, len(letters)) for kind, _, letters in (tag.rpartition("_") for tag in tags)}
+    if not words:
+        return _tags(frozenset(kinds))
+    of_words = _stand_ins(words)
+    return re.compile(f"{_tags(frozenset(kinds)).pattern}|{of_words}" if kinds else of_words)
 
-    def longest(names: Mapping[str, str]) -> list[str]:
-        return sorted(names, key=len, reverse=True)
 
-    parts = []
-    if tags:
-        each = (_JOIN.join(map(re.escape, tag.split("_"))) for tag in longest(tags))
-        parts.append(rf"(?P<tag>(?ai:{'|'.join(each)}))")
-    if words:
-        each = (
-            (_GAP if name.replace(" ", "").isalpha() else _TIGHT).join(
-                map(re.escape, filter(None, _SIGNS.split(name)))
-            )
-            for name in longest(words)
+@lru_cache(maxsize=256)
+def _tags(kinds: frozenset[tuple[str, int]]) -> re.Pattern[str]:
+    """Tags of these kinds with so many letters, whoever issued them: to compile a pattern of the
+    very ones takes longer than to read most texts. Longest first; ASCII inside: Unicode case
+    folding would let "ſ" stand for "s"."""
+    each = (
+        _JOIN.join([*map(re.escape, kind.split("_")), f"[A-Z0-9]{{{size}}}"])
+        for kind, size in sorted(kinds, key=lambda kind: (-len(kind[0]), kind))
+    )
+    return re.compile(rf"(?P<tag>(?ai:{'|'.join(each)}))")
+
+
+def _stand_ins(words: Mapping[str, str]) -> str:
+    """These very words, the longest first, so that none is taken for the beginning of another."""
+    each = (
+        (_GAP if name.replace(" ", "").isalpha() else _TIGHT).join(
+            map(re.escape, filter(None, _SIGNS.split(name)))
         )
-        parts.append(rf"(?<![^\W_])(?P<word>(?i:{'|'.join(each)}))(?=s?(?![^\W_]))")
-    return re.compile("|".join(parts))
+        for name in sorted(words, key=len, reverse=True)
+    )
+    return rf"(?<![^\W_])(?P<word>(?i:{'|'.join(each)}))(?=s?(?![^\W_]))"
+
+
+def _first(name: str) -> str:
+    """The letter or digit that a surrogate begins with, in all its cases."""
+    first = _bare(name)[:1] or name[:1]
+    cases = {first.lower(), first.upper(), first.casefold()}
+    return "".join(form for case in cases for form in (case.lower(), case.upper()))
 
 
 def _bare(text: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bisect
 import time
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Container, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -27,6 +27,11 @@ CHUNK, OVERLAP = 32_768, 4_096
 anything a recogniser finds, so a cut loses nothing."""
 
 BETWEEN = "\n\n"
+FAR = f"\n\n{' ' * 320}\n\n"
+"""Between texts that are not to be taken for each other's surroundings."""
+
+ALONE = 0.95
+"""The score from which what is known by words needs nothing near it that is known, too."""
 
 LABELLED = frozenset({"IDENTIFIER", "USERNAME", "SECRET"})
 """Known by the words before them. Without any, a recogniser that judges by words only guesses."""
@@ -68,6 +73,8 @@ class Scanner:
         self._recognizers = tuple(recognizers)
         self._by_words = frozenset(r.name for r in recognizers if getattr(r, "by_words", False))
         self._cache = Cache(cache_key)
+        self.quick = all(getattr(r, "quick", False) for r in recognizers)
+        """Whether no recogniser takes long over a short text."""
 
     @property
     def cache_counts(self) -> tuple[int, int]:
@@ -109,41 +116,54 @@ class Scanner:
                 text = reading.text
                 for found in self.recognize(text, deadline, fresh=fresh):
                     place = reading.origin(found.start, found.end)
-                    if place is not None and self._credible(found, leaf, text):
+                    alone = found.start == 0 and found.end == len(text)
+                    if place is not None and self._credible(found, leaf.kind, alone=alone):
                         finding = _moved(found, leaf, *place)
                         hits.append(Hit(index, finding, reading.levels, reading.bare))
         return hits + across
 
     def scan_together(
-        self, leaves: Sequence[Leaf], readings: Sequence[Reading], deadline: Deadline
+        self, texts: Sequence[tuple[int, str, str]], deadline: Deadline
     ) -> tuple[list[Hit], set[int]]:
-        """Everything found in ``leaves``, each with its one reading, as lines of one text: for many
-        short ones, of which each by itself costs as much as a page does. Neighbours may lend each
-        other certainty. The second are those across whose edge something was found: they have to
-        be scanned by themselves."""
-        starts: list[int] = []
-        at = 0
-        for reading in readings:
-            starts.append(at)
-            at += len(reading.text) + len(BETWEEN)
+        """Everything found in short texts that have one reading, read as the lines of one: each by
+        itself costs as much as a page does. A text comes with the number of what it is a part
+        of, in order, and the label before it. ``leaf`` of a hit is its place among them. Only texts
+        of one number lend each other certainty.
+
+        The second are those across whose edge something was found: they have to be scanned by
+        themselves."""
+        parts = _Together(texts, apart=False)
         hits: list[Hit] = []
         across: set[int] = set()
-        text = BETWEEN.join(reading.text for reading in readings)
-        for found in self.recognize(text, deadline, fresh=True):
-            index = bisect.bisect_right(starts, found.start) - 1
-            reading, leaf = readings[index], leaves[index]
-            start, end = found.start - starts[index], found.end - starts[index]
-            if end > len(reading.text):
-                last = bisect.bisect_left(starts, found.end)
-                across.update(range(index, last))
-                continue
-            place = reading.origin(start, end)
-            if place is not None:
-                own = Finding((), start, end, found.entity, found.score, found.recognizer)
-                if self._credible(own, leaf, reading.text):
-                    moved = _moved(found, leaf, *place)
-                    hits.append(Hit(index, moved, reading.levels, reading.bare))
+        doubted: set[int] = set()
+        for found in self.recognize(parts.text, deadline, fresh=True):
+            index, own = parts.own(found)
+            if own is None:
+                across.update(range(index, parts.after(found.end)))
+            elif self._credible(found, "text", alone=parts.alone(index, found)):
+                if found.recognizer in self._by_words and found.score < ALONE:
+                    doubted.add(texts[index][0])
+                elif own.end > 0:
+                    hits.append(Hit(index, own))
+        if doubted:
+            hits += self._by_themselves(texts, doubted, deadline)
         return hits, across
+
+    def _by_themselves(
+        self, texts: Sequence[tuple[int, str, str]], wanted: Container[int], deadline: Deadline
+    ) -> Iterator[Hit]:
+        """What is less than sure in those texts if nothing stands near them but their own."""
+        places = [place for place, (number, _, _) in enumerate(texts) if number in wanted]
+        parts = _Together([texts[place] for place in places], apart=True)
+        for found in self.recognize(parts.text, deadline, fresh=True, by_words=True):
+            index, own = parts.own(found)
+            if (
+                own is not None
+                and own.end > 0
+                and found.score < ALONE
+                and self._credible(found, "text", alone=parts.alone(index, found))
+            ):
+                yield Hit(places[index], own)
 
     def _across(self, leaves: Sequence[Leaf], deadline: Deadline, *, fresh: bool) -> list[Hit]:
         """What stands in several leaves."""
@@ -180,28 +200,33 @@ class Scanner:
             for alone in self.recognize(part, deadline)
         )
 
-    def recognize(self, text: str, deadline: Deadline, *, fresh: bool = False) -> list[Finding]:
-        """All findings of all recognisers in one text."""
+    def recognize(
+        self, text: str, deadline: Deadline, *, fresh: bool = False, by_words: bool = False
+    ) -> list[Finding]:
+        """All findings of all recognisers in one text; ``by_words``: of those only that judge by
+        the words around. What is ``fresh`` is not remembered either."""
         known = None if fresh else self._cache.get(text)
         if known is not None:
             return list(known)
         found: list[Finding] = []
         for offset, chunk in chunks(text):
             for recognizer in self._recognizers:
+                if by_words and recognizer.name not in self._by_words:
+                    continue
                 deadline.check(recognizer.name)
                 for finding in _run(recognizer, chunk):
                     found.append(_shifted(finding, offset) if offset else finding)
                 deadline.check(recognizer.name)
-        self._cache.put(text, tuple(found))
+        if not fresh:
+            self._cache.put(text, tuple(found))
         return found
 
-    def _credible(self, found: Finding, leaf: Leaf, text: str) -> bool:
+    def _credible(self, found: Finding, kind: str, *, alone: bool) -> bool:
         """A bare number has no words around it (``"max_tokens": 2048`` is no year), and what is
         known by its label is nothing if it stands alone (``"name": "get_weather"``)."""
         if found.recognizer not in self._by_words:
             return True
-        alone = found.start == 0 and found.end == len(text)
-        return leaf.kind not in ("number", "mark") and not (alone and found.entity in LABELLED)
+        return kind not in ("number", "mark") and not (alone and found.entity in LABELLED)
 
     def _credible_across(
         self, found: Finding, leaves: Sequence[Leaf], places: Sequence[tuple[int, int, int]]
@@ -215,6 +240,47 @@ class Scanner:
                 for index, start, end in places
             )
         )
+
+
+class _Together:
+    """Short texts as the lines of one, and where each is in it; ``apart``: those of one number too
+    far from all others for anything to count as near."""
+
+    def __init__(self, texts: Sequence[tuple[int, str, str]], *, apart: bool) -> None:
+        self._leads = [len(lead) for _, lead, _ in texts]
+        self._sizes = [len(lead) + len(text) for _, lead, text in texts]
+        self._starts: list[int] = []
+        lines: list[str] = []
+        at, last = 0, None
+        for number, lead, text in texts:
+            if lines:
+                between = FAR if apart and number != last else BETWEEN
+                lines.append(between)
+                at += len(between)
+            last = number
+            self._starts.append(at)
+            lines.append(lead + text)
+            at += len(lead) + len(text)
+        self.text = "".join(lines)
+
+    def own(self, found: Finding) -> tuple[int, Finding | None]:
+        """The text that ``found`` begins in, and the finding there, which ends before its first
+        character if it is one of the label only; None if it goes on in another text."""
+        index = bisect.bisect_right(self._starts, found.start) - 1
+        lead, begin = self._leads[index], self._starts[index]
+        if found.end - begin > self._sizes[index]:
+            return index, None
+        start, end = max(0, found.start - begin - lead), found.end - begin - lead
+        return index, Finding((), start, end, found.entity, found.score, found.recognizer)
+
+    def alone(self, index: int, found: Finding) -> bool:
+        """Whether it is all of a text, label and all."""
+        begin = self._starts[index]
+        return (found.start, found.end) == (begin, begin + self._sizes[index])
+
+    def after(self, end: int) -> int:
+        """The first text that starts at ``end`` or later."""
+        return bisect.bisect_left(self._starts, end)
 
 
 def chunks(text: str) -> Iterator[tuple[int, str]]:

@@ -14,7 +14,16 @@ from sovereign.guard.body import Leaf
 from sovereign.guard.cache import Once
 from sovereign.guard.normalise import normalise
 
-__all__ = ["DEPTH", "Mapped", "Reading", "of_leaf", "of_mapped", "readings"]
+__all__ = [
+    "DEPTH",
+    "Mapped",
+    "Reading",
+    "of_leaf",
+    "of_mapped",
+    "plain",
+    "readings",
+    "with_label",
+]
 
 DEPTH = 4
 _PROSE = frozenset(
@@ -109,7 +118,7 @@ def of_leaf(leaf: Leaf) -> tuple[Reading, ...]:
     text, label = leaf.text, "" if leaf.kind == "key" else _label(leaf)
     name = _PLAIN.name(text)
     if _PLAIN.knows(name):
-        return (Reading(Mapped(text), "text", _lead(label, text), name=name),)
+        return (Reading(Mapped(text), "text", with_label(label, text), name=name),)
     found = tuple(readings(text, label=label))
     if len(found) == 1 and found[0].view == "text" and found[0].mapped.starts is None:
         _PLAIN.add(name)
@@ -121,7 +130,27 @@ _PLAIN = Once()
 longer than all the rest does for one that was seen before."""
 
 
-def _lead(label: str, text: str) -> str:
+def plain(texts: Sequence[str]) -> list[bool]:
+    """Whether each of many short texts has one reading, as it is written. They are looked at
+    together, and apart only where they have to be."""
+    found = [not (nested.looks_nested(text) and nested.tokens(text)) for text in texts]
+    waiting = [[n for n, one in enumerate(found) if one]]
+    while waiting:
+        some = waiting.pop()
+        mapped = Mapped("\n\n".join([texts[n] for n in some]))
+        if normalise(mapped) is mapped and not decode.segments(mapped.text):
+            continue
+        if len(some) == 1:
+            found[some[0]] = False
+        else:
+            half = len(some) // 2
+            waiting += [some[:half], some[half:]]
+    return found
+
+
+def with_label(label: str, text: str) -> str:
+    """What stands before ``text`` in its reading if it stands under ``label``: ``label: ``, if that
+    says something of a text of its length."""
     return f"{label}: " if label and label not in _PROSE and len(text) <= 200 else ""
 
 
@@ -156,7 +185,7 @@ def _read(
     plain = normalise(mapped)
     if plain is not mapped:
         view = "nfkc" if view == "text" else f"{view}+nfkc"
-    lead = _lead(label, plain.text)
+    lead = with_label(label, plain.text)
     yield Reading(plain, view, lead, (), levels, bare)
     current = plain
     for _ in range(depth - 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from sovereign.entities import DESCRIPTIONS
@@ -11,9 +12,10 @@ from sovereign.guard.body import Leaf
 from sovereign.guard.scan import Hit
 from sovereign.guard.surrogates import Surrogates
 from sovereign.guard.transform import quoted, value_of
+from sovereign.scan.cells import Cell, is_time
 from sovereign.scan.finder import SMALL, TOGETHER
 from sovereign.scan.known import stamp
-from sovereign.scan.look import Look
+from sovereign.scan.look import Look, Waiting
 from sovereign.scan.readers.values import DECODER, LONG_NUMBER, Number, column, named
 from sovereign.types import Action
 
@@ -98,7 +100,14 @@ class Cleaner:
 
     def _together(self, records: Sequence[Sequence[tuple[str, str]]]) -> list[list[str]]:
         leaves = [[_leaf(n, *one) for n, one in enumerate(record)] for record in records]
-        found = self._look.records(leaves, every=True) if leaves else []
+        waiting = [
+            Waiting(
+                [Cell(n, *one, "") for n, one in enumerate(record) if not is_time(*one)],
+                partial(list, made),
+            )
+            for record, made in zip(records, leaves, strict=True)
+        ]
+        found = self._look.together(waiting)
         return [self._changed(*one) for one in zip(leaves, found, strict=True)]
 
     def _changed(self, leaves: Sequence[Leaf], hits: Sequence[Hit]) -> list[str]:

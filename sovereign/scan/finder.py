@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sovereign.guard.body import Leaf
 from sovereign.guard.scan import OVERLAP, Scanner
 from sovereign.policy import Policy
+from sovereign.scan.cells import Cell, label, of_record, of_rows
 from sovereign.scan.finding import Finding
 from sovereign.scan.known import Known, stamp
-from sovereign.scan.look import HOSTED, Look, label
-from sovereign.scan.record import Field, Record
+from sovereign.scan.look import HOSTED, Look, Waiting
+from sovereign.scan.record import Field, Record, Rows
 from sovereign.types import Destination
 from sovereign.types import Finding as Seen
 
@@ -31,6 +33,8 @@ SMALL = 1_000
 """Characters of a record's longest field, if it is looked at together with others."""
 TOGETHER = 16_000
 """Characters that are looked at together."""
+HELD = 500_000
+"""Characters of records of which some wait to be looked at."""
 
 Token = Callable[[str, str], str]
 """(entity, value) to a keyed token in hex."""
@@ -64,30 +68,37 @@ class Finder:
         beside: Beside | None = None,
     ) -> None:
         self._file = file
+        self._known = known
         self._look = Look(scanner, policy, to, known=known)
         self._acts = self._look.acts
         self._token = token
         self._beside = beside
         self._last: _Place | None = None
         self._held: list[Finding] = []
-        self._small: list[Record] = []
-        self._size = 0  # characters of those
-        self.characters = 0
+        self._small: list[tuple[Callable[[], Record], Waiting]] = []
+        self._size = 0  # characters of those that have to be looked at
+        self._past = 0  # and of all that came since they were
 
     @property
     def waiting(self) -> bool:
         """Whether findings at the end of a piece wait for what the next piece says of them."""
         return bool(self._held)
 
-    def feed(self, record: Record) -> Iterator[Finding]:
-        """What is certain after ``record``. Small ones wait for others, to be looked at together:
-        how many depends on them alone."""
+    def feed(self, item: Record | Rows) -> Iterator[Finding]:
+        """What is certain after ``item``. Small records, and rows, wait for others, to be looked at
+        together: how many depends on them alone."""
+        if isinstance(item, Rows):
+            yield from self._release()
+            for row, cells in of_rows(item, self._known):
+                yield from self._wait(partial(item.record, row), cells)
+            yield from self._passed(item.characters)
+            return
+        record = item
         if _is_small(record):
             yield from self._release()
-            self._small.append(record)
-            self._size += sum(len(field.text) for field in record.fields)
-            if self._size >= TOGETHER:
-                yield from self.settle()
+            if cells := of_record(record, self._known):
+                yield from self._wait(partial(_itself, record), cells)
+            yield from self._passed(sum(len(field.text) for field in record.fields))
             return
         yield from self.settle()
         whole: list[Field] = []
@@ -107,19 +118,29 @@ class Finder:
         yield from self.settle()
         yield from self._release()
 
+    def _wait(self, make: Callable[[], Record], cells: Sequence[Cell]) -> Iterator[Finding]:
+        self._small.append((make, Waiting(cells, partial(_leaves, make))))
+        self._size += sum(len(cell.text) for cell in cells)
+        if self._size >= TOGETHER:
+            yield from self.settle()
+
+    def _passed(self, characters: int) -> Iterator[Finding]:
+        """What waits holds on to what it is a part of: not to too much."""
+        self._past += characters
+        if self._past >= HELD:
+            yield from self.settle()
+
     def settle(self) -> Iterator[Finding]:
-        """Look at the records that wait for others."""
-        records, self._small, self._size = self._small, [], 0
-        if not records:
+        """Look at what waits for others."""
+        small, self._small, self._size, self._past = self._small, [], 0, 0
+        if not small:
             return
-        self.characters += sum(len(f.text) for record in records for f in record.fields)
-        leaves = [
-            [Leaf((f.path, n), f.text, "text", label(f.path)) for n, f in enumerate(record.fields)]
-            for record in records
-        ]
-        for record, hits in zip(records, self._look.records(leaves), strict=True):
-            for hit in hits:
-                yield self._made(record, record.fields[hit.leaf], hit.finding, 0)
+        found = self._look.together([waiting for _, waiting in small])
+        for (make, _), hits in zip(small, found, strict=True):
+            if hits:
+                record = make()
+                for hit in hits:
+                    yield self._made(record, record.fields[hit.leaf], hit.finding, 0)
 
     def _release(self) -> Iterator[Finding]:
         self._last = None
@@ -129,7 +150,6 @@ class Finder:
     def _findings(self, record: Record, fields: Sequence[Field]) -> Iterator[Finding]:
         held, self._held = self._held, []
         yield from held
-        self.characters += sum(len(field.text) for field in fields)
         if record.unit == "line" and len(fields) == 1 and stamp(fields[0].text):
             yield from self._lines(record, fields[0])
             return
@@ -186,6 +206,15 @@ class Finder:
         if self._beside is not None:
             self._beside(made, field.text, start, end)
         return made
+
+
+def _itself(record: Record) -> Record:
+    return record
+
+
+def _leaves(make: Callable[[], Record]) -> list[Leaf]:
+    fields = make().fields
+    return [Leaf((f.path, n), f.text, "text", label(f.path)) for n, f in enumerate(fields)]
 
 
 def _is_small(record: Record) -> bool:

@@ -13,6 +13,9 @@ A test holds findings with and without it against each other.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+from sovereign.scan.record import CELL
 
 __all__ = ["Known", "stamp"]
 
@@ -30,6 +33,12 @@ _STAMP = re.compile(
     r"|<\d{1,3}>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)"  # RFC 5424
     r")[\])]?(?=[\s,;|]|$)"
 )
+ROW = "\x1e"
+"""What stands between rows that are read together."""
+_STAMPED = re.compile(f"(?<![^{CELL}{ROW}])(?:{_STAMP.pattern})")
+_SHORT_CELL = re.compile(rf"(?<![^{CELL}{ROW}])\d{{1,6}}(?![^{CELL}{ROW}])")
+_AMOUNT_CELL = re.compile(rf"(?<![^{CELL}{ROW}])\d{{1,6}}\.\d{{1,2}}(?![^{CELL}{ROW}])")
+"""Cells as :func:`_aside` would find them, without asking it for each."""
 _NUMBERS = re.compile(r"(?<!\d)\+?\d+(?:[ .,/:-]\d+)*")
 _DECIMAL = re.compile(r"\d{1,6}\.\d{1,2}")
 """An amount: 1234.50."""
@@ -67,6 +76,7 @@ class Known:
     def __init__(self) -> None:
         self._empty: dict[str, int] = {}
         self._last: dict[str, int] = {}
+        self._rows: set[tuple[tuple[str, ...], str]] = set()
 
     def template(self, line: str, begin: int) -> str:
         """``line`` from ``begin`` on, with short numbers and random hexadecimal ids put aside."""
@@ -78,6 +88,22 @@ class Known:
         begin = stamp(text)
         return f"{path}\x00{'@' if begin else ''}{self.template(text, begin)}"
 
+    def rows(self, texts: Sequence[str]) -> list[str]:
+        """The same of rows, with :data:`~sovereign.scan.record.CELL` between their cells: without
+        the paths."""
+        whole = _STAMPED.sub("@", ROW.join(texts))
+        whole = _AMOUNT_CELL.sub("\x03", _SHORT_CELL.sub("\x00", whole))
+        return self.template(whole, 0).split(ROW)
+
+    def row_empty(self, paths: tuple[str, ...], template: str) -> bool:
+        """Whether every cell of such a row is known to be empty."""
+        return (paths, template) in self._rows
+
+    def learn_row(self, paths: tuple[str, ...], template: str) -> None:
+        """Every cell of such a row is known to be empty, as far as anything is."""
+        if len(self._rows) < MOST // 10:
+            self._rows.add((paths, template))
+
     def empty(self, template: str) -> bool:
         """Whether a line of this template needs no look."""
         return self._empty.get(template, 0) >= TIMES
@@ -87,6 +113,8 @@ class Known:
         what the template was made of; ``constant``: nothing was put aside, so that it has only
         one."""
         if found:
+            if self.empty(template):
+                self._rows.clear()  # of which it may be a part
             self._empty[template] = -1
         elif (times := self._empty.get(template, 0)) >= 0:
             filled = hash(filling)

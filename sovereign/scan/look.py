@@ -8,27 +8,32 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from sovereign.entities import DESCRIPTIONS
 from sovereign.guard import resolve, views
 from sovereign.guard.body import Leaf
 from sovereign.guard.scan import Deadline, Hit, Scanner
 from sovereign.policy import Policy
+from sovereign.scan.cells import Cell
 from sovereign.scan.known import Known, stamp
-from sovereign.scan.readers.when import NAMES
 from sovereign.types import Action, Destination, Finding
 
-__all__ = ["HOSTED", "Look", "label"]
+__all__ = ["HOSTED", "Look", "Waiting"]
 
 FOREVER = 1e12
 """A scan has no caller who waits: no deadline but the user's patience."""
 
-SHORT = 200
-"""Characters of a field that may be known by its template."""
-
 HOSTED = Destination("hosted", "hosted")
+
+
+class Waiting(NamedTuple):
+    """A small record: the cells of it that have to be looked at, and how to make all its leaves."""
+
+    cells: Sequence[Cell]
+    leaves: Callable[[], Sequence[Leaf]]
 
 
 class Look:
@@ -59,65 +64,50 @@ class Look:
         found = resolve.resolve(leaves, reads, hits, self.acts, self._policy.counts)
         return [h for h in found if not _ours(leaves[h.leaf].text, h.finding)]
 
-    def records(self, records: Sequence[Sequence[Leaf]], *, every: bool = False) -> list[list[Hit]]:
-        """What counts in the leaves of each of many small records, whose paths are those of their
-        columns: all are read as one text, and what holds something, once more together. What is
-        known to be empty under its path is not looked at, but for ``every``."""
-        known = None if every else self._known
-        leaves: list[Leaf] = []
-        reads: list[views.Reading] = []
-        owner: list[tuple[int, int]] = []  # record and leaf
+    def together(self, records: Sequence[Waiting]) -> list[list[Hit]]:
+        """What counts in each of many small records: the cells that have to be looked at are read
+        as one text, and a record that holds something is judged as a whole."""
+        plain = iter(views.plain([cell.text for one in records for cell in one.cells]))
+        texts: list[tuple[int, str, str]] = []
+        cells: list[Cell] = []
         apart: set[int] = set()
-        templates: list[str] = []
-        for number, record in enumerate(records):
-            for index, leaf in enumerate(record):
-                template = ""
-                if leaf.label in NAMES and stamp(leaf.text) == len(leaf.text):
-                    continue  # when something was written is nobody's data, as in a log
-                if known is not None and len(leaf.text) <= SHORT:
-                    template = known.field(str(leaf.path[0]), leaf.text)
-                    if known.empty(template):
-                        continue
-                readings = views.of_leaf(leaf)
-                if len(readings) > 1 or readings[0].mapped.starts is not None:
+        for number, one in enumerate(records):
+            for cell in one.cells:
+                if next(plain):
+                    texts.append((number, views.with_label(cell.label, cell.text), cell.text))
+                    cells.append(cell)
+                else:
                     apart.add(number)
-                    continue
-                leaves.append(leaf)
-                reads.append(readings[0])
-                owner.append((number, index))
-                templates.append(template)
-        hits, across = self._scanner.scan_together(leaves, reads, Deadline(FOREVER))
-        apart.update(owner[index][0] for index in across)
+        hits, across = self._scanner.scan_together(texts, Deadline(FOREVER))
+        apart.update(texts[index][0] for index in across)
         found: dict[int, list[Hit]] = {}
-        read: dict[int, dict[int, views.Reading]] = {}
-        for (number, index), reading in zip(owner, reads, strict=True):
-            read.setdefault(number, {})[index] = reading
-        full = {hit.leaf for hit in hits if self._policy.counts(hit.finding)}
+        full: set[int] = set()
         for hit in hits:
-            number, index = owner[hit.leaf]
-            found.setdefault(number, []).append(replace(hit, leaf=index))
+            if self._policy.counts(hit.finding):
+                full.add(hit.leaf)
+                own = replace(hit, leaf=cells[hit.leaf].field)
+                found.setdefault(texts[hit.leaf][0], []).append(own)
         out = [
-            self.fields(record)
+            self.fields(one.leaves())
             if number in apart
-            else self._settled(record, found[number], read.get(number, {}))
+            else self._settled(one, found[number])
             if number in found
             else []
-            for number, record in enumerate(records)
+            for number, one in enumerate(records)
         ]
-        for place, (template, leaf) in enumerate(zip(templates, leaves, strict=True)):
-            if known is not None and template:
-                number, index = owner[place]
-                there = place in full or any(hit.leaf == index for hit in out[number])
-                known.learn(
-                    template, leaf.text, found=there, constant=template.endswith(f"\x00{leaf.text}")
-                )
+        if self._known is not None:
+            for index, (cell, (number, _, text)) in enumerate(zip(cells, texts, strict=True)):
+                if cell.template:
+                    there = index in full or any(hit.leaf == cell.field for hit in out[number])
+                    constant = cell.template.endswith(f"\x00{text}")
+                    self._known.learn(cell.template, text, found=there, constant=constant)
         return out
 
-    def _settled(
-        self, leaves: Sequence[Leaf], hits: Sequence[Hit], read: dict[int, views.Reading]
-    ) -> list[Hit]:
+    def _settled(self, one: Waiting, hits: Sequence[Hit]) -> list[Hit]:
+        leaves = one.leaves()
+        leads = {cell.field: views.with_label(cell.label, cell.text) for cell in one.cells}
         reads = [
-            (read[n] if n in read else views.Reading(views.Mapped(leaf.text), "text"),)
+            (views.Reading(views.Mapped(leaf.text), "text", leads.get(n, "")),)
             for n, leaf in enumerate(leaves)
         ]
         found = resolve.resolve(leaves, reads, hits, self.acts, self._policy.counts)
@@ -186,8 +176,3 @@ def _ours(text: str, found: Finding) -> bool:
             if found.start <= place < found.end:
                 rest[place - found.start] = ""
     return not any(map(str.isalnum, rest))
-
-
-def label(path: str) -> str:
-    """The name next to the text, which label-anchored recognisers may use: a key or a column."""
-    return path.rpartition(".")[2].partition("[")[0]

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sovereign.errors import MissingExtra, ScanError, SovereignError
-from sovereign.scan.run import DIED, Progress, failed
-from sovereign.scan.state import Batch, State, Task
+from sovereign.scan.run import Progress
+from sovereign.scan.state import State, Task
 from sovereign.scan.walk import Found, Skipped
+from sovereign.scan.work import DIED, Work
 from sovereign.scan.worker import Answer, Plan, Worker, answers
 
 __all__ = ["run_on_ray"]
@@ -50,9 +51,7 @@ def run_on_ray(
         import ray
     except ImportError:
         raise MissingExtra("ray", "ray") from None
-    tasks = state.listed(there)[::-1]
-    sizes = {one.path: one.size for one in there if isinstance(one, Found)}
-    total, done = sum(sizes.values()), sum(sizes.values()) - sum(sizes[t.path] for t in tasks)
+    work = Work(state, there, plan.slice)
     own: dict[str, Any] = {"include_dashboard": False, "num_cpus": jobs} if not address else {}
     try:
         ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **own)
@@ -61,38 +60,28 @@ def run_on_ray(
     try:
         make = ray.remote(_Hand)
         at: dict[Any, tuple[Any, Task]] = {}  # what is awaited, of whom, for what
-
-        def give(hand: Any) -> None:
-            if tasks:
-                task = tasks.pop()
+        idle = [make.remote(plan) for _ in range(work.hands(jobs))]
+        while True:
+            while idle and (task := work.take()) is not None:
+                hand = idle.pop()
                 at[hand.next.remote(task)] = hand, task
-
-        for _ in range(min(jobs, len(tasks))):
-            give(make.remote(plan))
-        while at:
+            if not at:
+                break
             (ready,), _ = ray.wait(list(at), num_returns=1)
             hand, task = at.pop(ready)
             try:
                 sent = ray.get(ready)
             except ray.exceptions.RayActorError:
-                state.add(failed(task, DIED))
-                done += sizes[task.path]
-                give(make.remote(plan))
+                work.failed(task, DIED)
+                idle.append(make.remote(plan))
                 continue
             except ray.exceptions.RayTaskError as e:
                 cause = e.cause if isinstance(e.cause, SovereignError) else None
                 raise cause or ScanError("a worker of the scan failed on Ray") from None
-            if isinstance(sent, Batch):
-                state.add(sent)
-                at[hand.next.remote(None)] = hand, task
-            elif sent[1] == "grown":
-                tasks.append(state.again(task))
-                give(hand)
+            if work.came(task, sent):
+                idle.append(hand)
             else:
-                if sent[1]:
-                    state.add(failed(task, sent[1]))
-                done += sizes[task.path]
-                give(hand)
-            progress(done, total)
+                at[hand.next.remote(None)] = hand, task
+            progress(work.done, work.total)
     finally:
         ray.shutdown()

@@ -3,18 +3,33 @@ is one, the call to a model API that it tells of.
 
 A reader knows one format. It knows nothing of recognisers, policies, findings or output.
 
-Field, Record and Unread are named tuples, not the frozen dataclasses of the house: a scan
+Field, Record, Rows and Unread are named tuples, not the frozen dataclasses of the house: a scan
 makes millions of them, and a dataclass takes three times as long to make.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["Call", "Direction", "Field", "Reader", "Record", "Source", "Unread"]
+__all__ = [
+    "CELL",
+    "Call",
+    "Direction",
+    "Field",
+    "Item",
+    "Lined",
+    "Reader",
+    "Record",
+    "Rows",
+    "Source",
+    "Unread",
+]
+
+CELL = "\x1f"
+"""What stands between the cells of a row in :class:`Rows`, and in none of them."""
 
 
 class Direction(enum.StrEnum):
@@ -85,6 +100,43 @@ class Record(NamedTuple):
     """Seconds since the Unix epoch, where the record says when it was written."""
 
 
+class Rows(NamedTuple):
+    """Rows of one table that follow each other, of short texts, none of which tells of a call. Most
+    rows of a table need no look, so each is a record only when somebody asks for it: it has a
+    field for each cell of two characters or more, in their order.
+
+    ``paths`` are those of the columns; ``texts`` the rows, with :data:`CELL` between their cells;
+    ``numbers`` and ``makes`` run parallel to them. ``resume`` is what to go on with after the last.
+    """
+
+    paths: tuple[str, ...]
+    texts: Sequence[str]
+    numbers: Sequence[int]
+    makes: Sequence[Callable[[], Record]]
+    resume: int
+    member: str = ""
+
+    def record(self, index: int) -> Record:
+        """A row as a record."""
+        return self.makes[index]()._replace(member=self.member)
+
+    @property
+    def characters(self) -> int:
+        """Of all cells."""
+        return sum(map(len, self.texts)) - (len(self.paths) - 1) * len(self.texts)
+
+    def only(self, wanted: Sequence[int]) -> Rows:
+        """Some of the rows, by their places."""
+        return self._replace(
+            texts=[self.texts[i] for i in wanted],
+            numbers=[self.numbers[i] for i in wanted],
+            makes=[self.makes[i] for i in wanted],
+        )
+
+    def __repr__(self) -> str:
+        return f"Rows({len(self.texts)} of {len(self.paths)} cells)"
+
+
 class Unread(NamedTuple):
     """Something that was not read, and why. It is counted and reported, never passed over."""
 
@@ -92,6 +144,10 @@ class Unread(NamedTuple):
     member: str = ""
     number: int | None = None
     resume: int = 0
+
+
+Item = Record | Rows | Unread
+"""What a reader hands out."""
 
 
 class Source(Protocol):
@@ -107,6 +163,16 @@ class Source(Protocol):
     def open(self) -> BinaryIO: ...
 
 
+@runtime_checkable
+class Lined(Protocol):
+    """A reader of files that may be cut between records. ``cuts`` are the bytes where the records
+    after each ``step`` bytes start, with their line numbers. It reads a
+    :class:`~sovereign.scan.source.Slice` between two of them as what it is a part of, and raises
+    :class:`~sovereign.scan.source.Uncut` if that does not end with a record."""
+
+    def cuts(self, source: Source, step: int) -> list[tuple[int, int]]: ...
+
+
 class Reader(Protocol):
     """One format. ``claims`` decides by the name and the first bytes; ``read`` goes through the
     source once, in bounded memory, from ``resume`` (0: from the start), and never raises for
@@ -117,4 +183,4 @@ class Reader(Protocol):
 
     def claims(self, name: str, head: bytes) -> bool: ...
 
-    def read(self, source: Source, resume: int = 0) -> Iterator[Record | Unread]: ...
+    def read(self, source: Source, resume: int = 0) -> Iterator[Item]: ...

@@ -24,7 +24,7 @@ from sovereign.scan.clean import Cleaner, dumped
 from sovereign.scan.readers import json_reader, json_values, reader_for
 from sovereign.scan.readers.csv_reader import CsvReader, Table, delimiter_of, titled
 from sovereign.scan.readers.json_reader import JsonReader
-from sovereign.scan.readers.lines import Block, blocks, encoding_of
+from sovereign.scan.readers.lines import Block, blocks, encoding_of, text_of
 from sovereign.scan.readers.logs import telling
 from sovereign.scan.readers.packed import PackedReader, inner_name, packing, unpacked
 from sovereign.scan.readers.parquet_reader import ParquetReader
@@ -273,7 +273,7 @@ def _csv(source: Source, out: IO[bytes], cleaner: Cleaner) -> None:
         delimiter = delimiter_of(source.name, held)
         table = Table(stream, held, delimiter)
         names: list[str] = []
-        rows = table.rows()
+        rows: Iterator[tuple[list[str], bytes]] = table.rows()
         first = next(rows, None)
         if first is not None and titled(first[0]):
             names = first[0]
@@ -281,23 +281,21 @@ def _csv(source: Source, out: IO[bytes], cleaner: Cleaner) -> None:
         elif first is not None:
             rows = itertools.chain([first], rows)
         while many := list(itertools.islice(rows, LINES)):
-            most = max(len(cells) for cells, _, _ in many)
+            most = max(len(cells) for cells, _ in many)
             shown = [*names, *(f"column {n}" for n in range(len(names) + 1, most + 1))]
-            made = cleaner.rows(shown, [cells for cells, _, _ in many])
-            for (cells, raw, encoding), new in zip(many, made, strict=True):
-                _row(cells, new, raw, encoding, delimiter, out)
+            made = cleaner.rows(shown, [cells for cells, _ in many])
+            for (cells, raw), new in zip(many, made, strict=True):
+                _row(cells, new, raw, delimiter, out)
         _whole(stream)
     if table.broken:
         raise NotRewritten("a broken table: a quote that is never closed")
 
 
-def _row(
-    cells: list[str], new: list[str], raw: bytes, encoding: str, delimiter: str, out: IO[bytes]
-) -> None:
+def _row(cells: list[str], new: list[str], raw: bytes, delimiter: str, out: IO[bytes]) -> None:
     if new == cells:
         out.write(raw)
         return
     line = io.StringIO()
     ending = "\r\n" if raw.endswith(b"\r\n") else "\n" if raw.endswith(b"\n") else ""
     csv.writer(line, delimiter=delimiter, lineterminator=ending).writerow(new)
-    out.write(line.getvalue().encode(encoding, "replace"))
+    out.write(line.getvalue().encode(text_of(raw)[1], "replace"))

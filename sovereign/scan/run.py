@@ -12,16 +12,15 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from sovereign.errors import ScanError, SovereignError
-from sovereign.scan.state import Batch, State, Task
+from sovereign.scan.state import State, Task
 from sovereign.scan.walk import Found, Skipped
+from sovereign.scan.work import DIED, Work
 from sovereign.scan.worker import Plan, main
 
-__all__ = ["DIED", "Progress", "failed", "run"]
+__all__ = ["Progress", "run"]
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
-
-DIED = "the process that read it died: too little memory?"
 
 
 @dataclass(slots=True)
@@ -31,7 +30,6 @@ class _Hand:
     process: SpawnProcess
     pipe: Connection
     task: Task | None = None
-    at: int = 0
     ready: bool = False
 
 
@@ -44,46 +42,35 @@ def run(
     progress: Progress = lambda done, total: None,
 ) -> None:
     """Scan what is left of ``there``. Returns when everything was read, or said to be unread."""
-    tasks = state.listed(there)[::-1]
-    sizes = {one.path: one.size for one in there if isinstance(one, Found)}
-    total, done = sum(sizes.values()), sum(sizes.values()) - sum(sizes[t.path] for t in tasks)
-    hands = [_start(plan) for _ in range(min(jobs, len(tasks)))]
+    work = Work(state, there, plan.slice)
+    hands = [_start(plan) for _ in range(work.hands(jobs))]
     try:
-        for hand in hands:
-            _give(hand, tasks)
-        while busy := [h for h in hands if h.task is not None]:
-            ready = wait([h.pipe for h in busy])
-            for hand in [h for h in busy if h.pipe in ready]:
+        while True:
+            for hand in hands:
+                if hand.task is None:
+                    _give(hand, work)
+            busy = [hand for hand in hands if hand.task is not None]
+            if not busy:
+                break
+            ready = wait([hand.pipe for hand in busy])
+            for hand in [one for one in busy if one.pipe in ready]:
                 assert hand.task is not None
-                task = hand.task
                 try:
                     sent = hand.pipe.recv()
                 except (EOFError, ConnectionResetError):
                     if not hand.ready:
                         raise ScanError("a worker of the scan does not start") from None
                     hands.remove(hand)
-                    state.add(failed(task, DIED))
-                    done += sizes[task.path]
+                    work.failed(hand.task, DIED)
                     hands.append(_start(plan))
-                    _give(hands[-1], tasks)
                     continue
                 if isinstance(sent, SovereignError):
                     raise sent
                 if sent is None:
                     hand.ready = True
-                elif isinstance(sent, Batch):
-                    state.add(sent)
-                    hand.at = min(sent.resume, sizes[task.path])
-                elif sent[1] == "grown":
-                    tasks.append(state.again(task))
-                    _give(hand, tasks)
-                else:
-                    if sent[1]:
-                        state.add(failed(task, sent[1]))
-                    done += sizes[task.path]
-                    hand.at = 0
-                    _give(hand, tasks)
-                progress(done + sum(h.at for h in hands), total)
+                elif work.came(hand.task, sent):
+                    hand.task = None
+            progress(work.done, work.total)
     finally:
         for hand in hands:
             hand.pipe.close()
@@ -102,13 +89,7 @@ def _start(plan: Plan) -> _Hand:
     return _Hand(process, ours)
 
 
-def _give(hand: _Hand, tasks: list[Task]) -> None:
-    hand.task = tasks.pop() if tasks else None
+def _give(hand: _Hand, work: Work) -> None:
+    hand.task = work.take()
     if hand.task is not None:
         hand.pipe.send(hand.task)
-
-
-def failed(task: Task, why: str) -> Batch:
-    """The end of a file that could not be read to its end."""
-    unread = (("", None, why),)
-    return Batch(task.id, (), unread, task.resume, task.resume, 0, 0, 0, 0, "", "", done=True)

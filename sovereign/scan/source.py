@@ -27,8 +27,11 @@ __all__ = [
     "FileSource",
     "Held",
     "OpenedSource",
+    "Slice",
     "Stream",
+    "Uncut",
     "head_of",
+    "line_of",
 ]
 
 LONGEST, OVERLAP = 32_768, 4_096
@@ -60,6 +63,41 @@ class FileSource:
 
     def open(self) -> BinaryIO:
         return self.path.open("rb")
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Some records of a file that is a row of them: from byte ``begin``, where line number ``line``
+    starts, up to byte ``stop``; to the end without one. What tells how the file is to be read is
+    at its start still."""
+
+    whole: FileSource
+    begin: int
+    stop: int | None
+    line: int
+
+    @property
+    def name(self) -> str:
+        return self.whole.name
+
+    @property
+    def size(self) -> int | None:
+        end = self.whole.size if self.stop is None else self.stop
+        return None if end is None else end - self.begin
+
+    def open(self) -> BinaryIO:
+        file = self.whole.open()
+        file.seek(self.begin)
+        return file
+
+
+def line_of(source: Source) -> int:
+    """The number of its first line."""
+    return source.line if isinstance(source, Slice) else 1
+
+
+class Uncut(Exception):
+    """A slice does not end where a record does: the file has to be read as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +151,14 @@ class Held:
 
 
 class Stream:
-    """The bytes of a source from its start, once. ``offset``: how many were handed out.
+    """The bytes of a source from its start, once. ``offset``: how many were handed out, and those
+    before a slice.
     ``failure``: why no more come, in words that quote nothing; empty at the regular end.
 
     It ends where the source ended when its size was taken, and says so if it ends before."""
 
     def __init__(self, source: Source) -> None:
-        self.offset = 0
+        self.offset = source.begin if isinstance(source, Slice) else 0
         self.failure = ""
         self._left = source.size
         self._file: BinaryIO | None = None
@@ -165,8 +204,9 @@ class Stream:
 
 
 def head_of(source: Source) -> tuple[bytes, str]:
-    """The first bytes, by which a reader is chosen, and why there are none if there are none."""
-    with Stream(source) as stream:
+    """The first bytes, by which a reader is chosen, and why there are none if there are none; of a
+    slice those of its file."""
+    with Stream(source.whole if isinstance(source, Slice) else source) as stream:
         return stream.read(HEAD), stream.failure
 
 

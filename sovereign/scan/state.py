@@ -16,21 +16,23 @@ from sovereign.scan.finding import COLUMNS, Finding
 from sovereign.scan.walk import Found, Skipped
 from sovereign.types import JSON
 
-__all__ = ["Batch", "State", "Task", "Totals"]
+__all__ = ["Batch", "Cuts", "State", "Task", "Totals"]
 
-VERSION = "1"
+VERSION = "3"
 _STORED = tuple(c for c in COLUMNS if c != "file")
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS file (
-    id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, size INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL, size INTEGER NOT NULL,
+    begin INTEGER NOT NULL DEFAULT 0, stop INTEGER, line INTEGER NOT NULL DEFAULT 1,
+    whole INTEGER NOT NULL DEFAULT 0,
     changed INTEGER NOT NULL, head TEXT NOT NULL DEFAULT '', reader TEXT NOT NULL DEFAULT '',
     resume INTEGER NOT NULL DEFAULT 0, prior INTEGER NOT NULL DEFAULT 0,
     first INTEGER NOT NULL DEFAULT 0, records INTEGER NOT NULL DEFAULT 0,
     characters INTEGER NOT NULL DEFAULT 0, looked INTEGER NOT NULL DEFAULT 0,
     part_records INTEGER NOT NULL DEFAULT 0, part_characters INTEGER NOT NULL DEFAULT 0,
     part_looked INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0,
-    listed INTEGER NOT NULL DEFAULT 1);
+    listed INTEGER NOT NULL DEFAULT 1, UNIQUE (path, begin));
 CREATE TABLE IF NOT EXISTS finding (
     file_id INTEGER NOT NULL, {", ".join(_STORED)},
     UNIQUE (file_id, member, number, field, start, "end", entity));
@@ -42,12 +44,29 @@ CREATE TABLE IF NOT EXISTS unread (
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A file, or what is left of it."""
+    """A file, or what is left of it; or of a slice of it: from byte ``begin``, which is in line
+    ``line``, to ``stop``, or to the end. ``bytes`` is how much that is in all; ``whole``: it cannot
+    be cut."""
 
     id: int
     path: str
     resume: int
     head: str
+    bytes: int
+    begin: int = 0
+    stop: int | None = None
+    line: int = 1
+    whole: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """Where a file is to be cut: bytes and numbers of lines; and the reader and the head of it."""
+
+    id: int
+    reader: str
+    head: str
+    places: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,27 +148,58 @@ class State:
             for table in ("finding", "unread"):
                 self._db.execute(f"DELETE FROM {table} WHERE file_id IN {gone}")  # noqa: S608
             self._db.execute("DELETE FROM file WHERE listed = 0")
+        return self._tasks("done = 0 ORDER BY size DESC, path, begin")
+
+    def _tasks(self, which: str, *values: object) -> list[Task]:
         rows = self._db.execute(
-            "SELECT id, path, resume, head FROM file WHERE done = 0 ORDER BY size DESC, path"
+            "SELECT id, path, resume, head, coalesce(stop, size) - begin, begin, stop, line, whole"  # noqa: S608
+            f" FROM file WHERE {which}",
+            values,
         )
         return [Task(*row) for row in rows]
 
+    def split(self, cuts: Cuts) -> list[Task]:
+        """The slices of a file that nothing was done with yet, in order."""
+        stops: list[int | None] = [place for place, _ in cuts.places]
+        with self._transaction():
+            path = self._path(cuts.id)
+            if path is None:
+                return []
+            self._db.execute(
+                "UPDATE file SET stop = ?, head = ?, reader = ? WHERE id = ?",
+                (stops[0], cuts.head, cuts.reader, cuts.id),
+            )
+            self._db.executemany(
+                "INSERT INTO file (path, size, changed, head, reader, begin, stop, line, resume)"
+                " SELECT path, size, changed, head, reader, ?, ?, ?, ? FROM file WHERE id = ?",
+                [
+                    (begin, stop, line, begin, cuts.id)
+                    for (begin, line), stop in zip(cuts.places, [*stops[1:], None], strict=True)
+                ],
+            )
+        return self._tasks("path = ? ORDER BY begin", path)
+
+    def _path(self, number: int) -> str | None:
+        found = self._db.execute("SELECT path FROM file WHERE id = ?", (number,)).fetchone()
+        return None if found is None else str(found[0])
+
     def _file(self, found: Found) -> None:
         known = self._db.execute(
-            "SELECT id, size, changed, reader, prior, first FROM file WHERE path = ?", (found.path,)
-        ).fetchone()
-        if known is None:
-            self._db.execute(
-                "INSERT INTO file (path, size, changed) VALUES (?, ?, ?)",
-                (found.path, found.size, found.changed),
-            )
+            "SELECT id, size, changed, reader, prior, first FROM file WHERE path = ?"
+            " ORDER BY begin",
+            (found.path,),
+        ).fetchall()
+        if not known:
+            self._new(found)
             return
-        number, size, changed, reader, prior, begun = known
-        self._db.execute("UPDATE file SET listed = 1 WHERE id = ?", (number,))
+        self._db.execute("UPDATE file SET listed = 1 WHERE path = ?", (found.path,))
+        number, size, changed, _, prior, first = known[-1]
         if (size, changed) == (found.size, found.changed):
             return
-        grown = reader in GROWING and found.size >= size
-        first = begun if grown else 0
+        if found.size < size or not all(one[3] in GROWING for one in known):
+            self._forget(found.path)
+            self._new(found)
+            return
         for table in ("finding", "unread"):
             # Its last part is read again: it may have ended in the middle of a record.
             self._db.execute(
@@ -157,25 +207,43 @@ class State:
                 (number, first),
             )
         self._db.execute(
-            "UPDATE file SET size = ?, changed = ?, resume = ?, done = 0,"
-            " head = CASE WHEN ? THEN head ELSE '' END,"
-            " records = CASE WHEN ? THEN records - part_records ELSE 0 END,"
-            " characters = CASE WHEN ? THEN characters - part_characters ELSE 0 END,"
-            " looked = CASE WHEN ? THEN looked - part_looked ELSE 0 END WHERE id = ?",
-            (found.size, found.changed, prior if grown else 0, *[grown] * 4, number),
+            "UPDATE file SET size = ?, changed = ? WHERE path = ?",
+            (found.size, found.changed, found.path),
+        )
+        self._db.execute(
+            "UPDATE file SET resume = ?, done = 0, records = records - part_records,"
+            " characters = characters - part_characters, looked = looked - part_looked,"
+            " part_records = 0, part_characters = 0, part_looked = 0 WHERE id = ?",
+            (prior, number),
         )
 
-    def again(self, task: Task) -> Task:
-        """``task`` from its start: what was taken for the same file, grown, is another one."""
-        with self._transaction():
-            for table in ("finding", "unread"):
-                self._db.execute(f"DELETE FROM {table} WHERE file_id = ?", (task.id,))  # noqa: S608
+    def _new(self, found: Found, *, whole: bool = False) -> None:
+        self._db.execute(
+            "INSERT INTO file (path, size, changed, whole) VALUES (?, ?, ?, ?)",
+            (found.path, found.size, found.changed, whole),
+        )
+
+    def _forget(self, path: str) -> None:
+        """All slices of a file."""
+        for table in ("finding", "unread"):
             self._db.execute(
-                "UPDATE file SET resume = 0, prior = 0, first = 0, records = 0, characters = 0,"
-                " looked = 0, head = '' WHERE id = ?",
-                (task.id,),
+                f"DELETE FROM {table} WHERE file_id IN (SELECT id FROM file WHERE path = ?)",  # noqa: S608
+                (path,),
             )
-        return Task(task.id, task.path, 0, "")
+        self._db.execute("DELETE FROM file WHERE path = ?", (path,))
+
+    def again(self, task: Task, *, whole: bool = False) -> Task | None:
+        """The file of ``task`` from its start: what was taken for the same file, grown, is another
+        one; or it cannot be cut, and is a ``whole``. None if that is so already."""
+        with self._transaction():
+            found = self._db.execute(
+                "SELECT path, size, changed FROM file WHERE id = ?", (task.id,)
+            ).fetchone()
+            if found is None:
+                return None
+            self._forget(found[0])
+            self._new(Found(*found), whole=whole)
+        return self._tasks("path = ?", found[0])[0]
 
     # ---- what was done -------------------------------------------------------------------------
 
@@ -184,6 +252,9 @@ class State:
         marks = ", ".join("?" * (1 + len(_STORED)))
         names = ", ".join(f'"{c}"' for c in _STORED)
         with self._transaction():
+            path = self._path(batch.id)
+            if path is None:
+                return  # a slice of what turned out to be another file, or not to be cut
             self._db.executemany(
                 f"INSERT OR IGNORE INTO finding (file_id, {names}) VALUES ({marks})",  # noqa: S608
                 [
@@ -191,7 +262,6 @@ class State:
                     for f in batch.findings
                 ],
             )
-            path = self._db.execute("SELECT path FROM file WHERE id = ?", (batch.id,)).fetchone()[0]
             for member, number, reason in batch.unread:
                 self._unread(batch.id, path, member, number, reason)
             self._db.execute(
@@ -218,8 +288,10 @@ class State:
 
     def totals(self) -> Totals:
         one = self._db.execute(
-            "SELECT count(*), coalesce(sum(done), 0), coalesce(sum(size), 0),"
-            " coalesce(sum(records), 0), coalesce(sum(characters), 0), coalesce(sum(looked), 0)"
+            "SELECT count(DISTINCT path),"
+            " count(DISTINCT path) - count(DISTINCT CASE WHEN done = 0 THEN path END),"
+            " coalesce(sum(coalesce(stop, size) - begin), 0), coalesce(sum(records), 0),"
+            " coalesce(sum(characters), 0), coalesce(sum(looked), 0)"
             " FROM file"
         ).fetchone()
         findings = self._db.execute("SELECT count(*) FROM finding").fetchone()[0]

@@ -24,15 +24,19 @@ from sovereign.scan.finding import Finding
 from sovereign.scan.known import Known
 from sovereign.scan.readers import open_reader
 from sovereign.scan.readers.postgres_reader import TableSource
-from sovereign.scan.record import Record, Source, Unread
-from sovereign.scan.source import FileSource, head_of
-from sovereign.scan.state import Batch, Task
+from sovereign.scan.record import Lined, Reader, Record, Rows, Source, Unread
+from sovereign.scan.source import FileSource, Slice, Uncut, head_of
+from sovereign.scan.state import Batch, Cuts, Task
 
 __all__ = ["Answer", "Grown", "Plan", "Worker", "answers", "main", "scanner_of", "token_key"]
 
 CHARACTERS, FINDINGS = 8_000_000, 5_000
 """A part of a file ends once it has so many. Nothing of one part is known in the next, and where
 they end depends on the file alone: who goes on at an end finds what would have been found."""
+
+SLICE = 32_000_000
+"""Bytes of a file of lines that are read by themselves, if it is twice as large at least: what is
+found does not depend on how many processes read it."""
 
 TENANT = EPOCH = "scan"
 """Tokens of a scan are equal for equal values wherever and whenever they stood."""
@@ -49,6 +53,7 @@ class Plan:
     token_file: Path
     share: float = 1.0
     prefilter: bool = True
+    slice: int = SLICE
     tables: tuple[TableSource, ...] = ()
     buckets: tuple[Objects, ...] = ()
 
@@ -80,6 +85,7 @@ class Worker:
         self._key = token_key(plan.token_file)
         self._share = plan.share
         self._prefilter = plan.prefilter
+        self._slice = plan.slice
         self._tables = {table.name: table for table in plan.tables}
         self._buckets = plan.buckets
 
@@ -87,11 +93,15 @@ class Worker:
         made = self._key.token(TENANT, entity, EPOCH, value)
         return made if made is not None else "erased"
 
-    def scan(self, task: Task) -> Iterator[Batch]:
-        """The batches of what is left of a file; the last one is done. Raises :class:`Grown`."""
+    def scan(self, task: Task) -> Iterator[Batch | Cuts]:
+        """The batches of what is left of a file; the last one is done. Or, of a large file, where
+        to cut it, and nothing else. Raises :class:`Grown` and :class:`Uncut`."""
         source, begins = self._source(task)
         reader = open_reader(source)
         name = "" if isinstance(reader, Unread) else reader.name
+        if cuts := self._cuts(task, source, reader):
+            yield Cuts(task.id, name, begins, tuple(cuts))
+            return
         finder = self._finder(task.path)
         part = _Part(task.resume)
         if isinstance(reader, Unread):
@@ -118,11 +128,21 @@ class Worker:
         if table is not None:
             return table, ""
         source = self.opened(task.path)
+        if isinstance(source, FileSource) and (task.begin or task.stop is not None):
+            source = Slice(source, task.begin, task.stop, task.line)
         head, _ = head_of(source)
         begins = hashlib.sha256(head[:1024]).hexdigest()
         if task.resume and task.head and begins != task.head:
             raise Grown
         return source, begins
+
+    def _cuts(self, task: Task, source: Source, reader: Reader | Unread) -> list[tuple[int, int]]:
+        """Where a file is cut that is large, and that nothing was done with yet."""
+        size = source.size or 0
+        new = not (task.resume or task.whole)
+        if new and isinstance(source, FileSource) and size >= 2 * self._slice:
+            return reader.cuts(source, self._slice) if isinstance(reader, Lined) else []
+        return []
 
     def opened(self, path: str) -> Source:
         """A file, an object of a bucket, or a table. Raises OSError."""
@@ -139,15 +159,25 @@ class Worker:
         """A finder for one file; without ``known`` it looks at every line."""
         return Finder(path, self._scanner, self._policy, self.token, known=known, beside=beside)
 
-    def _take(self, record: Record, finder: Finder, part: _Part) -> None:
-        characters = sum(len(f.text) for f in record.fields)
+    def _take(self, item: Record | Rows, finder: Finder, part: _Part) -> None:
+        part.resume = item.resume
+        if isinstance(item, Rows):
+            part.first = part.first or item.numbers[0]
+            part.records += len(item.numbers)
+            part.characters += item.characters
+            if self._share < 1:
+                drawn = (_drawn(item.member, n, self._share) for n in item.numbers)
+                item = item.only([place for place, one in enumerate(drawn) if one])
+            part.looked += item.characters
+            part.findings += finder.feed(item)
+            return
+        characters = sum(len(f.text) for f in item.fields)
+        part.first = part.first or item.number
         part.records += 1
         part.characters += characters
-        if self._share >= 1 or _drawn(record, self._share):
+        if self._share >= 1 or _drawn(item.member, item.number, self._share):
             part.looked += characters
-            part.findings += finder.feed(record)
-        part.first = part.first or record.number
-        part.resume = record.resume
+            part.findings += finder.feed(item)
 
 
 class _Part:
@@ -181,15 +211,15 @@ class _Part:
         )
 
 
-def _drawn(record: Record, share: float) -> bool:
+def _drawn(member: str, number: int, share: float) -> bool:
     """Whether a record is in the sample: by its place, so that the same are in it each time."""
-    place = f"{record.member}\0{record.number}".encode()
+    place = f"{member}\0{number}".encode()
     return int.from_bytes(hashlib.blake2b(place, digest_size=8).digest()) < share * 2**64
 
 
-Answer = Batch | tuple[int, str]
-"""A batch; or, at the end of a task, its id and why it ended: empty, ``grown``, or what went
-wrong."""
+Answer = Batch | Cuts | tuple[int, str]
+"""A batch, or where to cut a file; or, at the end of a task, its id and why it ended: empty,
+``grown``, ``whole``, or what went wrong."""
 
 
 def answers(worker: Worker, task: Task) -> Iterator[Answer]:
@@ -199,6 +229,8 @@ def answers(worker: Worker, task: Task) -> Iterator[Answer]:
         yield from worker.scan(task)
     except Grown:
         ended = (task.id, "grown")
+    except Uncut:
+        ended = (task.id, "whole")
     except OSError as e:
         gone = isinstance(e, FileNotFoundError)
         ended = (task.id, "it was gone when it was to be read" if gone else _CANNOT)

@@ -7,23 +7,35 @@ single-threaded process into a new user namespace.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import resource
 import signal
 import socket
 import stat
+import struct
 import threading
 from pathlib import Path
 
 from sovereign.errors import ServeError
 
-__all__ = ["SOCKET_PATH_MAX", "die_with_stdin", "leave_network", "leave_no_core", "listen"]
+__all__ = [
+    "SOCKET_PATH_MAX",
+    "claim",
+    "die_with_stdin",
+    "leave_network",
+    "leave_no_core",
+    "listen",
+    "raise_loopback",
+]
 
 SOCKET_PATH_MAX = 107
 """Bytes: ``sun_path`` of unix(7) is 108 with the final NUL."""
 
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 1
 
 
 def leave_network() -> bool:
@@ -54,6 +66,18 @@ def leave_network() -> bool:
     return True
 
 
+def raise_loopback() -> None:
+    """In a namespace that :func:`leave_network` made: give it a loopback, for programs whose own
+    processes talk to each other over it. Nobody outside the namespace sees it. Raises
+    :class:`ServeError`."""
+    name = b"lo".ljust(16, b"\0")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            fcntl.ioctl(sock, _SIOCSIFFLAGS, name + struct.pack("h", _IFF_UP) + bytes(22))
+        except OSError as e:
+            raise ServeError(f"cannot set up a loopback: {e.strerror}") from None
+
+
 def leave_no_core() -> None:
     """A crash must not write this process's memory, with the prompts in it, to a disk."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -81,9 +105,27 @@ def die_with_stdin() -> None:
 
 
 def listen(path: Path) -> socket.socket:
-    """A listening Unix socket at ``path``, mode 0600 from its first moment.
+    """A listening Unix socket at ``path``, mode 0600 from its first moment. Raises as
+    :func:`claim` does."""
+    claim(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        sock.bind(str(path))
+    except OSError as e:
+        sock.close()
+        raise ServeError(f"{path}: cannot listen: {e.strerror}") from None
+    finally:
+        os.umask(before)
+    sock.listen(512)
+    sock.setblocking(False)
+    return sock
 
-    A socket file that nobody answers at is replaced. Raises :class:`ServeError` if somebody does,
+
+def claim(path: Path) -> None:
+    """Make ``path`` free for a socket in a folder that is ours alone.
+
+    A socket file that nobody answers at is removed. Raises :class:`ServeError` if somebody does,
     if the path is too long, if something else lies there, or if others may enter its folder.
     """
     if len(os.fsencode(path)) > SOCKET_PATH_MAX:
@@ -104,18 +146,6 @@ def listen(path: Path) -> socket.socket:
             else f"choose a folder of your own, such as {path}.d",
         )
     _clear(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
-    try:
-        sock.bind(str(path))
-    except OSError as e:
-        sock.close()
-        raise ServeError(f"{path}: cannot listen: {e.strerror}") from None
-    finally:
-        os.umask(before)
-    sock.listen(512)
-    sock.setblocking(False)
-    return sock
 
 
 def _clear(path: Path) -> None:

@@ -29,6 +29,8 @@ class Process:
     def __init__(self, name: str, command: engines.Command, socket: Path) -> None:
         self._name = name
         self._drain_signal = command.drain_signal
+        self._foreign = command.foreign
+        self._hushed = False
         self._tail: collections.deque[str] = collections.deque(maxlen=40)
         self.socket = socket
         socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -64,7 +66,8 @@ class Process:
         assert self._process.stderr is not None
         with self._process.stderr as stream:
             for line in stream:
-                self._tail.append(line.decode("utf-8", "replace").rstrip()[:500])
+                if not self._hushed:
+                    self._tail.append(line.decode("utf-8", "replace").rstrip()[:500])
 
     def wait(self, seconds: float) -> bool:
         """Whether it has ended within ``seconds``."""
@@ -87,6 +90,7 @@ class Process:
                     hint=self._last_line() or "a larger model needs longer to load",
                 )
             stopping.wait(0.05)
+        self._hushed = self._foreign  # from now on its lines may be about requests
 
     def down(self, when: str) -> EngineDown:
         """What the exit status and the last lines of stderr say of a dead engine."""
@@ -99,6 +103,8 @@ class Process:
                 f"{self._name}: the engine was killed by {name} {when}",
                 hint=hint if name == "SIGKILL" else self._last_line(),
             )
+        if self._hushed:
+            return EngineDown(f"{self._name}: the engine ended with status {status} {when}")
         said = [line for line in self._tail if line.startswith(("error: ", "hint: "))]
         if said and said[0].startswith("error: "):
             hints = [line.removeprefix("hint: ") for line in said[1:]]
@@ -110,7 +116,7 @@ class Process:
         )
 
     def _last_line(self) -> str:
-        lines = [line for line in self._tail if line.strip()]
+        lines = [] if self._hushed else [line for line in self._tail if line.strip()]
         return f"its last line was: {lines[-1]}" if lines else ""
 
     def leave(self) -> None:

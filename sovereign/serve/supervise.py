@@ -17,18 +17,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from sovereign.config import Config, ModelConfig
-from sovereign.errors import ConfigError, EngineDown, SovereignError
+from sovereign.errors import ConfigError, EngineDown, NotVerified, SovereignError
 from sovereign.serve import adapter as passes
 from sovereign.serve import engines
 from sovereign.serve.backoff import Backoff
 from sovereign.serve.cell import SOCKET_PATH_MAX
+from sovereign.serve.health import probe
 from sovereign.serve.process import Process
 from sovereign.types import JSON, Sink
 from sovereign.weights.passport import NAME as PASSPORT
 from sovereign.weights.passport import trusted
 from sovereign.weights.store import Store
 
-__all__ = ["Supervisor", "engines_from_config"]
+__all__ = ["Supervisor", "engines_from_config", "verified"]
 
 LOGGER = logging.getLogger("sovereign.serve")
 
@@ -76,6 +77,7 @@ class Supervisor:
             trust=trust,
             max_context=model.max_context,
             threads=model.threads,
+            model=model,
         )
         self._engine = engines.find(model.engine)
         self._process: Process | None = None
@@ -112,15 +114,16 @@ class Supervisor:
         process = self._process or self._loading
         return () if process is None else process.tail
 
-    def start(self, timeout: float = 120) -> None:
-        """Spawn the engine and block until it is healthy. Raises :class:`EngineDown`, or
-        :class:`PassportRefused` for an adapter that is not what its passport says."""
+    def start(self, timeout: float | None = None) -> None:
+        """Spawn the engine and block until it is healthy, for ``timeout`` seconds, or the model's
+        own ``start_s``. Raises :class:`EngineDown`, or :class:`PassportRefused` for an adapter that
+        is not what its passport says."""
         self._stopping.clear()
         self._start(timeout)
 
-    def _start(self, timeout: float = 600) -> None:
+    def _start(self, timeout: float | None = None) -> None:
         if self.pid is None:
-            self._process = self._load(self._launch, timeout)
+            self._process = self._load(self._launch, timeout or self._model.start_s)
             self._backoff.started()
 
     def _load(self, launch: engines.Launch, timeout: float) -> Process:
@@ -140,10 +143,13 @@ class Supervisor:
                 engine=self._model.engine,
                 restarts=self.restarts,
             )
-        loading = Process(self.name, self._engine.command(launch), launch.socket)
+        command = self._engine.command(launch)
+        loading = Process(self.name, command, launch.socket)
         self._loading = loading
         try:
             loading.await_ready(timeout, self._stopping)
+            if command.probe is not None:
+                probe(launch.socket, command.probe)
         except EngineDown:
             loading.kill()
             self._record("model.stop", reason="not_started", restarts=self.restarts)
@@ -152,7 +158,7 @@ class Supervisor:
             self._loading = None
         return loading
 
-    def roll(self, timeout: float = 600) -> None:
+    def roll(self, timeout: float | None = None) -> None:
         """Exchange the engine for one with the adapters as they are on disk now, and drop no
         request: the new one is loaded and probed beside the old one, its socket takes the other's
         place in one rename, and the old one ends when it has answered what it was asked.
@@ -160,7 +166,8 @@ class Supervisor:
         Raises as :meth:`start` does; then the old one goes on. Both are in memory meanwhile.
         """
         beside = self.socket.with_name(self.socket.name[:-1] + "~")
-        fresh = self._load(replace(self._launch, socket=beside), timeout)
+        launch = replace(self._launch, socket=beside)
+        fresh = self._load(launch, timeout or self._model.start_s)
         beside.replace(self.socket)
         old, self._process = self._process, fresh
         self.rollovers += 1
@@ -299,16 +306,44 @@ def engines_from_config(config: Config, store: Store, sink: Sink | None) -> dict
                     f"models.{name}.{field}: {folder}: no such folder",
                     hint="`sovereign tune run` writes one",
                 )
-        base = model.base
+        weights, verify = verified(config, model, store)
         found[name] = Supervisor(
             name,
             model,
-            weights=store.get(base),
+            weights=weights,
             adapters=adapters,
             run_dir=config.resolve(Path(".sovereign/run")),
             sink=sink,
-            base_digest=store.entry(base).digest,
+            base_digest=store.entry(model.base).digest,
             trust=passes.hexed(trusted(config)),
-            verify=lambda base=base: store.get(base),  # type: ignore[misc]
+            verify=verify,
         )
     return found
+
+
+def verified(config: Config, model: ModelConfig, store: Store) -> tuple[Path, Callable[[], object]]:
+    """What the engine of ``model`` loads, verified just now, and how to verify it again.
+
+    A GGUF file is what the lock says that its base was made of. Raises :class:`WeightsError`,
+    :class:`NotVerified` or :class:`ConfigError`.
+    """
+    if model.llamacpp is None:
+        return store.get(model.base), lambda: store.get(model.base)
+    file, entry = config.resolve(model.llamacpp.gguf), store.entry(model.base)
+    if entry.kind != "gguf":
+        raise ConfigError(
+            f"{model.base!r} was made of no GGUF file, so no hash of one is locked",
+            hint=f"sovereign weights import {file} --name NAME",
+        )
+
+    def verify() -> None:
+        try:
+            with file.open("rb") as raw:
+                found = hashlib.file_digest(raw, "sha256").hexdigest()
+        except OSError as e:
+            raise NotVerified(f"{file}: {e.strerror}") from None
+        if found != entry.source_sha256:
+            raise NotVerified(f"{file} is not the file that {model.base!r} was made of")
+
+    verify()
+    return file, verify

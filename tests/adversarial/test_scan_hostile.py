@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 
 import pytest
 from scan_samples import MAIL, TEXT, samples, zipped
-from scanned import items, read, records, unread
+from scanned import items, read, records, seen, unread
 
 from sovereign.scan.readers import bounds, open_reader, reader_for
 from sovereign.scan.record import Record, Unread
@@ -49,8 +49,9 @@ def _peak(name: str, start: bytes, again: bytes, end: bytes, size: int) -> tuple
     for item in reader.read(OpenedSource(name, None, opener)):
         if isinstance(item, Unread):
             missed += 1
-        elif item.fields:
-            last = item.fields[-1].text
+            continue
+        for record in records([seen(item)]):
+            last = record.fields[-1].text if record.fields else last
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak, last, missed
@@ -78,6 +79,17 @@ def test_one_line_of_any_length_is_read_to_its_end_in_bounded_memory(
     assert MAIL in last
     assert missed == (1 if name.endswith(".csv") else 0)
     assert peak < 40_000_000
+
+
+def test_a_large_message_takes_a_few_times_its_size() -> None:
+    """One of the largest that is read, 48 MB, has to leave room in 500."""
+    size = 8_000_000
+    start = b"From: a@b\nSubject: c\nMIME-Version: 1.0\n\n"
+    line = b"all work and no play makes jack a dull boy, and his mail a long one\n" * 1_000
+    peak, last, missed = _peak("large.eml", start, line, MAIL.encode(), size)
+    assert MAIL in last
+    assert not missed
+    assert peak < 8 * size
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -279,3 +280,26 @@ class TestRealistic:
         stream = restorer.stream()
         shown = "".join([*map(stream.feed, cuts(text, data)), stream.flush()])
         assert shown == restorer.text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PERSON_AAAAAAAA",
+        "PERSON_AAAAAAAAPERSON_K7Q2MX4D",
+        "PERSON_ABPERSON_K7Q2MX4D",
+        "US_PERSON_K7Q2MX4D and PERSON_PERSON_K7Q2MX4D",
+        "PERSON_K7Q2MX4DK7Q2MX4D",
+        "person\\_k7q2mx4d, PERSON_K7Q2MX4",
+    ],
+)
+def test_tags_of_others_stay_and_hide_none_of_ours(text: str) -> None:
+    """What looks like a tag is found by its form, and restored only if this request issued it."""
+    restorer = Restorer({"PERSON_K7Q2MX4D": "Maria Keller", "US_SSN_AAAAAAAA": "123-45-6789"})
+    found = re.compile(r"(?i)person\\?_k7q2mx4d")
+    assert restorer.text(text) == found.sub("Maria Keller", text)
+    for cut in range(len(text)):
+        stream = restorer.stream()
+        assert stream.feed(text[:cut]) + stream.feed(text[cut:]) + stream.flush() == (
+            restorer.text(text)
+        )

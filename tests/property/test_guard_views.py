@@ -48,6 +48,19 @@ def test_a_finding_in_any_view_maps_to_the_characters_that_carry_it(
     assert (len(before), len(before) + len(spelled)) in places
 
 
+SOME = filler | st.sampled_from(sorted(SPELLINGS)).map(lambda how: SPELLINGS[how](VALUE))
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts=st.lists(SOME | st.sampled_from(['{"a": "b"}', "[abc]"]), max_size=6))
+def test_texts_are_plain_together_if_each_has_one_reading(texts: list[str]) -> None:
+    """Looking at many at once is for speed, and hides no encoded value."""
+    for text, plain in zip(texts, views.plain(texts), strict=True):
+        found = list(views.readings(text))
+        one = len(found) == 1 and found[0].view == "text" and found[0].mapped.starts is None
+        assert plain <= one
+
+
 @settings(max_examples=150, deadline=None)
 @given(text=st.text(max_size=80))
 def test_every_character_of_every_view_has_a_place_in_the_text(text: str) -> None:

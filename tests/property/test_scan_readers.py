@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from scan_samples import MAIL, samples
 from scanned import misplaced, read, records
 
+from sovereign.scan.known import Known
 from sovereign.scan.readers import json_values
+from sovereign.scan.readers.calls import judge, may_tell
 from sovereign.scan.readers.plan import Plans
+from sovereign.scan.record import CELL
 from sovereign.scan.source import LONGEST
 
 _PACKED = ("gz", "bz2", "xz", "zst", "zip", "eml", "mbox")
@@ -88,6 +91,45 @@ def test_a_line_of_a_known_shape_is_read_as_the_parser_reads_it(
         line = raw.encode("utf-8", "surrogatepass")
         quick = plans.record(line, 7, 3)
         assert quick is None or quick == json_values.line(line, 7, 3)
+
+
+CELLS = st.sampled_from(
+    ["12345", "1.50", "2026-11-26T10:00:01Z x", "9f1c2d3e-1111-4222", "12ms", "+49 30 12345", ""]
+) | SOME.filter(lambda text: not set(text) & {"\x1e", CELL})
+
+
+@BOUNDED
+@given(st.lists(st.lists(CELLS, min_size=2, max_size=2), min_size=1, max_size=5))
+def test_rows_are_known_by_what_each_of_their_cells_is_known_by(rows: list[list[str]]) -> None:
+    """Looking at many rows at once is for speed, and makes no difference."""
+    known = Known()
+    found = known.rows([CELL.join(row) for row in rows])
+    assert [row.split(CELL) for row in found] == [
+        [known.field("", cell).removeprefix("\x00") for cell in row] for row in rows
+    ]
+
+
+TOLD = st.sampled_from(
+    str.split(
+        "key value eventName name event.name attributes request response call_type custom_id model "
+        "model_version choices candidates object type delta message content_block role content "
+        "input output prompt messages spend host url gen_ai.system usage total_tokens note"
+    )
+)
+SAID = st.sampled_from(
+    [
+        *("gpt-4o", "https://api.openai.com/v1", "gen_ai.prompt", "message_start", "message"),
+        *("response", "assistant", "chat.completion", []),
+        (("url", "https://api.openai.com"), ("method", "POST")),
+    ]
+)
+
+
+@BOUNDED
+@given(st.dictionaries(TOLD, SAID, max_size=6))
+def test_what_tells_of_a_call_has_names_that_may(seen: dict[str, object]) -> None:
+    """By the names of its columns a table is taken for one of which no row tells anything."""
+    assert may_tell(seen) or judge(seen) is None
 
 
 @BOUNDED

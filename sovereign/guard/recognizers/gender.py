@@ -50,6 +50,7 @@ class GenderRecognizer:
     """Finds GENDER. Its findings name the form that showed it."""
 
     name = "gender"
+    quick = True
 
     def __init__(self) -> None:
         text = "\n".join(p.pattern for _, p in _FORMS)

@@ -96,6 +96,7 @@ class NrpRecognizer:
     """Finds NRP. Its findings name the form that showed it."""
 
     name = "nrp"
+    quick = True
 
     def __init__(self) -> None:
         text = "\n".join(p.pattern for _, p in _FORMS)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import IO, BinaryIO, cast
 
 from sovereign.scan.readers.bounds import HELD, Inside, Member, once, seekable
-from sovereign.scan.record import Record, Source, Unread
+from sovereign.scan.record import Item, Source, Unread
 from sovereign.scan.source import DAMAGE, BytesSource, cause
 
 __all__ = ["TarReader", "ZipReader", "members_of"]
@@ -35,10 +35,10 @@ class ZipReader:
     def claims(self, name: str, head: bytes) -> bool:
         return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
-    def read(self, source: Source, resume: int = 0) -> Iterator[Record | Unread]:
+    def read(self, source: Source, resume: int = 0) -> Iterator[Item]:
         return _counted(self._items(source), resume)
 
-    def _items(self, source: Source) -> Iterator[Record | Unread]:
+    def _items(self, source: Source) -> Iterator[Item]:
         try:
             with seekable(source) as file, zipfile.ZipFile(file) as archive:
                 for number, info in enumerate(archive.infolist()):
@@ -52,7 +52,7 @@ class ZipReader:
 
     def _member(
         self, source: Source, archive: zipfile.ZipFile, info: zipfile.ZipInfo
-    ) -> Iterator[Record | Unread]:
+    ) -> Iterator[Item]:
         name = info.filename
         if info.flag_bits & 1:
             yield Unread("an encrypted member of an archive", member=name)
@@ -79,10 +79,10 @@ class TarReader:
     def claims(self, name: str, head: bytes) -> bool:
         return head[257:262] == b"ustar" or (name.lower().endswith(".tar") and _old_tar(head))
 
-    def read(self, source: Source, resume: int = 0) -> Iterator[Record | Unread]:
+    def read(self, source: Source, resume: int = 0) -> Iterator[Item]:
         return _counted(self._items(source), resume)
 
-    def _items(self, source: Source) -> Iterator[Record | Unread]:
+    def _items(self, source: Source) -> Iterator[Item]:
         try:
             with source.open() as file, tarfile.open(fileobj=file, mode="r|") as archive:
                 for number, info in enumerate(archive):
@@ -96,9 +96,7 @@ class TarReader:
         except _BROKEN as e:
             yield Unread(_why(e))
 
-    def _member(
-        self, source: Source, file: IO[bytes], info: tarfile.TarInfo
-    ) -> Iterator[Record | Unread]:
+    def _member(self, source: Source, file: IO[bytes], info: tarfile.TarInfo) -> Iterator[Item]:
         opener = once(cast(BinaryIO, file))
         if info.size <= HELD // 4:
             data = file.read()
@@ -107,14 +105,14 @@ class TarReader:
         yield from members_of(self._inside, member)
 
 
-def members_of(inside: Inside, member: Member) -> Iterator[Record | Unread]:
+def members_of(inside: Inside, member: Member) -> Iterator[Item]:
     """What is read of ``member``, with its name before what lies inside it."""
     for item in inside.read(member):
         below = f"{member.name}!/{item.member}" if item.member else member.name
         yield item._replace(member=below)
 
 
-def _counted(items: Iterator[Record | Unread], resume: int) -> Iterator[Record | Unread]:
+def _counted(items: Iterator[Item], resume: int) -> Iterator[Item]:
     for number, item in enumerate(items, 1):
         if number > resume:
             yield item._replace(resume=number)

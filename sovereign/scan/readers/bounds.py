@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
-from sovereign.scan.record import Reader, Record, Source, Unread
+from sovereign.scan.record import Item, Reader, Source, Unread
 from sovereign.scan.source import HEAD, Bomb, Stream, TooLarge, head_of
 
 __all__ = ["DEPTH", "RATIO", "UNPACKED", "Inside", "Member", "once", "seekable"]
@@ -61,7 +61,7 @@ class Inside:
             return Member(name, size, outer.depth + 1, outer.meter, opener)
         return Member(name, size, 1, _Meter(outer.size), opener)
 
-    def read(self, member: Member, resume: int = 0) -> Iterator[Record | Unread]:
+    def read(self, member: Member, resume: int = 0) -> Iterator[Item]:
         """What its own reader says of it; ``member`` of the items is what lies inside it."""
         if member.depth > DEPTH:
             yield Unread(f"containers nested deeper than {DEPTH}", resume=resume + 1)

@@ -6,14 +6,14 @@ One JSON object is judged at a time, by the names that it has; every reader asks
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sovereign.scan.readers.hosts import inside, provider_of, provider_of_model, split
 from sovereign.scan.record import Call, Direction
 
-__all__ = ["BOTH", "HINT", "Heard", "Shape", "judge", "of_url"]
+__all__ = ["BOTH", "HINT", "Heard", "Shape", "judge", "may_tell", "of_url"]
 
 HINT = re.compile(
     rb'"(?:messages|prompt|prompts|input|inputs|contents|choices|candidates|completion|output|params'
@@ -123,6 +123,16 @@ def judge(seen: Mapping[str, Any]) -> Shape | None:
         or _observation(seen)
         or _place(seen)
         or _usage(seen)
+    )
+
+
+def may_tell(names: Collection[str]) -> bool:
+    """Whether an object with these names may tell anything at all, whatever its values are."""
+    there = frozenset(names)
+    return (
+        not _BY_ITSELF.isdisjoint(there)
+        or any(one <= there for one in _TOGETHER)
+        or any(name.startswith(_SPOKEN) for name in there)
     )
 
 
@@ -297,6 +307,21 @@ def _direction(name: str) -> Direction | None:
     if _OUT.match(name):
         return RECEIVED
     return SENT if _IN.match(name) else None
+
+
+_BY_ITSELF = frozenset(
+    _words("attributes call_type custom_id model model_version choices candidates")
+).union(_PLACES)
+_TOGETHER = tuple(
+    frozenset(_words(both))
+    for both in (
+        *("key value", "request response", "input output", "object output", "role content"),
+        *("type delta", "type message", "type content_block", "type response"),
+        *(f"{name} {held}" for name in ("eventName", "name", "event.name")
+          for held in ("attributes", "body")),
+    )
+)  # fmt: skip
+"""Names without which nothing above tells anything."""
 
 
 # -- small things ----------------------------------------------------------------------------------

@@ -9,13 +9,16 @@ from __future__ import annotations
 import codecs
 import csv
 from collections.abc import Iterator
+from functools import partial
 
+from sovereign.scan.readers.cuts import Cut, cuts
 from sovereign.scan.readers.lines import blocks, lines, text_of
 from sovereign.scan.readers.logs import record_of
+from sovereign.scan.readers.rows import Row, together
 from sovereign.scan.readers.transcoded import in_utf8, without_places
 from sovereign.scan.readers.values import column, row
-from sovereign.scan.record import Record, Source, Unread
-from sovereign.scan.source import HEAD, Stream
+from sovereign.scan.record import Item, Record, Source, Unread
+from sovereign.scan.source import HEAD, Slice, Stream, Uncut
 
 __all__ = ["CsvReader", "Table", "delimiter_of", "titled"]
 
@@ -33,7 +36,7 @@ class CsvReader:
     def claims(self, name: str, head: bytes) -> bool:
         return _ending(name) in _ENDINGS and b"\0\0\0" not in head
 
-    def read(self, source: Source, resume: int = 0) -> Iterator[Record | Unread]:
+    def read(self, source: Source, resume: int = 0) -> Iterator[Item]:
         csv.field_size_limit(max(csv.field_size_limit(), LARGEST))
         utf8 = in_utf8(source)
         if utf8:
@@ -41,17 +44,25 @@ class CsvReader:
         else:
             yield from self._read(source, resume)
 
-    def _read(self, source: Source, resume: int) -> Iterator[Record | Unread]:
+    def cuts(self, source: Source, step: int) -> list[Cut]:
+        return cuts(source, step, quoted=True)
+
+    def _read(self, source: Source, resume: int) -> Iterator[Item]:
+        part = source if isinstance(source, Slice) else None
         with Stream(source) as stream:
-            held = stream.read(HEAD)
-            if held.startswith(codecs.BOM_UTF8):
-                held = held[3:]
-            table = Table(stream, held, delimiter_of(source.name, held))
-            for record in table.records():
-                if record.resume > resume:
-                    yield record
+            if part and part.begin:
+                with Stream(part.whole) as start:
+                    first = _started(part.name, start)
+                    names = next(first.names(), [])
+                table = Table(stream, b"", first.delimiter, part.line)
+            else:
+                table, names = _started(source.name, stream), None
+            rows = table.records(names)
+            yield from together(one for one in rows if one.resume > resume)
             if stream.failure:
                 yield Unread(stream.failure, resume=stream.offset + 1)
+            elif part and (table.broken or (part.stop and not table.whole)):
+                raise Uncut
         if table.broken:
             if table.start >= resume:
                 yield Unread("a broken table: read as text from here on", resume=table.start + 1)
@@ -66,27 +77,45 @@ class CsvReader:
 class Table:
     """Reads rows until one is ``broken``; that would be line ``number``, at byte ``start``."""
 
-    def __init__(self, stream: Stream, held: bytes, delimiter: str) -> None:
-        self._stream, self._held, self._delimiter = stream, held, delimiter
+    def __init__(self, stream: Stream, held: bytes, delimiter: str, number: int = 1) -> None:
+        self._stream, self._held, self.delimiter = stream, held, delimiter
         self._taken: list[bytes] = []  # the lines of the row that is being read
-        self.number = 1
+        self._last: list[bytes] = []  # of the one before
+        self.number = number
         self.start = 0
         self.broken = False
 
-    def records(self) -> Iterator[Record]:
-        names: list[str] = []
-        for cells, raw, encoding in self.rows():
-            shown = names
-            if self.number == 1:
-                named = titled(cells)
-                names = cells if named else []
-                shown = [f"header {n}" for n in range(1, len(cells) + 1)] if named else []
-            shown = [*shown, *(f"column {n}" for n in range(len(shown) + 1, len(cells) + 1))]
-            yield _record(shown[: len(cells)], cells, raw, encoding, self.start, self.number)
+    @property
+    def whole(self) -> bool:
+        """Whether what was read ends with the end of a row, and not inside quotes."""
+        last = [raw.decode("latin-1") for raw in self._last]
+        return len(list(csv.reader([*last, "\n"], delimiter=self.delimiter))) == 1 + bool(last)
 
-    def rows(self) -> Iterator[tuple[list[str], bytes, str]]:
-        """The cells of each row, its bytes, and how those are encoded."""
-        rows = csv.reader(self._lines(), delimiter=self._delimiter)
+    def names(self) -> Iterator[list[str]]:
+        """What the first row says of the columns; nothing that it says is no name."""
+        for cells, _ in self.rows():
+            yield cells if titled(cells) else []
+
+    def records(self, names: list[str] | None = None) -> Iterator[Row]:
+        """``names`` are those of the columns; if they are not known, the first row says them."""
+        by_width: dict[int, tuple[str, ...]] = {}
+        first = False
+        for cells, raw in self.rows():
+            start, number, width = self.start, self.number, len(cells)
+            if names is None:
+                names = cells if titled(cells) else []
+                first = bool(names)
+            if first:
+                first = False
+                shown = tuple(f"header {n}" for n in range(1, width + 1))
+            else:
+                shown = by_width.get(width) or by_width.setdefault(width, _named(names, width))
+            make = partial(_record, shown, cells, raw, start, number)
+            yield Row(shown, cells, number, start + len(raw), make)
+
+    def rows(self) -> Iterator[tuple[list[str], bytes]]:
+        """The cells of each row, and its bytes."""
+        rows = csv.reader(self._lines(), delimiter=self.delimiter)
         while True:
             self._taken = []
             try:
@@ -96,8 +125,9 @@ class Table:
                 return
             if cells is None:
                 return
+            self._last = self._taken
             raw = b"".join(self._taken)
-            yield cells, raw, text_of(raw)[1]
+            yield cells, raw
             self.number += raw.count(b"\n")
 
     def _lines(self) -> Iterator[str]:
@@ -107,13 +137,29 @@ class Table:
             self._taken.append(raw)
             if offset + len(raw) - self.start > LARGEST:
                 raise csv.Error
-            yield text_of(raw)[0]
+            try:
+                text = raw.decode()
+            except UnicodeDecodeError:
+                text = text_of(raw)[0]
+            yield text
+
+
+def _started(name: str, stream: Stream) -> Table:
+    """The table that begins where the stream does."""
+    held = stream.read(HEAD).removeprefix(codecs.BOM_UTF8)
+    return Table(stream, held, delimiter_of(name, held))
+
+
+def _named(names: list[str], width: int) -> tuple[str, ...]:
+    """The names of a row of so many cells."""
+    return (*names[:width], *(f"column {n}" for n in range(len(names) + 1, width + 1)))
 
 
 def _record(
-    names: list[str], cells: list[str], raw: bytes, encoding: str, start: int, number: int
+    names: tuple[str, ...], cells: list[str], raw: bytes, start: int, number: int
 ) -> Record:
     read = row(names, cells)
+    encoding = text_of(raw)[1]
     places: dict[str, tuple[str, int]] = {}
     cursor = 0
     for name, cell in zip(names, cells, strict=True):

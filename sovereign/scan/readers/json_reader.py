@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterator
 
 from sovereign.scan.readers import json_values
+from sovereign.scan.readers.cuts import Cut, cuts
 from sovereign.scan.readers.lines import blocks, encoding_of
 from sovereign.scan.readers.logs import record_of
 from sovereign.scan.readers.plan import Plans
 from sovereign.scan.readers.transcoded import in_utf8, without_places
 from sovereign.scan.record import Record, Source, Unread
-from sovereign.scan.source import Held, Stream
+from sovereign.scan.source import Held, Slice, Stream, line_of
 
 __all__ = ["CHUNK", "JsonReader", "lined"]
 
@@ -45,17 +46,23 @@ class JsonReader:
 
     def _read(self, source: Source, resume: int) -> Iterator[Record | Unread]:
         with Stream(source) as stream:
+            later = isinstance(source, Slice) and source.begin > 0
             held = stream.read(json_values.LARGEST)
-            if held.startswith(codecs.BOM_UTF8):
+            if held.startswith(codecs.BOM_UTF8) and not later:
                 held = held[3:]
-            if lined(source.name, held):
-                yield from _lines(stream, held, resume)
+            if later or lined(source.name, held):
+                yield from _lines(stream, held, resume, line_of(source))
             else:
                 for item in json_values.document(stream, held):
                     if item.resume > resume:
                         yield item
             if stream.failure:
                 yield Unread(stream.failure, resume=stream.offset)
+
+    def cuts(self, source: Source, step: int) -> list[Cut]:
+        with Stream(source) as stream:
+            held = stream.read(json_values.LARGEST).removeprefix(codecs.BOM_UTF8)
+        return cuts(source, step) if lined(source.name, held) else []
 
 
 def lined(name: str, held: bytes) -> bool:
@@ -66,8 +73,7 @@ def lined(name: str, held: bytes) -> bool:
     return bool(rest.strip()) and first[:1] == b"{" and json_values.parsed(first) is not None
 
 
-def _lines(stream: Stream, buffer: bytes, resume: int) -> Iterator[Record | Unread]:
-    number = 1
+def _lines(stream: Stream, buffer: bytes, resume: int, number: int) -> Iterator[Record | Unread]:
     plans = Plans()
     while True:
         more = stream.read(CHUNK)

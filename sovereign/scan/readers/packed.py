@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, Protocol, cast
 
 from sovereign.scan.readers.bounds import Inside
-from sovereign.scan.record import Record, Source, Unread
+from sovereign.scan.record import Item, Source, Unread
 
 __all__ = ["PackedReader", "unpacked"]
 
@@ -41,7 +41,7 @@ class PackedReader:
     def claims(self, name: str, head: bytes) -> bool:
         return packing(head) != ""
 
-    def read(self, source: Source, resume: int = 0) -> Iterator[Record | Unread]:
+    def read(self, source: Source, resume: int = 0) -> Iterator[Item]:
         """``resume`` is that of the reader of what is inside: both go through the same bytes."""
         name = inner_name(source.name)
         member = self._inside.member(source, name, None, lambda: unpacked(source))

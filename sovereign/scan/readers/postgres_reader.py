@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from sovereign.errors import MissingExtra
-from sovereign.scan.readers.sqlite_reader import cell
-from sovereign.scan.readers.values import row
-from sovereign.scan.record import Record, Source, Unread
+from sovereign.scan.readers.rows import Row, together
+from sovereign.scan.readers.sqlite_reader import cell, made
+from sovereign.scan.record import Item, Source, Unread
 
 __all__ = ["PostgresReader", "TableSource", "tables"]
 
@@ -81,7 +82,7 @@ class PostgresReader:
     def claims(self, name: str, head: bytes) -> bool:
         return False
 
-    def read(self, source: Source, resume: int = 0) -> Iterator[Record | Unread]:
+    def read(self, source: Source, resume: int = 0) -> Iterator[Item]:
         import psycopg
 
         assert isinstance(source, TableSource)
@@ -91,14 +92,14 @@ class PostgresReader:
             return
         number = resume
         try:
-            for record in _rows(source, resume):
-                number = record.resume
-                yield record
+            for item in together(_rows(source, resume)):
+                number = item.resume
+                yield item
         except psycopg.Error as e:  # its words may quote a row
             yield Unread(f"the server failed ({e.sqlstate or type(e).__name__})", resume=number + 1)
 
 
-def _rows(source: TableSource, resume: int) -> Iterator[Record]:
+def _rows(source: TableSource, resume: int) -> Iterator[Row]:
     import psycopg
     from psycopg import sql
 
@@ -115,7 +116,8 @@ def _rows(source: TableSource, resume: int) -> Iterator[Record]:
             cursor.execute(statement)
             if resume:
                 cursor.scroll(resume)
-            names = [c.name for c in cursor.description or ()]
+            names = tuple(c.name for c in cursor.description or ())
             for number, cells in enumerate(cursor, resume + 1):
-                read = row(names, [cell(value) for value in cells])
-                yield Record(number, "row", read.fields, number, "", read.call, read.time)
+                values = [cell(value) for value in cells]
+                make = partial(made, names, values, number, number)
+                yield Row(names, values, number, number, make)

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from sovereign.scan.readers.lines import text_of
+from sovereign.scan.readers.rows import Row, together
 from sovereign.scan.readers.values import Number, row
 from sovereign.scan.readers.wal import applied
-from sovereign.scan.record import Record, Source, Unread
+from sovereign.scan.record import Item, Record, Source, Unread
 from sovereign.scan.source import DAMAGE, FileSource, Stream
 
-__all__ = ["SqliteReader", "cell"]
+__all__ = ["SqliteReader", "cell", "made"]
 
 HELD = 48_000_000
 """Bytes of a database, of its log or of a value that may be held in memory."""
@@ -35,13 +37,13 @@ class SqliteReader:
     def claims(self, name: str, head: bytes) -> bool:
         return head.startswith(MAGIC)
 
-    def read(self, source: Source, resume: int = 0) -> Iterator[Record | Unread]:
+    def read(self, source: Source, resume: int = 0) -> Iterator[Item]:
         for number, item in enumerate(_items(source), 1):
             if number > resume:
                 yield item._replace(resume=number)
 
 
-def _items(source: Source) -> Iterator[Record | Unread]:
+def _items(source: Source) -> Iterator[Item]:
     log = _log(source)
     held = b""
     if log or not isinstance(source, FileSource):
@@ -90,7 +92,7 @@ def _opened(source: Source, held: bytes, log: bytes) -> sqlite3.Connection:
     return database
 
 
-def _tables(database: sqlite3.Connection) -> Iterator[Record | Unread]:
+def _tables(database: sqlite3.Connection) -> Iterator[Item]:
     found = database.execute(
         "SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY rowid"
     )
@@ -98,25 +100,32 @@ def _tables(database: sqlite3.Connection) -> Iterator[Record | Unread]:
         if (sql or "").lstrip()[:20].upper().startswith("CREATE VIRTUAL"):
             continue  # what it holds lies in tables of its own, which are read
         try:
-            yield from _rows(database, name)
+            yield from together(_rows(database, name), name)
         except (sqlite3.Error, OverflowError):
             yield Unread("a damaged table: the rest of it was not read", member=name)
 
 
-def _rows(database: sqlite3.Connection, table: str) -> Iterator[Record | Unread]:
+def _rows(database: sqlite3.Connection, table: str) -> Iterator[Row | Unread]:
     quoted = '"' + table.replace('"', '""') + '"'
     # Only a statement that is made of the table's own name: nothing else can be in it.
     found = database.execute(f"SELECT * FROM {quoted}")  # noqa: S608
-    names = [d[0] for d in found.description]
+    names = tuple(d[0] for d in found.description)
     blobs: dict[str, int] = {}
     for number, cells in enumerate(found, 1):
-        read = row(names, [cell(value) for value in cells])
-        for name, value in zip(names, cells, strict=True):
-            if isinstance(value, bytes) and cell(value) is None:
-                blobs[name] = blobs.get(name, 0) + 1
-        yield Record(number, "row", read.fields, 0, table, read.call, read.time)
+        values = [cell(value) for value in cells]
+        if bytes in map(type, cells):
+            for name, value, read in zip(names, cells, values, strict=True):
+                if isinstance(value, bytes) and read is None:
+                    blobs[name] = blobs.get(name, 0) + 1
+        yield Row(names, values, number, 0, partial(made, names, values, number))
     for count in blobs.values():
         yield Unread(f"{count} binary values of one column", member=table)
+
+
+def made(names: Sequence[str], cells: Sequence[Any], number: int, resume: int = 0) -> Record:
+    """A row of a database as a record."""
+    read = row(names, cells)
+    return Record(number, "row", read.fields, resume, "", read.call, read.time)
 
 
 def cell(value: Any) -> Any:

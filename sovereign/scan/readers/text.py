@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sovereign.scan.readers.cuts import Cut, cuts
 from sovereign.scan.readers.lines import blocks, encoding_of
 from sovereign.scan.readers.logs import records
 from sovereign.scan.record import Record, Source, Unread
-from sovereign.scan.source import Stream
+from sovereign.scan.source import Slice, Stream, line_of
 
 __all__ = ["TextReader", "looks_like_text"]
 
@@ -22,14 +23,18 @@ class TextReader:
         return looks_like_text(head)
 
     def read(self, source: Source, resume: int = 0) -> Iterator[Record | Unread]:
+        later = isinstance(source, Slice) and source.begin > 0
         with Stream(source) as stream:
-            for block in blocks(stream):
+            for block in blocks(stream, b"", line_of(source), "utf-8" if later else None):
                 if block.end > resume:
                     for record in records(block):
                         if record.resume > resume:
                             yield record
             if stream.failure:
                 yield Unread(stream.failure, resume=stream.offset)
+
+    def cuts(self, source: Source, step: int) -> list[Cut]:
+        return cuts(source, step)
 
 
 def looks_like_text(head: bytes) -> bool:

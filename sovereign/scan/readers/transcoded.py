@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import codecs
 import io
+from collections.abc import Callable
+from functools import partial
 from typing import BinaryIO, cast
 
 from sovereign.scan.readers.lines import encoding_of
-from sovereign.scan.record import Record, Source, Unread
+from sovereign.scan.record import Item, Record, Rows, Source
 from sovereign.scan.source import OpenedSource, head_of
 
 __all__ = ["in_utf8", "without_places"]
@@ -24,11 +26,21 @@ def in_utf8(source: Source) -> Source | None:
     )
 
 
-def without_places(item: Record | Unread) -> Record | Unread:
+def without_places(item: Item) -> Item:
     if isinstance(item, Record):
-        fields = tuple(f._replace(offset=None, encoding="utf-8") for f in item.fields)
-        return item._replace(fields=fields)
+        return _unplaced(item)
+    if isinstance(item, Rows):
+        return item._replace(makes=[partial(_made, make) for make in item.makes])
     return item
+
+
+def _made(make: Callable[[], Record]) -> Record:
+    return _unplaced(make())
+
+
+def _unplaced(record: Record) -> Record:
+    fields = tuple(f._replace(offset=None, encoding="utf-8") for f in record.fields)
+    return record._replace(fields=fields)
 
 
 class _Transcoded(io.RawIOBase):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from sovereign.errors import ServeError
 from sovereign.serve import adapter, cell
-from sovereign.serve.engines import keyed
+from sovereign.serve.launch import keyed
 
 if TYPE_CHECKING:
     import uvicorn

@@ -119,6 +119,26 @@ def test_a_whole_stream_is_restored_and_ok() -> None:
     assert outcomes == ["ok"]
 
 
+def test_an_event_in_which_nothing_is_restored_goes_out_as_it_came() -> None:
+    """Spaces and escapes too; one of several lines becomes one of one line."""
+    again = _chunk(" again").replace(b"again", b"ag\\u00e4in")
+    lines = again.replace(b', "index"', b',\ndata: "index"').replace(b'{"choices"', b'{ "choices"')
+    raw, outcomes = asyncio.run(_run([_chunk("hello"), again, lines, b"data: [DONE]\n\n"]))
+    assert again in raw
+    assert _said(raw) == "hello ag\u00e4in ag\u00e4in"
+    assert raw.count(b"\n") == 8
+    assert outcomes == ["ok"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_is_none_is_not_passed_on(number: str) -> None:
+    """Python reads it, and no caller's parser does."""
+    bad = b'data: {"choices": [], "x": ' + number.encode() + b"}\n\n"
+    raw, outcomes = asyncio.run(_run([_chunk("a"), bad]))
+    assert number.encode() not in raw
+    assert outcomes == ["upstream_failed"]
+
+
 @pytest.mark.parametrize("translated", [False, True])
 @pytest.mark.parametrize(
     "rest",

@@ -31,6 +31,22 @@ def test_events_survive_any_chunking_and_line_ending(
     assert [(e.name, e.data) for e in got] == events
 
 
+@given(
+    EVENTS, st.integers(1, 4), st.sampled_from(["", "data: \n\n", "data: 1\ndata: 2\n\n", ":\n\n"])
+)
+def test_chunks_that_are_whole_events_are_read_as_any_others(
+    events: list[tuple[str | None, str]], per: int, odd: str
+) -> None:
+    """Most are, and have a way of their own: byte by byte the same events come out."""
+    parts = [sse.encode(name, data.encode()) for name, data in events] + [odd.encode()]
+    quick, slow = sse.Parser(), sse.Parser()
+    chunks = [b"".join(parts[at : at + per]) for at in range(0, len(parts), per)]
+    got = [e for chunk in chunks for e in quick.feed(chunk)]
+    raw = b"".join(chunks)
+    assert got == [e for at in range(len(raw)) for e in slow.feed(raw[at : at + 1])]
+    assert quick.partial == slow.partial
+
+
 def test_comments_unknown_fields_and_empty_events_are_nothing() -> None:
     """As the specification says."""
     parser = sse.Parser()
@@ -55,5 +71,6 @@ def test_an_endless_event_and_broken_utf8_are_errors(monkeypatch: pytest.MonkeyP
         with pytest.raises(sse.Broken):
             for _ in range(20):
                 parser.feed(chunk)
-    with pytest.raises(sse.Broken):
-        sse.Parser().feed(b"data: \xff\n")
+    for end in (b"\n", b"\n\n"):
+        with pytest.raises(sse.Broken):
+            sse.Parser().feed(b"data: \xff" + end)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from sovereign.errors import SovereignError, TooLarge, Unreadable
@@ -99,6 +101,21 @@ def test_two_keys_that_become_the_same_stay_two() -> None:
     value = {"Ada": 1, "Bob": 2, "[PERSON] 2": 3}
     out = body.rebuild(value, {("Ada", KEY): "[PERSON]", ("Bob", KEY): "[PERSON]"})
     assert sorted(out.values()) == [1, 2, 3]
+
+
+def test_a_rebuilt_body_changes_where_it_was_told_to_and_leaves_the_other_as_it_was() -> None:
+    """Leaves, numbers and keys at once; what does not change is shared, which nobody may notice."""
+    same = {"deep": ["a", 1]}
+    value = {"b": "x", "a": {"Ada": "y", "n": [1, "z"]}, "same": same}
+    before = json.dumps(value)
+    out = body.rebuild(
+        value,
+        {("a", "Ada", KEY): "K", ("a", "Ada"): "V", ("a", "n", 0): "N", ("gone", 3): "-"},
+    )
+    assert json.dumps(out) == json.dumps({"b": "x", "a": {"K": "V", "n": ["N", "z"]}, "same": same})
+    assert json.dumps(value) == before
+    assert out["same"] is same
+    assert body.rebuild("x", {(): "y"}) == "y"
 
 
 def test_a_leaf_does_not_show_its_text() -> None:

@@ -13,7 +13,11 @@ import pytest
 
 from sovereign.config import Config
 from sovereign.errors import ConfigError, RecognizerFailed, Refused, ResidualFound, Unreadable
-from sovereign.guard import Guard, Limits
+from sovereign.guard import Guard, Limits, TakesLong
+from sovereign.guard.recognizers import build
+from sovereign.guard.recognizers.onnx_ner import OnnxRecognizer
+from sovereign.guard.recognizers.spacy_ner import SpacyRecognizer
+from sovereign.guard.scan import Scanner
 from sovereign.policy import Policy
 from sovereign.types import Action, Destination, Finding
 
@@ -330,3 +334,31 @@ def test_what_cannot_be_read_goes_inside_as_it_came() -> None:
     inside = guard.inspect(body, to=Destination("clinic", "local"), shape="openai.chat")
     assert inside.verdict.action is Action.ALLOW
     assert inside.body == body
+
+
+class Quick:
+    """A recogniser that says that it takes no time."""
+
+    name, build, quick = "quick", "1", True
+
+    def recognize(self, text: str) -> list[Finding]:
+        return []
+
+
+def test_quick_means_that_nothing_takes_long(make_guard: MakeGuard) -> None:
+    """A recogniser of somebody else's, or a document, is never met where other callers wait."""
+    ours = make_guard(Quick())
+    assert ours.inspect(chat("Hello"), to=HOSTED, shape="openai.chat", quick=True).findings == ()
+    document = "data:text/plain;base64,SGVsbG8gdGhlcmUsIE1hcmlhIEtlbGxlci4="
+    with pytest.raises(TakesLong):
+        ours.inspect(chat(document), to=HOSTED, shape="openai.chat", quick=True)
+    theirs = make_guard(Quick(), Outside())
+    with pytest.raises(TakesLong):
+        theirs.inspect(chat("Hello"), to=HOSTED, shape="openai.chat", quick=True)
+
+
+def test_what_was_built_in_is_quick_and_what_was_not_is_not() -> None:
+    """Second opinions and engines, too, are somebody else's."""
+    assert Scanner(build("tagger"), cache_key=b"k").quick
+    assert not Scanner([*build("tagger"), Slow()], cache_key=b"k").quick
+    assert not any(getattr(kind, "quick", False) for kind in (OnnxRecognizer, SpacyRecognizer))

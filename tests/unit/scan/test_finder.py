@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import random
 import re
 
 import pytest
 from nine_digits import NineDigits
 from scan_corpus import application_log
+from scan_everything import table_rows
 
+from sovereign.config import GuardConfig
+from sovereign.guard.body import Leaf
+from sovereign.guard.recognizers import from_config
 from sovereign.guard.scan import CHUNK, OVERLAP, Scanner
 from sovereign.policy import load_policy
 from sovereign.scan.finder import Finder
 from sovereign.scan.finding import Finding
 from sovereign.scan.known import Known
-from sovereign.scan.record import Call, Direction, Field, Record
+from sovereign.scan.look import Look
+from sovereign.scan.readers.csv_reader import CsvReader
+from sovereign.scan.record import Call, Direction, Field, Record, Unread
+from sovereign.scan.source import BytesSource
 
 POLICY = load_policy(preset="hipaa")
 
@@ -84,9 +93,6 @@ def test_a_finding_says_where_and_whither_and_never_what(scanner: Scanner) -> No
 def test_a_log_is_read_line_by_line_with_and_without_the_prefilter() -> None:
     """With our own recognisers: what was planted is found at its place either way, and what the
     prefilter spares is nothing but accidents in ids and numbers that are put aside."""
-    from sovereign.config import GuardConfig
-    from sovereign.guard.recognizers import from_config
-
     rules = from_config(GuardConfig(ner="none"), policy=POLICY)
     scanner = Scanner(rules, cache_key=b"k" * 32)
     rows = list(application_log(random.Random(5), 3_000, every=60))
@@ -114,32 +120,74 @@ def test_a_log_is_read_line_by_line_with_and_without_the_prefilter() -> None:
         assert not re.search(r"[g-zG-Z]{4}", around), (number, around)
 
 
-def test_rows_that_are_looked_at_together_hold_what_each_holds_by_itself() -> None:
-    """With our own recognisers, of a table with identifiers in one of ten rows: everything that a
-    row by itself shows of them, and at the same place; with what is known put aside, too."""
-    from scan_everything import table_rows
+@pytest.fixture(scope="module")
+def ours() -> Scanner:
+    """Our own recognisers."""
+    return Scanner(from_config(GuardConfig(), policy=POLICY), cache_key=b"k" * 32)
 
-    from sovereign.config import GuardConfig
-    from sovereign.guard.body import Leaf
-    from sovereign.guard.recognizers import from_config
-    from sovereign.scan.look import Look
 
-    scanner = Scanner(from_config(GuardConfig(), policy=POLICY), cache_key=b"k" * 32)
+Place = tuple[int, str, int, int, str]
+
+
+def _in_table(scanner: Scanner, table: str, known: Known | None) -> set[Place]:
+    """What is found in a CSV file."""
+    source = BytesSource("a.csv", table.encode())
+    finder = _finder(scanner, known)
+    found: list[Finding] = []
+    for item in CsvReader().read(source):
+        assert not isinstance(item, Unread)
+        found += finder.feed(item)
+    found += finder.flush()
+    return {(f.number, f.field, f.start, f.end, f.entity) for f in found}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_table_holds_what_each_of_its_rows_holds_by_itself(ours: Scanner, known: bool) -> None:
+    """With identifiers in one of ten rows, with what is known put aside and without: the same
+    findings at the same places, but for what numbers of neighbouring cells make by accident if
+    they are put together."""
     rows, planted = table_rows(random.Random(2), 60_000)
-    look = Look(scanner, POLICY)
-    finder = _finder(scanner, Known())
-    apart, together = set(), set()
-    for number, row in enumerate(rows, 1):
-        fields = tuple(Field(name, str(cell)) for name, cell in zip("abc", row, strict=True))
-        leaves = [Leaf((n,), f.text, "text", f.path) for n, f in enumerate(fields)]
+    look = Look(ours, POLICY)
+    apart = set()
+    for number, row in enumerate(rows, 2):
+        leaves = [
+            Leaf((n,), str(cell), "text", name)
+            for n, (name, cell) in enumerate(zip(("id", "state", "note"), row, strict=True))
+            if len(str(cell)) > 1
+        ]
         for hit in look.fields(leaves):
             found = hit.finding
-            apart.add((number, "abc"[hit.leaf], found.start, found.end, found.entity))
-        for one in finder.feed(Record(number, "row", fields, number)):
-            together.add((one.number, one.field, one.start, one.end, one.entity))
-    together |= {(f.number, f.field, f.start, f.end, f.entity) for f in finder.flush()}
-    # But for what numbers of neighbouring cells make by accident.
-    kinds = {entity for entity, _ in planted}
-    wanted = {one for one in apart if one[4] in kinds and one[1] == "c"}
-    assert len(wanted) >= len(planted)
-    assert wanted <= together
+            name = leaves[hit.leaf].label
+            if found.view != "joined":
+                apart.add((number, name, found.start, found.end, found.entity))
+    out = io.StringIO()
+    csv.writer(out).writerows([("id", "state", "note"), *rows])
+    together = _in_table(ours, out.getvalue(), Known() if known else None)
+    assert len(apart) >= len(planted)
+    assert apart <= together
+    rows_with = {number for number, *_ in apart}
+    assert {number for number, *_ in together} == rows_with
+
+
+def test_a_row_lends_its_neighbours_no_certainty(ours: Scanner) -> None:
+    """A number is no part of an address because somebody's number stands in the next row."""
+    rows = "".join(
+        f"{40_000 + 7 * n},{f'her SSN is 512-47-{3000 + n}' if n % 3 == 1 else 'paid'}\n"
+        for n in range(60)
+    )
+    found = _in_table(ours, "id,note\n" + rows, None)
+    assert {number for number, *_ in found} == {n + 2 for n in range(60) if n % 3 == 1}
+    assert sum(entity == "US_SSN" for *_, entity in found) == 20
+
+
+def test_what_is_known_of_a_row_is_forgotten_when_one_like_it_holds_something() -> None:
+    """A whole row is put aside only as long as each of its cells is."""
+    known = Known()
+    (template,) = known.rows(["12\x1fpaid 3"])
+    for number in range(3):
+        known.learn("note\x00paid \x00", f"paid {number}", found=False, constant=False)
+    known.learn_row(("id", "note"), template)
+    assert known.row_empty(("id", "note"), template)
+    assert not known.row_empty(("id", "other"), template)
+    known.learn("note\x00paid \x00", "paid 9", found=True, constant=False)
+    assert not known.row_empty(("id", "note"), template)

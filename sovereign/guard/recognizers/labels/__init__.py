@@ -53,6 +53,7 @@ class LabelsRecognizer:
     """All labels of the table; each finding names its entity's rule."""
 
     name = "labels"
+    quick = True
 
     def __init__(self) -> None:
         latin = [label for label in LABELS if label.words[0] < "\u0250"]

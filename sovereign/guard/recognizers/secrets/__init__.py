@@ -67,6 +67,7 @@ class SecretsRecognizer:
     """All kinds of this module; each finding names its kind."""
 
     name = "secrets"
+    quick = True
 
     def __init__(self) -> None:
         text = "\n".join(f"{k.name} {k.score} {k.pattern.pattern}" for k in KINDS)

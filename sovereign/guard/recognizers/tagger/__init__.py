@@ -48,6 +48,7 @@ class Tagger:
     """A :class:`sovereign.types.Recognizer`. Safe for threads; loads in about 0.1 s."""
 
     name = "tagger"
+    quick = True
     by_words = True
 
     def __init__(self, net: Net | None = None) -> None:

@@ -6,11 +6,11 @@ import json
 
 import psycopg
 from scan_samples import CHAT, MAIL
-from scanned import records, unread
+from scanned import Seen, records, seen, unread
 
 from sovereign.scan.readers import open_reader
 from sovereign.scan.readers.postgres_reader import PostgresReader, TableSource, tables
-from sovereign.scan.record import Direction, Record, Unread
+from sovereign.scan.record import Direction
 
 
 def _made(url: str) -> dict[str, TableSource]:
@@ -40,10 +40,10 @@ def _made(url: str) -> dict[str, TableSource]:
     return {source.table: source for source in tables(url)}
 
 
-def _read(source: TableSource, resume: int = 0) -> list[Record | Unread]:
+def _read(source: TableSource, resume: int = 0) -> list[Seen]:
     reader = open_reader(source)
     assert isinstance(reader, PostgresReader)
-    return list(reader.read(source, resume))
+    return list(map(seen, reader.read(source, resume)))
 
 
 def test_every_row_is_read_once_and_from_any_place_on(database: str) -> None:
