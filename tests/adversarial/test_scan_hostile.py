@@ -81,6 +81,17 @@ def test_one_line_of_any_length_is_read_to_its_end_in_bounded_memory(
     assert peak < 40_000_000
 
 
+def test_a_large_message_takes_a_few_times_its_size() -> None:
+    """One of the largest that is read, 48 MB, has to leave room in 500."""
+    size = 8_000_000
+    start = b"From: a@b\nSubject: c\nMIME-Version: 1.0\n\n"
+    line = b"all work and no play makes jack a dull boy, and his mail a long one\n" * 1_000
+    peak, last, missed = _peak("large.eml", start, line, MAIL.encode(), size)
+    assert MAIL in last
+    assert not missed
+    assert peak < 8 * size
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -33,6 +33,8 @@ SAID = {
     "CREDIT_CARD": "The card was {}, and it was declined.",
     "IBAN_CODE": "Pay it to IBAN {} by Friday.",
 }
+MESSAGE = 5_000_000
+"""Bytes of what is attached to one message."""
 VERBATIM = frozenset({"app.log", "notes.txt", "events.jsonl", "calls.jsonl", "rows.csv"})
 """Files in which every planted value stands at the byte where the scan says it does."""
 REWRITTEN = VERBATIM | {
@@ -209,6 +211,16 @@ def _tar(data: bytes) -> bytes:
 
 
 def _mail(data: bytes) -> bytes:
+    """A message with an attachment; of what is too much for one, a mailbox."""
+    lines = data.splitlines(keepends=True)
+    if len(data) <= MESSAGE:
+        return _message(data)
+    step = len(lines) * MESSAGE // len(data)
+    some = (b"".join(lines[at : at + step]) for at in range(0, len(lines), step))
+    return b"".join(b"From a Fri Jan  2 03:04:05 2026\n%s\n" % _message(one) for one in some)
+
+
+def _message(data: bytes) -> bytes:
     mail = EmailMessage()
     mail["Subject"] = "The minutes"
     mail.set_content("They are attached.\n")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from email.header import decode_header
 from email.message import Message
-from email.parser import BytesParser
+from email.parser import BytesFeedParser
 from email.utils import parsedate_to_datetime
 
 from sovereign.scan.readers.archive_reader import members_of
@@ -23,6 +23,7 @@ __all__ = ["MailReader"]
 LARGEST = 48_000_000
 """Bytes of one message."""
 LINE = 1 << 20
+FED = 1 << 16
 PARTS = 1_000
 
 _HEADERS = re.compile(
@@ -61,16 +62,18 @@ class MailReader:
             for number, data in enumerate(_messages(stream), 1):
                 if len(data) > LARGEST:
                     yield Unread(f"a message of over {LARGEST} bytes", number=number)
-                    data = data[:LARGEST]
-                yield from self._message(source, data, number)
+                message = _parsed(data[:LARGEST])
+                data = b""
+                yield from self._message(source, message, number)
             if stream.failure:
                 yield Unread(stream.failure)
 
-    def _message(self, source: Source, data: bytes, number: int) -> Iterator[Item]:
+    def _message(self, source: Source, message: Message | None, number: int) -> Iterator[Item]:
         try:
-            message = BytesParser(policy=email.policy.compat32).parsebytes(data)
-            parts = list(_parts(message, 0))
-        except (ValueError, LookupError, RecursionError, TypeError, AssertionError):
+            parts = [] if message is None else list(_parts(message, 0))
+        except RecursionError:
+            parts = []
+        if message is None or not parts:
             yield Unread("a damaged message", number=number)
             return
         if len(parts) > PARTS:
@@ -84,6 +87,7 @@ class MailReader:
             if part.is_multipart():
                 continue
             content = _content(part)
+            part.set_payload("")
             if content is None:
                 yield Unread("a part of a message that cannot be decoded", number=number)
             elif content:
@@ -102,8 +106,7 @@ class MailReader:
         ending = {"text/html": ".html", "application/json": ".json"}.get(kind, "")
         name = named or f"part {place}{ending}"
         if kind.startswith("text/"):
-            charset = part.get_content_charset("")
-            content = _text(content, charset).encode("utf-8", "replace")
+            content = _utf8(content, part.get_content_charset(""))
         member = self._inside.member(source, name, len(content), BytesSource(name, content).open)
         for item in members_of(self._inside, member):
             yield item._replace(member=f"message {number}!/{item.member}")
@@ -116,14 +119,27 @@ def _messages(stream: Stream) -> Iterator[bytes]:
     size, blank = 0, True
     for line, _ in lines(stream, b"", LINE):
         if blank and line.startswith(b"From ") and taken:
-            yield b"".join(taken)
-            taken, size = [], 0
+            data, taken, size = b"".join(taken), [], 0
+            yield data
         blank = not line.strip()
         if size <= LARGEST and not (not taken and line.startswith(b"From ")):
             taken.append(line)
             size += len(line)
     if taken:
-        yield b"".join(taken)
+        data, taken = b"".join(taken), []
+        yield data
+
+
+def _parsed(data: bytes) -> Message | None:
+    """A message; None if it is damaged. Fed to the parser piece by piece, because of bytes that it
+    is given at once it makes four copies."""
+    parser = BytesFeedParser(policy=email.policy.compat32)
+    try:
+        for at in range(0, len(data), FED):
+            parser.feed(data[at : at + FED])
+        return parser.close()
+    except (ValueError, LookupError, RecursionError, TypeError, AssertionError):
+        return None
 
 
 def _parts(message: Message, depth: int) -> Iterator[Message]:
@@ -165,6 +181,12 @@ def _text(content: bytes, charset: str) -> str:
         except (UnicodeDecodeError, LookupError):
             continue
     return content.decode("latin-1")
+
+
+def _utf8(content: bytes, charset: str) -> bytes:
+    if charset.lower() in ("", "utf-8", "us-ascii") and content.isascii():
+        return content
+    return _text(content, charset).encode("utf-8", "replace")
 
 
 def _time(message: Message) -> float | None:
