@@ -143,14 +143,17 @@ class Sequencer:
 
     def _caught_up(self) -> Position:
         """Our position, moved over what other processes have appended since."""
-        position, size = self.position, self._store.size()
+        position, newest = self.position, self._store.last()
+        size = newest[0] + 1 if newest else 0
         if size < position.frontier.size:
             raise LogTampered("the audit log became shorter while in use", index=size)
         at = position.frontier.size
         # A database that was put back to a copy, and appended to by others since, is not shorter.
         if position.last is not None:
-            there = next(self._store.records(at - 1, at), None)
-            if there is None or there[2] != position.last:
+            if size > at:
+                before = next(self._store.records(at - 1, at), None)
+                newest = before and (before[0], before[2])
+            if newest is None or newest[1] != position.last:
                 raise LogTampered(f"record {at - 1} was replaced while in use", index=at - 1)
         if size == at:
             return position

@@ -21,6 +21,8 @@ __all__ = ["Answer", "Attempts", "Body", "Pool"]
 
 FIRST_WAIT_S = 0.1
 KEEP_ALIVE_S = 30.0
+KEEP_ALIVE_LOCAL_S = 3.0
+"""To an engine's socket, which costs nothing to open: llama.cpp closes idle ones after five."""
 _BUSY = frozenset({429, 503})
 
 
@@ -79,7 +81,9 @@ class Pool:
             limit = upstream.max_connections
             connector: aiohttp.BaseConnector
             if upstream.socket is not None:
-                connector = aiohttp.UnixConnector(str(upstream.socket), limit=limit)
+                connector = aiohttp.UnixConnector(
+                    str(upstream.socket), limit=limit, keepalive_timeout=KEEP_ALIVE_LOCAL_S
+                )
             else:
                 connector = aiohttp.TCPConnector(
                     limit=limit,

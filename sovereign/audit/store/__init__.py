@@ -42,6 +42,9 @@ class Store(Protocol):
     def size(self) -> int:
         """One more than the greatest index."""
 
+    def last(self) -> tuple[int, bytes] | None:
+        """The greatest index, and the leaf hash that is stored there."""
+
     def records(self, start: int, stop: int) -> Iterator[Row]:
         """What is there from ``start`` to before ``stop``, in order."""
 

@@ -225,6 +225,10 @@ class PostgresStore:
         ((size,),) = self._read("SELECT coalesce(max(idx) + 1, 0) FROM record_{n}")
         return int(size)
 
+    def last(self) -> tuple[int, bytes] | None:
+        rows = self._read("SELECT idx, leaf FROM record_{n} ORDER BY idx DESC LIMIT 1")
+        return (int(rows[0][0]), bytes(rows[0][1])) if rows else None
+
     def records(self, start: int, stop: int) -> Iterator[Row]:
         while start < stop:
             rows = self._read(

@@ -100,6 +100,14 @@ class SQLiteStore:
             (size,) = self._db.execute("SELECT coalesce(max(idx) + 1, 0) FROM record").fetchone()
         return int(size)
 
+    def last(self) -> tuple[int, bytes] | None:
+        """The greatest index, and the leaf hash that is stored there."""
+        with _errors("read"):
+            found: tuple[int, bytes] | None = self._db.execute(
+                "SELECT idx, leaf FROM record ORDER BY idx DESC LIMIT 1"
+            ).fetchone()
+        return found
+
     def records(self, start: int, stop: int) -> Iterator[Row]:
         """(index, bytes, stored leaf hash) of what is there from ``start`` to before ``stop``."""
         while start < stop:
@@ -205,7 +213,7 @@ class SQLiteStore:
 
 def _identity(file: Path) -> tuple[int, int] | None:
     try:
-        stat = file.stat()
+        stat = os.stat(file)  # noqa: PTH116 - asked at each commit
     except OSError:
         return None
     return stat.st_dev, stat.st_ino
