@@ -100,7 +100,8 @@ class ModelConfig(StrictModel):
     )
     engine: str = Field(
         "transformers",
-        description='"transformers", "vllm", "llamacpp", or a plugin of sovereign.engines',
+        description='"transformers", "whisper", "vllm", "llamacpp", or a plugin of '
+        "sovereign.engines",
     )
     vllm: VllmConfig | None = Field(None, description='[models.NAME.vllm], for engine = "vllm"')
     llamacpp: LlamaCppConfig | None = Field(

@@ -201,8 +201,9 @@ def run_command(
         click.echo(made.encode().decode())
         return
     training = made.data["training"]
+    folder = target / ("model" if made.is_model else "adapter")
     click.echo(
-        f"{target / 'adapter'}  {made.adapter_digest[:12]}  {training['steps']} steps in "
+        f"{folder}  {made.digest[:12]}  {training['steps']} steps in "
         f"{training['seconds']:.0f} s, loss {training['loss_first']:.3f} to "
         f"{training['loss_last']:.3f}"
     )

@@ -29,6 +29,8 @@ __all__ = [
     "verify_command",
 ]
 
+MADE = ("adapter", "model")
+
 CONFIG = click.option(
     "--config",
     type=click.Path(path_type=Path),
@@ -91,7 +93,7 @@ def verify_command(
 
     A folder that `sovereign tune export` wrote is held against its papers in the same way.
     """
-    from sovereign.weights.passport import MERGED, admit, admit_merged, read
+    from sovereign.weights.passport import MERGED, admit, admit_merged, admit_model, is_model, read
 
     keys = keys_of(config, trust)
     if (adapter / MERGED).exists():
@@ -101,10 +103,20 @@ def verify_command(
             return
         click.echo(f"{adapter} is what {merged.signer[:12]} signed")
         click.echo(f"  base      {merged.predicate['base']['name']} {merged.base_digest[:12]}")
-        click.echo(f"  adapter   {merged.adapter_digest[:12]}, merged in")
+        kind = "adapter" if "adapter" in merged.predicate else "model"
+        how = "merged in" if kind == "adapter" else "cast"
+        click.echo(f"  {kind:<8}  {merged.digest[:12]}, {how}")
         return
-    passport = read(adapter, keys)
-    passport = admit(adapter, base or passport.base_digest, keys)
+    whole = is_model(adapter)
+    if whole:
+        passport = admit_model(adapter, keys)
+        if base is not None and base != passport.base_digest:
+            raise PassportRefused(
+                f"{adapter}: was trained from weights {passport.base_digest[:12]}"
+            )
+    else:
+        passport = read(adapter, keys)
+        passport = admit(adapter, base or passport.base_digest, keys)
     if proof is not None:
         click.echo(_proved(proof, passport))
         return
@@ -113,7 +125,8 @@ def verify_command(
         return
     said = passport.predicate
     train = said["data"]["train"]
-    click.echo(f"adapter {passport.adapter_digest[:12]} is what {passport.signer[:12]} signed")
+    kind = "model" if whole else "adapter"
+    click.echo(f"{kind} {passport.digest[:12]} is what {passport.signer[:12]} signed")
     click.echo(f"  base      {said['base']['name']} {passport.base_digest[:12]}")
     click.echo(f"  rows      {train['used']} of {train['read']}, roll {said['roll']['root'][:12]}")
     private = said["private"]
@@ -177,7 +190,8 @@ def forget_command(
     """
     keys = keys_of(config, trust)
     saw, silent = [], []
-    folders = sorted(p.parent for p in runs.glob("*/adapter") if p.is_dir())
+    made = (p for name in MADE for p in runs.glob(f"*/{name}"))
+    folders = sorted({p.parent for p in made if p.is_dir()})
     if not folders:
         raise TuneError(f"{runs}: holds no run", hint="name the folder with --runs")
     for folder in folders:
@@ -194,7 +208,7 @@ def forget_command(
         )
     else:
         for folder in saw:
-            click.echo(f"{folder / 'adapter'}  saw it")
+            click.echo(f"{_made(folder)}  saw it")
         click.echo(f"{len(saw)} of {len(folders)} adapters saw it")
     if silent:
         first, why = silent[0]
@@ -217,11 +231,16 @@ def keys_of(config: Path, trust: tuple[Path, ...]) -> tuple[Ed25519PublicKey, ..
     return keys
 
 
+def _made(run: Path) -> Path:
+    """The folder of what the run made: an adapter, or a model that was trained whole."""
+    return next((run / name for name in MADE if (run / name).is_dir()), run / MADE[0])
+
+
 def _roll(run: Path, keys: tuple[Ed25519PublicKey, ...]) -> Roll:
     from sovereign.tune.roll import FILE, Roll
     from sovereign.weights.passport import read
 
-    passport = read(run / "adapter", keys)
+    passport = read(_made(run), keys)
     return Roll.load(run / FILE, passport.predicate["roll"]["root"])
 
 
@@ -257,4 +276,5 @@ def _proved(file: Path, passport: Passport) -> str:
     proof = Proof.decode(said)
     inside = verify(proof, kind, value, salt=salt, root=roll["root"], size=roll["keys"])
     saw = "was trained on" if inside else "was not trained on"
-    return f"adapter {passport.adapter_digest[:12]} {saw} the {kind} that the proof names"
+    made = "adapter" if "adapter" in passport.predicate else "model"
+    return f"{made} {passport.digest[:12]} {saw} the {kind} that the proof names"

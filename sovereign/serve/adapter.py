@@ -18,7 +18,7 @@ def check(adapter: Path, base_digest: str, trust: Iterable[str]) -> str:
     Raises :class:`sovereign.errors.PassportRefused`.
     """
     keys = [Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)) for key in trust]
-    return admit(adapter, base_digest, keys).adapter_digest
+    return admit(adapter, base_digest, keys).digest
 
 
 def hexed(keys: Iterable[Ed25519PublicKey]) -> tuple[str, ...]:

@@ -83,6 +83,12 @@ def _welcome(supervisor: Supervisor, listener: socket.socket | None) -> list[str
         host, port = listener.getsockname()[:2]
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         how, where = "", f"{url}/v1"
+    if supervisor.engine == "whisper":
+        form = f"-F model={supervisor.name} -F file=@recording.wav"
+        return [
+            f"serving {supervisor.name} at {where} (Ctrl-C stops)",
+            f"try: curl {how}{url}/v1/audio/transcriptions {form}",
+        ]
     body = f'{{"model": "{supervisor.name}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
     return [
         f"serving {supervisor.name} at {where} (Ctrl-C stops)",

@@ -103,6 +103,11 @@ class Supervisor:
         return process is not None and process.alive
 
     @property
+    def engine(self) -> str:
+        """Which one it is, by the name that the configuration gives it."""
+        return self._model.engine
+
+    @property
     def pid(self) -> int | None:
         """The engine's process, while it runs or loads."""
         process = self._process or self._loading

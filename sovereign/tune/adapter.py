@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from sovereign.weights import passport
 from sovereign.weights.lock import File, digest_of
 from sovereign.weights.staging import hash_file
 
-__all__ = ["Checks", "check", "files_of", "partial", "save_weights", "saving"]
+__all__ = ["Checks", "check", "files_of", "moved_by", "partial", "save_weights", "saving"]
 
 MOVED = 1e-4  # a smaller change of every logit is arithmetic, not learning
 
@@ -35,8 +35,6 @@ def check(model: Any, example: Example) -> Checks:
 
     An adapter can load, report a falling loss and have no effect (vllm#34186, opacus#820).
     """
-    import torch
-
     norms = {
         name: float(p.detach().float().norm())
         for name, p in model.named_parameters()
@@ -51,33 +49,45 @@ def check(model: Any, example: Example) -> Checks:
             f"{still} of {len(norms)} updates are still zero after training",
             hint="check lora.target; with train.quantize, see docs/tune.md",
         )
+    return Checks(
+        weight_delta=smallest, logits_moved=moved_by(model, example, model.disable_adapter)
+    )
+
+
+def moved_by(
+    model: Any, example: Example, before: Callable[[], AbstractContextManager[Any]]
+) -> float:
+    """The largest change of a logit that training made; ``before`` is a context in which ``model``
+    answers as it did then. Raises :class:`TuneError` if there is none."""
+    import torch
+
     ids = torch.tensor([example.ids], device=next(model.parameters()).device)
     with torch.no_grad():
         tuned = model(input_ids=ids, use_cache=False).logits.float()
-        with model.disable_adapter():
+        with before():
             base = model(input_ids=ids, use_cache=False).logits.float()
     moved = float((tuned - base).abs().max())
     if not moved > MOVED:
-        raise TuneError("the adapter has no effect: logits did not move", hint="raise train.lr")
-    return Checks(weight_delta=smallest, logits_moved=moved)
+        raise TuneError("training has no effect: logits did not move", hint="raise train.lr")
+    return moved
 
 
 @contextmanager
-def partial(out: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
-    """A working folder beside ``out/adapter``, and the call that moves it there when all is well.
+def partial(out: Path, name: str = "adapter") -> Iterator[tuple[Path, Callable[[], None]]]:
+    """A working folder beside ``out/name``, and the call that moves it there when all is well.
 
     Without that call, whatever happens, nothing of it stays. A killed run leaves a folder whose
     name starts with a dot and that the next run sweeps.
     """
     out.mkdir(parents=True, exist_ok=True)
-    target = out / "adapter"
+    target = out / name
     if target.exists():
         raise TuneError(
             f"{target} is there already", hint="choose another --out, or move it away first"
         )
-    for old in out.glob(".adapter.*"):
+    for old in out.glob(f".{name}.*"):
         shutil.rmtree(old, ignore_errors=True)
-    work = Path(tempfile.mkdtemp(dir=out, prefix=".adapter."))
+    work = Path(tempfile.mkdtemp(dir=out, prefix=f".{name}."))
 
     def finish() -> None:
         for path in [*work.iterdir(), work]:
@@ -143,9 +153,9 @@ def write_papers(work: Path, envelope: bytes, facts: Mapping[str, Any]) -> None:
     lines = [
         f"# {facts['recipe']}",
         "",
-        f"A LoRA adapter for `{facts['base']}` (weights {facts['base_digest'][:12]}), made by",
-        "`sovereign tune run`. What went in is in `passport.json`, signed; `sovereign serve`",
-        "refuses the adapter on other weights, or changed.",
+        f"{facts['kind']} `{facts['base']}` (weights {facts['base_digest'][:12]}), made by",
+        "`sovereign tune run`. What went in is in `passport.json`, signed; `sovereign tune verify`",
+        "holds this folder against it.",
         "",
     ]
     lines += [f"- {name}: {value}" for name, value in facts["card"].items()]

@@ -27,6 +27,7 @@ def facts(made: RunRecord) -> dict[str, Any]:
     base = made.data["base"]
     return {
         "recipe": made.data["recipe"],
+        "kind": "A model, fully fine-tuned from" if made.is_model else "A LoRA adapter for",
         "base": base["name"],
         "base_digest": base["digest"],
         "card": card,
@@ -37,7 +38,9 @@ def event(made: RunRecord) -> dict[str, Any]:
     """For the audit log: names, counts and digests."""
     base, train = made.data["base"], made.data["data"]["train"]
     kind = made.data["hyperparameters"]["lora"]["kind"]
-    quantize = made.data["hyperparameters"]["train"]["quantize"]
+    train_config = made.data["hyperparameters"]["train"]
+    kind = "full" if made.is_model else kind
+    quantize = train_config["quantize"]
     return {
         "type": "tune.run",
         "outcome": "ok",
@@ -49,7 +52,7 @@ def event(made: RunRecord) -> dict[str, Any]:
         "method": kind if quantize == "none" else f"q{kind}",
         "seed": made.data["hyperparameters"]["train"]["seed"],
         "steps": made.data["training"]["steps"],
-        "adapter_digest": made.adapter_digest,
+        "adapter_digest": made.digest,
         "run_sha256": made.sha256,
     }
 

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +23,6 @@ from sovereign.errors import TuneError
 from sovereign.tune.prepare import Prepared
 from sovereign.tune.recipe import Recipe
 from sovereign.tune.roll import content_of
-from sovereign.weights.lock import write_atomically
 
 if TYPE_CHECKING:
     from sovereign.tune.watch import Watch
@@ -101,7 +104,9 @@ class Checkpoints:
         }
         metadata = {"run": json.dumps(said)}
         tensors = {name: t.contiguous().cpu() for name, t in tensors.items()}
-        write_atomically(self._file, safetensors.torch.save(tensors, metadata), mode=0o600)
+        # From the tensors to the disk: of a whole model, one more copy in memory would be three.
+        with _whole(self._file) as made:
+            safetensors.torch.save_file(tensors, made, metadata)
 
     def restore(self, model: Any, optimizer: Any, watch: Watch | None = None) -> None:
         """Put ``model``, ``optimizer`` and ``watch`` where :meth:`save` saw them."""
@@ -137,6 +142,22 @@ def fingerprint(recipe: Recipe, base_digest: str, prepared: Prepared, world: int
     for row in prepared.train:
         digest.update(hashlib.sha256(content_of(row)).digest())
     return digest.hexdigest()
+
+
+@contextmanager
+def _whole(file: Path) -> Iterator[Path]:
+    """Where to write, for what is at ``file`` when it is durable, or never. For its owner."""
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    os.close(handle)
+    made = Path(name)
+    try:
+        yield made
+        made.chmod(0o600)
+        with made.open("rb") as opened:
+            os.fsync(opened.fileno())
+        made.replace(file)
+    finally:
+        made.unlink(missing_ok=True)
 
 
 def _trained(model: Any) -> list[tuple[str, Any]]:

@@ -32,7 +32,16 @@ if TYPE_CHECKING:
         Ed25519PublicKey,
     )
 
-__all__ = ["Dtype", "Merged", "close_to", "export", "hold", "load_plain", "logits_of"]
+__all__ = [
+    "Dtype",
+    "Merged",
+    "close_to",
+    "copy_papers",
+    "export",
+    "hold",
+    "load_plain",
+    "logits_of",
+]
 
 Dtype = Literal["bfloat16", "float32"]
 ARITHMETIC = 1e-3  # of the largest logit: what another order of sums may change in fp32
@@ -84,7 +93,11 @@ def export(
         vouched = passport.read(adapter, trust)
         name = str(vouched.predicate["base"]["name"])
         entry = store.entry(name)
-        passport.admit(adapter, entry.digest, trust)
+        whole = passport.is_model(adapter)
+        if whole:
+            passport.admit_model(adapter, trust)
+        else:
+            passport.admit(adapter, entry.digest, trust)
         if out.exists():
             raise TuneError(f"{out} is there already", hint="choose another DEST")
         model.require()
@@ -98,8 +111,8 @@ def export(
             predicate = {
                 "type": "tune.export",
                 "base": vouched.predicate["base"],
-                "adapter": {
-                    "digest": vouched.adapter_digest,
+                "model" if whole else "adapter": {
+                    "digest": vouched.digest,
                     "passport_sha256": hash_file(adapter / passport.NAME)[1],
                     "signer": vouched.signer,
                 },
@@ -170,10 +183,15 @@ def _merge(base: Path, adapter: Path, work: Path, dtype: Dtype) -> Merged:
 
     plain = load_plain(base)
     before = logits_of(plain)
-    both = PeftModel.from_pretrained(plain, str(adapter), local_files_only=True).eval()
-    wanted = logits_of(both)
+    both: Any = None
+    if passport.is_model(adapter):
+        joined = load_plain(adapter)
+        wanted = logits_of(joined)
+    else:
+        both = PeftModel.from_pretrained(plain, str(adapter), local_files_only=True).eval()
+        wanted = logits_of(both)
+        joined = both.merge_and_unload(safe_merge=True)
     moved, _ = close_to(before, wanted)
-    joined = both.merge_and_unload(safe_merge=True)
     merge_off = float((logits_of(joined) - wanted).abs().max())
     if not merge_off <= ARITHMETIC * float(wanted.abs().max()):
         raise TuneError(
@@ -183,7 +201,7 @@ def _merge(base: Path, adapter: Path, work: Path, dtype: Dtype) -> Merged:
     with saving("model"):
         joined.to(getattr(torch, dtype)).save_pretrained(work)
     del plain, both, joined
-    _papers(base, work, dtype)
+    copy_papers(base, work, dtype)
     off, agreement = close_to(wanted, logits_of(load_plain(work)))
     hold(
         off,
@@ -196,7 +214,7 @@ def _merge(base: Path, adapter: Path, work: Path, dtype: Dtype) -> Merged:
     return Merged(work, merge_off, off, moved, agreement)
 
 
-def _papers(base: Path, work: Path, dtype: Dtype) -> None:
+def copy_papers(base: Path, work: Path, dtype: Dtype) -> None:
     """What the base has beside its weights, as it is: tokenizer, template, licence."""
     for file in sorted(base.iterdir()):
         if file.is_file() and not file.name.endswith(WEIGHTS):
@@ -211,11 +229,13 @@ def _papers(base: Path, work: Path, dtype: Dtype) -> None:
 
 def _card(work: Path, vouched: passport.Passport, merged: Merged) -> None:
     said = vouched.predicate
+    did = "with the adapter" if "adapter" in said else "fully fine-tuned to the model"
+    what = "merged into it" if "adapter" in said else "cast"
     lines = [
         f"# {said['recipe']}, merged",
         "",
-        f"`{said['base']['name']}` (weights {vouched.base_digest[:12]}) with the adapter "
-        f"{vouched.adapter_digest[:12]} merged into it by `sovereign tune export`.",
+        f"`{said['base']['name']}` (weights {vouched.base_digest[:12]}) {did} "
+        f"{vouched.digest[:12]}, {what} by `sovereign tune export`.",
         f"`{passport.MERGED}`, signed, names both; `sovereign tune verify` holds this folder",
         "against it.",
         "",

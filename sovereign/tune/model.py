@@ -15,7 +15,15 @@ from sovereign.errors import MissingExtra, TuneError
 from sovereign.tune.data import Chat
 from sovereign.tune.recipe import LoraConfig, TrainConfig
 
-__all__ = ["add_lora", "choose_precision", "load_base", "quiet", "require", "set_threads"]
+__all__ = [
+    "add_lora",
+    "choose_precision",
+    "load_base",
+    "quantization",
+    "quiet",
+    "require",
+    "set_threads",
+]
 
 
 @contextmanager
@@ -91,15 +99,15 @@ def load_base(folder: Path, *, precision: str, quantize: str) -> tuple[Any, Any,
     logging.set_verbosity_error()
     dtype = torch.float32 if precision == "fp32" else torch.bfloat16
     more: dict[str, Any] = {}
-    if quantize == "nf4":
-        more["quantization_config"] = _nf4(dtype)
+    if quantize != "none":
+        more["quantization_config"] = quantization(quantize, dtype)
     common: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     tokenizer = AutoTokenizer.from_pretrained(folder, **common)
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, use_safetensors=True, **common, **more
     )
-    if quantize == "nf4":
-        _mend_nf4(model)
+    if quantize != "none":
+        _mend(model)
     model.config.use_cache = False
     stops = model.generation_config.eos_token_id
     ends = set(stops if isinstance(stops, list) else [stops]) | {tokenizer.eos_token_id}
@@ -123,6 +131,7 @@ def add_lora(model: Any, lora: LoraConfig, train: TrainConfig) -> Any:
         lora_dropout=lora.dropout,
         target_modules=target,
         use_rslora=lora.kind == "rslora",
+        use_dora=lora.kind == "dora",
         task_type="CAUSAL_LM",
     )
     try:
@@ -133,13 +142,17 @@ def add_lora(model: Any, lora: LoraConfig, train: TrainConfig) -> Any:
         ) from None
 
 
-def _nf4(dtype: Any) -> Any:
+def quantization(kind: str, dtype: Any) -> Any:
+    """What transformers is told to hold weights in four bits or eight. Raises
+    :class:`MissingExtra`."""
     from transformers import BitsAndBytesConfig
 
     try:
         import bitsandbytes  # noqa: F401
     except ImportError:
         raise MissingExtra("bitsandbytes", "tune") from None
+    if kind == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -148,11 +161,14 @@ def _nf4(dtype: Any) -> Any:
     )
 
 
-def _mend_nf4(model: Any) -> None:
-    """bitsandbytes 0.50.2 repacks weights in the first forward pass on CPUs with AVX512-BF16, after
-    which gradients are zero and only a warning says so. It asks this flag first."""
-    from bitsandbytes.nn import Linear4bit
+def _mend(model: Any) -> None:
+    """bitsandbytes 0.50.2 repacks NF4 weights in the first forward pass on CPUs with AVX512-BF16,
+    after which gradients are zero and only a warning says so; it asks this flag first. And PEFT's
+    copy of an 8-bit weight loses its scales, unless they are in the module already."""
+    from bitsandbytes.nn import Linear4bit, Linear8bitLt
 
     for module in model.modules():
         if isinstance(module, Linear4bit):
             module.support_avx512bf16_for_cpu = False
+        elif isinstance(module, Linear8bitLt) and module.weight.CB is not None:
+            module.init_8bit_state()

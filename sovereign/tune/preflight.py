@@ -18,6 +18,7 @@ __all__ = ["Knobs", "Need", "fitting", "need"]
 
 GB = 1e9
 NF4 = 0.5 + 0.127 / 8  # bytes per weight: four bits, and double-quantised scales (QLoRA, 2023)
+INT8 = 1.01  # LLM.int8 (Dettmers et al. 2022): a byte, and a scale for each row
 PROCESS = 1.2 * GB  # interpreter, libraries and allocator, as measured on a CPU
 
 
@@ -32,6 +33,10 @@ class Knobs:
     precision: str
     quantize: str
     checkpointing: bool
+    method: str = "lora"
+    kind: str = "lora"
+    parts: int = 1
+    """Into how many the weights and what belongs to them are cut (FSDP); each device has one."""
 
     @classmethod
     def of(cls, recipe: Recipe) -> Knobs:
@@ -46,6 +51,8 @@ class Knobs:
             precision=precision,
             quantize=train.quantize,
             checkpointing=train.gradient_checkpointing,
+            method=train.method,
+            kind=lora.kind,
         )
 
 
@@ -68,7 +75,7 @@ class Need:
 
     def parts(self) -> list[tuple[str, float]]:
         return [
-            ("frozen weights", self.weights),
+            ("weights", self.weights),
             ("adapter", self.adapter),
             ("gradients", self.gradients),
             ("optimiser", self.optimizer),
@@ -79,22 +86,35 @@ class Need:
 
 
 def need(dims: Dims, knobs: Knobs) -> Need:
-    """What training with ``knobs`` holds at its peak."""
+    """What training with ``knobs`` holds at its peak, on one device."""
     wide = 4 if knobs.precision == "fp32" else 2
     rest = dims.parameters - dims.in_linears
-    weights = dims.in_linears * (NF4 if knobs.quantize == "nf4" else wide) + rest * wide
+    width = {"nf4": NF4, "int8": INT8}.get(knobs.quantize, wide)
+    weights = dims.in_linears * width + rest * wide
     targets = _targets(dims, knobs)
     trainable = dims.layers * sum(knobs.r * (i + o) for i, o in targets.values())
+    adapter = 4.0
+    if knobs.kind == "dora":  # a length for each output
+        trainable += dims.layers * sum(o for _, o in targets.values())
+    if knobs.method == "full":  # in fp32, and once more in what they compute in
+        weights = 4.0 * dims.parameters + (2.0 * dims.in_linears if wide == 2 else 0.0)
+        targets, trainable, adapter = {}, dims.parameters, 0.0
+    if knobs.parts > 1:
+        # What a device computes with is whole: two layers (one is fetched ahead), and embeddings.
+        layer = dims.in_linears / dims.layers
+        weights = weights / knobs.parts + 2 * layer * width + dims.in_embeddings * wide
     tokens = knobs.batch * knobs.max_length
-    layer = tokens * _per_token(dims, wide, targets)
-    kept = dims.layers * layer
+    one = tokens * _per_token(dims, wide, targets)
+    if knobs.kind == "dora":  # what the map gave before and after its length, in fp32
+        one += tokens * 8 * sum(o for _, o in targets.values())
+    kept = dims.layers * one
     if knobs.checkpointing:
-        kept = layer + dims.layers * tokens * dims.hidden * wide
+        kept = one + dims.layers * tokens * dims.hidden * wide
     return Need(
         weights=weights,
-        adapter=4.0 * trainable,
-        gradients=4.0 * trainable,
-        optimizer=8.0 * trainable,  # AdamW: two moments in fp32
+        adapter=adapter * trainable / knobs.parts,
+        gradients=4.0 * trainable / knobs.parts,
+        optimizer=8.0 * trainable / knobs.parts,  # AdamW: two moments in fp32
         activations=kept,
         # The logits, their fp32 copy, their log-softmax, and the gradients of both.
         logits=float(tokens * dims.vocab * (12 + (0 if wide == 4 else 4))),
@@ -152,7 +172,10 @@ def _turns(knobs: Knobs) -> Iterator[tuple[list[str], Knobs]]:
         grown = f"train.accumulate={knobs.batch}"
         knobs, turns = replace(knobs, batch=1), [*turns, "train.batch=1", grown]
         yield turns, knobs
-    if knobs.quantize == "none":
+    if knobs.method == "full":
+        knobs, turns = replace(knobs, method="lora"), [*turns, "train.method=lora"]
+        yield turns, knobs
+    if knobs.quantize != "nf4":
         knobs, turns = replace(knobs, quantize="nf4"), [*turns, "train.quantize=nf4"]
         yield turns, knobs
     length = knobs.max_length

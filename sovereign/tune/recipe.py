@@ -89,8 +89,10 @@ class LoraConfig(StrictModel):
     r: int = Field(16, gt=0, le=512, description="rank of the update")
     alpha: int = Field(32, gt=0, description="the update is scaled by alpha / r")
     dropout: Fraction = Field(0.0, description="of the update's input")
-    kind: Literal["lora", "rslora"] = Field(
-        "lora", description='"rslora" scales by alpha / sqrt(r), so that larger ranks learn'
+    kind: Literal["lora", "rslora", "dora"] = Field(
+        "lora",
+        description='"rslora" scales by alpha / sqrt(r), so that larger ranks learn; "dora" trains '
+        "lengths and directions apart, and is served merged (`sovereign tune export`) only",
     )
     target: Annotated[str | tuple[str, ...], BeforeValidator(_target)] = Field(
         "all-linear", description='"all-linear", or module names such as ["q_proj", "v_proj"]'
@@ -100,6 +102,9 @@ class LoraConfig(StrictModel):
 class TrainConfig(StrictModel):
     """``[train]``: how long, how fast, and in what precision."""
 
+    method: Literal["lora", "full"] = Field(
+        "lora", description='"full" trains every weight: sixteen bytes for each, and no adapter'
+    )
     steps: int | None = Field(None, gt=0, description="optimiser steps; or say epochs")
     epochs: float | None = Field(None, gt=0, description="passes over the rows; or say steps")
     batch: int = Field(4, gt=0, description="rows per device and forward pass")
@@ -109,7 +114,7 @@ class TrainConfig(StrictModel):
     schedule: Literal["linear", "cosine", "constant"] = Field(
         "linear", description="after the peak"
     )
-    weight_decay: float = Field(0.0, ge=0, le=1, description="AdamW's, on the update only")
+    weight_decay: float = Field(0.0, ge=0, le=1, description="AdamW's, on what is trained")
     clip: float = Field(1.0, gt=0, description="bound of the gradient's norm")
     max_length: int = Field(1024, gt=0, description="tokens in a row, prompt and answer")
     over_long: Literal["raise", "drop", "truncate", "split"] = Field(
@@ -119,8 +124,8 @@ class TrainConfig(StrictModel):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description='of the frozen weights; "auto" measures which is faster here'
     )
-    quantize: Literal["none", "nf4"] = Field(
-        "none", description='"nf4" holds the frozen weights in four bits (QLoRA)'
+    quantize: Literal["none", "int8", "nf4"] = Field(
+        "none", description='"nf4" holds the frozen weights in four bits (QLoRA), "int8" in eight'
     )
     checkpoint_every: int = Field(
         50, ge=0, description="steps; a killed run goes on from there. 0 keeps none"
@@ -137,6 +142,8 @@ class TrainConfig(StrictModel):
     def _one(self) -> TrainConfig:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("needs either steps or epochs")
+        if self.method == "full" and self.quantize != "none":
+            raise ValueError('method = "full" trains weights, and quantized ones are frozen')
         return self
 
 
@@ -222,6 +229,16 @@ class Recipe(StrictModel):
     eval: EvalConfig = EvalConfig()
     privacy: PrivacyConfig | None = None
     memorization: MemorizationConfig | None = None
+
+    @model_validator(mode="after")
+    def _one_method(self) -> Recipe:
+        if self.train.method == "full" and "lora" in self.model_fields_set:
+            raise ValueError('[lora] says nothing where train.method = "full"')
+        if self.train.method == "full" and self.privacy is not None:
+            raise ValueError("[privacy] trains an update, and no whole model")
+        if self.lora.kind == "dora" and self.train.quantize == "int8":
+            raise ValueError('lora.kind = "dora" cannot read weights in eight bits: take "nf4"')
+        return self
 
     @model_validator(mode="after")
     def _private_end(self) -> Recipe:

@@ -45,8 +45,14 @@ class RunRecord:
         return hashlib.sha256(self.encode()).hexdigest()
 
     @property
-    def adapter_digest(self) -> str:
-        return str(self.data["adapter"]["digest"])
+    def is_model(self) -> bool:
+        """Whether what was made is a whole model, and no adapter."""
+        return "model" in self.data
+
+    @property
+    def digest(self) -> str:
+        """Of the adapter, or of the model."""
+        return str(self.data["model" if self.is_model else "adapter"]["digest"])
 
     @property
     def before(self) -> float | None:
@@ -125,7 +131,7 @@ def build(
         "training": training,
         "checks": {**checks, "connections_refused": refused},
         "evaluation": {"before": _score(before), "after": _score(after)} if after else None,
-        "adapter": {
+        "model" if recipe.train.method == "full" else "adapter": {
             "digest": digest,
             "files": [{"path": f.path, "size": f.size, "sha256": f.sha256} for f in files],
         },

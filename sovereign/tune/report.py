@@ -42,7 +42,7 @@ def page(made: RunRecord, curve: Sequence[dict[str, Any]]) -> str:
     base, training = data["base"], data["training"]
     parts = [
         f"<h1>{escape(data['recipe'])}</h1>",
-        f"<p>An adapter for {escape(base['name'])}, trained from {data['begun']} to "
+        f"<p>{escape(facts(made)['kind'])} {escape(base['name'])}, trained from {data['begun']} to "
         f"{data['ended']}.</p>",
         "<h2>Loss</h2>",
         _plot(curve),
@@ -141,7 +141,7 @@ def _digests(made: RunRecord) -> dict[str, str]:
         "base": data["base"]["digest"],
         "rows": data["data"]["train"]["sha256"],
         "roll of rows": data["roll"]["root"],
-        "adapter": made.adapter_digest,
+        "model" if made.is_model else "adapter": made.digest,
     }
 
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import secrets
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from sovereign.errors import TuneError
-from sovereign.tune import adapter, card, model, record, report
+from sovereign.tune import adapter, card, full, model, record, report
 from sovereign.tune.canaries import Canary, draw, inserted
 from sovereign.tune.checkpoint import FILE as CHECKPOINT
 from sovereign.tune.checkpoint import Checkpoints, fingerprint
 from sovereign.tune.data import Dataset, encode
+from sovereign.tune.export import load_plain
 from sovereign.tune.gate import Gate
+from sovereign.tune.launch import hold
 from sovereign.tune.offline import offline
 from sovereign.tune.prepare import Prepared, prepare
 from sovereign.tune.recipe import Recipe
@@ -26,9 +27,10 @@ from sovereign.tune.record import RunRecord
 from sovereign.tune.roll import FILE as ROLL
 from sovereign.tune.roll import SALT_SIZE, Roll
 from sovereign.tune.rows import Row
+from sovereign.tune.workplace import working
 from sovereign.types import Sink
 from sovereign.weights.lock import write_atomically
-from sovereign.weights.passport import seal, statement
+from sovereign.weights.passport import MODEL_TYPE, PREDICATE_TYPE, seal, statement
 from sovereign.weights.store import Store
 
 if TYPE_CHECKING:
@@ -43,7 +45,6 @@ __all__ = ["run"]
 
 TOKENS = "tokens.json"
 PROBED = 64  # rows whose loss must have fallen
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG, errno.ENOTDIR)
 
 
 def run(
@@ -83,7 +84,7 @@ def run(
         from accelerate import Accelerator
 
         accelerator = Accelerator()
-        _whole(accelerator)
+        hold(accelerator)
         tell = _Quietly(progress if accelerator.is_main_process else None)
         begun = time.time()
         folder = store.get(recipe.model)
@@ -92,13 +93,18 @@ def run(
             if recipe.privacy
             else _checkpoints(out, recipe, entry.digest, prepared, accelerator)
         )
-        with _working(out, accelerator, checkpoints) as (work, finish, metrics):
+        whole = recipe.train.method == "full"
+        with working(out, "model" if whole else "adapter", accelerator, checkpoints) as (
+            work,
+            finish,
+            metrics,
+        ):
             run = _Run(recipe, accelerator, tell, metrics, checkpoints)
             run.load(folder, prepared)
             before = run.ask(rows, "evaluate before") if recipe.eval.before else None
             fit = run.fit()
             run.learnt(prepared)
-            checks = adapter.check(run.model, run.data.examples[0])
+            checks = run.check()
             after = run.ask(rows, "evaluate after")
             kept = run.audit(prepared)
             if after and recipe.eval.at_least and after.share < recipe.eval.at_least:
@@ -110,7 +116,7 @@ def run(
             if work is None:  # another process of the run writes it
                 accelerator.wait_for_everyone()
                 return RunRecord({})
-            adapter.save_weights(run.model, work, base=entry.name, base_folder=folder)
+            run.save(work, entry.name)
             files, digest = adapter.files_of(work)
             used = {e.line for e in run.data.examples}
             roll = Roll.of(
@@ -145,7 +151,8 @@ def run(
                 begun=begun,
                 ended=time.time(),
             )
-            envelope = seal(statement(made.data, files), key)
+            kind = MODEL_TYPE if whole else PREDICATE_TYPE
+            envelope = seal(statement(made.data, files, kind=kind), key)
             adapter.write_papers(work, envelope, card.facts(made))
             if sink is not None:
                 sink.submit(card.event(made)).result()
@@ -180,6 +187,7 @@ class _Run:
         self._metrics = metrics
         self._checkpoints = checkpoints
         self.model: Any = None
+        self.before: Callable[[], AbstractContextManager[Any]]
         self.precision = ""
         self.data: Dataset
         self.spent: Spent | None = None
@@ -191,8 +199,10 @@ class _Run:
         found = self._checkpoints.found() if self._checkpoints is not None else None
         self.precision = found.precision if found else model.choose_precision(train.precision)
         self._say("load", 0)
+        whole = train.method == "full"
+        self._folder = folder
         base, self._tokenizer, self._template = model.load_base(
-            folder, precision=self.precision, quantize=train.quantize
+            folder, precision="fp32" if whole else self.precision, quantize=train.quantize
         )
         rows = chain(prepared.train, self._inserted())
         self.data = self._encoded(rows, str(recipe.train_file))
@@ -202,7 +212,12 @@ class _Run:
             where = str(recipe.eval_file or recipe.train_file)
             asked = self._encoded(prepared.held_out[: recipe.eval.limit], where)
             self.watch = Watch(asked.examples, recipe.eval)
-        self.model = model.add_lora(base, recipe.lora, train)
+        if whole:
+            self.model = full.whole(base, train)
+            self.before = full.Before(base, lambda: load_plain(folder))
+        else:
+            self.model = model.add_lora(base, recipe.lora, train)
+            self.before = self.model.disable_adapter
         if train.quantize == "none":
             self.model.to(self._accelerator.device)
         self.model.eval()
@@ -227,13 +242,27 @@ class _Run:
             return
         rows = prepared.train[:PROBED]
         now = sum(losses_of(self.model, self._template, rows))
-        with self.model.disable_adapter():
+        with self.before():
             before = sum(losses_of(self.model, self._template, rows))
         if not now < before:
             raise TuneError(
                 "the loss did not fall: the noise was larger than what there was to learn",
                 hint="more rows, a larger train.batch, or a larger privacy.epsilon",
             )
+
+    def check(self) -> adapter.Checks:
+        """Raises :class:`TuneError` if training changed nothing."""
+        example = self.data.examples[0]
+        if isinstance(self.before, full.Before):
+            return full.check(self.model, example, self.before)
+        return adapter.check(self.model, example)
+
+    def save(self, work: Path, base: str) -> None:
+        """What was trained, in ``work``."""
+        if isinstance(self.before, full.Before):
+            full.save(self.model, work, base_folder=self._folder)
+        else:
+            adapter.save_weights(self.model, work, base=base, base_folder=self._folder)
 
     def _inserted(self) -> list[Row]:
         audit = self._recipe.memorization
@@ -253,7 +282,7 @@ class _Run:
             self.model,
             self._tokenizer,
             self._template,
-            self.model.disable_adapter,
+            self.before,
             config,
             self._recipe.train.seed,
             self._tell,
@@ -334,56 +363,9 @@ class _Quietly:
             self._progress(update)
 
 
-@contextmanager
-def _working(
-    out: Path, accelerator: Any, checkpoints: Checkpoints | None
-) -> Iterator[tuple[Path | None, Any, Any]]:
-    """Where the main process of the run writes; the others write nothing."""
-    if not accelerator.is_main_process:
-        yield None, None, None
-        return
-    try:
-        with (
-            adapter.partial(out) as (work, finish),
-            _metrics(out / "metrics.jsonl", checkpoints) as metrics,
-        ):
-            yield work, finish, metrics
-    except OSError as e:
-        if e.errno not in UNWRITABLE:
-            raise
-        raise TuneError(
-            f"{out}: cannot be written: {e.strerror or type(e).__name__}",
-            hint="no adapter was kept",
-        ) from None
-
-
-def _whole(accelerator: Any) -> None:
-    """Raises :class:`TuneError` where a launcher would cut the model into parts: the update would
-    be saved in parts, too, and each process would hold its own to be the whole."""
-    kind = str(accelerator.distributed_type.value)
-    if kind not in ("NO", "MULTI_GPU", "MULTI_CPU"):
-        raise TuneError(
-            f"the launcher asks for {kind}, and a run needs the whole model in each process",
-            hint="recipes/deploy/ddp.yaml; for a model that is too large: train.quantize = "
-            '"nf4", train.gradient_checkpointing = true',
-        )
-
-
 def _checkpoints(
     out: Path, recipe: Recipe, base_digest: str, prepared: Prepared, accelerator: Any
 ) -> Checkpoints:
     name = fingerprint(recipe, base_digest, prepared, accelerator.num_processes)
     every, writing = recipe.train.checkpoint_every, accelerator.is_main_process
     return Checkpoints(out / CHECKPOINT, name, every=every, writing=writing)
-
-
-def _metrics(file: Path, checkpoints: Checkpoints | None) -> TextIO:
-    """The file to write on in: with the lines up to the checkpoint that the run goes on from."""
-    found = checkpoints.found() if checkpoints is not None else None
-    kept: list[str] = []
-    if found is not None and file.exists():
-        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = lines[: found.steps]  # a line for each step
-    opened = file.open("w", encoding="utf-8")
-    opened.writelines(kept)
-    return opened

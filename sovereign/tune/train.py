@@ -93,6 +93,7 @@ def fit(
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=config.lr, weight_decay=config.weight_decay)
     packed = config.packing and packs(model)
+    mixed = config.method == "full" and precision == "bf16"  # the weights themselves are in fp32
     bare, model = model, accelerator.prepare(model)
     model.train()
     so_far = Progressed(0, 0, 0.0, (math.nan, math.nan), precision)
@@ -117,7 +118,8 @@ def fit(
                 last = k == len(mine) - 1
                 with nullcontext() if last else accelerator.no_sync(model):
                     # DDP takes the mean over processes; the sum is meant.
-                    loss = loss_of(model, micro, pad, packed=packed) / learnt
+                    with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=mixed):
+                        loss = loss_of(model, micro, pad, packed=packed) / learnt
                     accelerator.backward(loss * world)
                 total += loss.detach()
         except (torch.OutOfMemoryError, MemoryError):

@@ -41,11 +41,14 @@ __all__ = [
     "CARD",
     "MERGED",
     "MERGED_TYPE",
+    "MODEL_TYPE",
     "NAME",
     "PREDICATE_TYPE",
     "Passport",
     "admit",
     "admit_merged",
+    "admit_model",
+    "is_model",
     "key_id",
     "open_envelope",
     "pem",
@@ -67,6 +70,8 @@ PREDICATE_TYPE = "tag:sovereign-toolkit,2026:adapter-passport/v1"
 MERGED = "merged.json"
 """The papers of a model that an adapter was merged into, in its folder."""
 MERGED_TYPE = "tag:sovereign-toolkit,2026:merged-model/v1"
+MODEL_TYPE = "tag:sovereign-toolkit,2026:model-passport/v1"
+"""Of a full fine-tune: its passport lies at :data:`NAME` too, in the folder of the model."""
 MOST_BYTES = 4_000_000
 SEED_SIZE = 32
 NEEDED = ("adapter_config.json", "adapter_model.safetensors")
@@ -87,11 +92,13 @@ class Passport:
         return str(self.predicate["base"]["digest"])
 
     @property
-    def adapter_digest(self) -> str:
-        return str(self.predicate["adapter"]["digest"])
+    def digest(self) -> str:
+        """Of the adapter; or, of a full fine-tune, of the model."""
+        made = self.predicate["adapter"] if "adapter" in self.predicate else self.predicate["model"]
+        return str(made["digest"])
 
     def __repr__(self) -> str:
-        return f"Passport(adapter={self.adapter_digest[:12]}, base={self.base_digest[:12]})"
+        return f"Passport({self.digest[:12]}, base={self.base_digest[:12]})"
 
 
 def statement(
@@ -168,14 +175,15 @@ def admit(adapter: Path, base_digest: str, keys: Sequence[Ed25519PublicKey]) -> 
 
 
 def read(adapter: Path, keys: Sequence[Ed25519PublicKey]) -> Passport:
-    """The passport in the folder ``adapter``, signed by one of ``keys``. What it says of the files
+    """The passport in the folder ``adapter``, or in that of a model that was trained whole, signed
+    by one of ``keys``. What it says of the files
     was not compared: :func:`admit` does. Raises :class:`PassportRefused`."""
     if not (adapter / NAME).exists():
         raise PassportRefused(
             f"{adapter / NAME}: no such file, so nothing says which weights the adapter belongs to",
             hint="`sovereign tune run` writes it; an adapter made before has to be tuned again",
         )
-    return _read(adapter / NAME, keys, PREDICATE_TYPE)
+    return _read(adapter / NAME, keys, MODEL_TYPE if is_model(adapter) else PREDICATE_TYPE)
 
 
 def admit_merged(folder: Path, keys: Sequence[Ed25519PublicKey]) -> Passport:
@@ -184,6 +192,20 @@ def admit_merged(folder: Path, keys: Sequence[Ed25519PublicKey]) -> Passport:
     said = _read(folder / MERGED, keys, MERGED_TYPE)
     _hashed(folder, said, {MERGED, CARD})
     return said
+
+
+def admit_model(folder: Path, keys: Sequence[Ed25519PublicKey]) -> Passport:
+    """The passport of a full fine-tune, whose folder is exactly what it vouches for. Raises
+    :class:`PassportRefused`."""
+    said = read(folder, keys)
+    if digest_of(_hashed(folder, said, {NAME, CARD})) != said.digest:
+        raise PassportRefused(f"{folder}: its passport names another model")
+    return said
+
+
+def is_model(folder: Path) -> bool:
+    """Whether ``folder`` is to be held to the passport of a model, and not of an adapter."""
+    return not (folder / NEEDED[0]).exists() and (folder / "config.json").exists()
 
 
 def signing_key(file: Path) -> Ed25519PrivateKey:
@@ -241,7 +263,7 @@ def _compare(adapter: Path, passport: Passport) -> None:
     for name in NEEDED:
         if name not in passport.files:
             raise PassportRefused(f"{adapter}: its passport does not vouch for {name}")
-    if digest_of(_hashed(adapter, passport, {NAME, CARD})) != passport.adapter_digest:
+    if digest_of(_hashed(adapter, passport, {NAME, CARD})) != passport.digest:
         raise PassportRefused(f"{adapter}: its passport names another adapter")
 
 
@@ -274,7 +296,7 @@ def _passport(payload: bytes, signer: str, kind: str) -> Passport:
         if len(files) != len(said["subject"]):
             raise PassportRefused("it names a file twice")
         passport = Passport(said["predicate"], files, signer)
-        _ = passport.base_digest, passport.adapter_digest
+        _ = passport.base_digest, passport.digest
     except (KeyError, TypeError, AttributeError):
         raise PassportRefused("it is no passport of an adapter") from None
     return passport

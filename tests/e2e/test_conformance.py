@@ -184,7 +184,7 @@ def test_the_log_names_the_adapter_that_answered(door: Door) -> None:
     assert served.keys() == {"smol", "smol:fox", "smol:owl"}
     for name in ("fox", "owl"):
         key = signing_key(door.folder / KEY_FILE).public_key()
-        assert served[f"smol:{name}"] == read(door.folder / name, [key]).adapter_digest
+        assert served[f"smol:{name}"] == read(door.folder / name, [key]).digest
 
 
 def test_a_tampered_adapter_keeps_the_door_shut(

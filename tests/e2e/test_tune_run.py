@@ -151,7 +151,7 @@ def test_the_event_fits_the_audit_log(done: tuple[RunRecord, Path, list[Any], Me
     made, _, _, sink = done
     (event,) = sink.records
     audit_record.event(**event)
-    assert event["adapter_digest"] == made.adapter_digest
+    assert event["adapter_digest"] == made.digest
     assert event["run_sha256"] == made.sha256
 
 

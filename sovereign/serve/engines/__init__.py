@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sovereign import plugins
 from sovereign.errors import ConfigError
-from sovereign.serve.engines.embedded import TransformersEngine
+from sovereign.serve.engines.embedded import TransformersEngine, WhisperEngine
 from sovereign.serve.engines.llamacpp import LlamaCppEngine
 from sovereign.serve.engines.vllm import VllmEngine
 from sovereign.serve.launch import Command, Engine, Launch, Probe, environment, keyed
@@ -22,6 +22,7 @@ __all__ = [
     "Probe",
     "TransformersEngine",
     "VllmEngine",
+    "WhisperEngine",
     "environment",
     "find",
     "keyed",
@@ -31,6 +32,7 @@ _BUILT_IN: dict[str, Engine] = {
     "llamacpp": LlamaCppEngine(),
     "transformers": TransformersEngine(),
     "vllm": VllmEngine(),
+    "whisper": WhisperEngine(),
 }
 
 

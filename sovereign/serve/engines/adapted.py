@@ -7,6 +7,7 @@ speed back. Which row of a batch answers with which is said at each pass.
 from __future__ import annotations
 
 import contextlib
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -62,6 +63,12 @@ def _add(model: Any, name: str, folder: Path, *, first: bool) -> Any:
         raise ServeError(f"{folder}: no adapter_model.safetensors; other formats are not loaded")
     local: dict[str, Any] = {"is_trainable": False, "local_files_only": True}
     try:
+        config = json.loads((folder / "adapter_config.json").read_bytes())
+        if config.get("use_dora"):
+            raise ServeError(
+                f"{folder}: a DoRA adapter is served merged into its base only",
+                hint="`sovereign tune export ADAPTER DEST`, then `sovereign weights import DEST`",
+            )
         with warnings.catch_warnings():
             # PEFT only warns when half of an adapter is missing.
             warnings.filterwarnings("error", message="Found missing adapter keys")

@@ -1,14 +1,15 @@
-"""The command of the engine that ships with the toolkit. Its program is
-:mod:`sovereign.serve.engines.transformers`."""
+"""The commands of the engines that ship with the toolkit. Their programs are
+:mod:`sovereign.serve.engines.transformers` and :mod:`sovereign.serve.engines.whisper`."""
 
 from __future__ import annotations
 
 import signal
 import sys
 
+from sovereign.errors import ConfigError
 from sovereign.serve.launch import Command, Launch
 
-__all__ = ["TransformersEngine"]
+__all__ = ["TransformersEngine", "WhisperEngine"]
 
 
 class TransformersEngine:
@@ -26,3 +27,16 @@ class TransformersEngine:
         for key, path in launch.adapters.items():
             argv += ["--adapter", f"{key}={path}"]
         return Command(tuple(argv), drain_signal=signal.SIGUSR1)
+
+
+class WhisperEngine:
+    """Transcribes recordings with transformers' Whisper, in a process of its own."""
+
+    def command(self, launch: Launch) -> Command:
+        """Raises :class:`ConfigError` for adapters: they are of language models here."""
+        if launch.adapters:
+            raise ConfigError(f"models.{launch.name}: whisper is served without adapters")
+        argv = [sys.executable, "-m", "sovereign.serve.engines.whisper"]
+        argv += ["--weights", str(launch.weights), "--name", launch.name]
+        argv += ["--socket", str(launch.socket), "--threads", str(launch.threads)]
+        return Command(tuple(argv))

@@ -284,3 +284,40 @@ def test_every_label_has_an_entity() -> None:
     """A label without an entity would raise in the middle of a request."""
     assert set(ENTITIES) == set(LABELS) - {"O"}
     assert REACH == 15
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("We talked about the Okafor case on Monday.", "Okafor"),
+        ('"It hurts when I sit," says Lindqvist.', "Lindqvist"),
+        ("Can my neighbour Ilse pick it up for me?", "Ilse"),
+        ("Meine Tochter Mechthild schläft nicht.", "Mechthild"),
+        ("Mon fils Gwenaël ne dort plus.", "Gwenaël"),
+        ("Mi vecina Itziar no contesta.", "Itziar"),
+        ("What did the Haverkamp family ask for?", "Haverkamp"),
+        ("Why was the Ostrowski appointment moved?", "Ostrowski"),
+    ],
+)
+def test_one_word_beside_a_lone_name_is_enough(tagger: Tagger, text: str, name: str) -> None:
+    """The commonest prompt of all has one name in it, and nothing else that is personal."""
+    assert values(tagger, text, "PERSON") == [name]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The Apple account is closed.",
+        "The Linux family of kernels.",
+        "Have you read the Paris novel?",
+        '"We ship on Friday," says Amazon.',
+        "My Python teacher likes the Django case study.",
+        "Is the January file closed?",
+        "Why was the Monday appointment moved?",
+        "She said Monday works, and he said Yes twice.",
+        "The Android family, the Chrome case, the Default account.",
+    ],
+)
+def test_the_same_word_beside_a_thing_is_not(tagger: Tagger, text: str) -> None:
+    """A cue finds nothing by itself: the network has to think of a name, too."""
+    assert values(tagger, text, "PERSON") == []

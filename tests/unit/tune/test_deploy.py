@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sovereign.errors import TuneError
-from sovereign.tune.run import _whole
+from sovereign.tune.launch import hold
 
 DEPLOY = Path(__file__).resolve().parents[3] / "recipes" / "deploy"
 
@@ -21,13 +21,13 @@ def test_a_launcher_that_cuts_the_model_into_parts_is_refused(kind: str) -> None
     """Each process would save its part of the update, and call it the whole."""
     accelerator: Any = SimpleNamespace(distributed_type=SimpleNamespace(value=kind))
     with pytest.raises(TuneError, match=kind):
-        _whole(accelerator)
+        hold(accelerator)
 
 
 def test_copies_of_the_model_are_not_refused() -> None:
     """One process, or one for each GPU or CPU."""
     for kind in ("NO", "MULTI_GPU", "MULTI_CPU"):
-        _whole(SimpleNamespace(distributed_type=SimpleNamespace(value=kind)))
+        hold(SimpleNamespace(distributed_type=SimpleNamespace(value=kind)))
 
 
 def test_accelerate_reads_its_configuration() -> None:

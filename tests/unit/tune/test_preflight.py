@@ -100,6 +100,31 @@ def test_the_hint_is_the_fewest_turns_that_fit() -> None:
     assert fitting(dims, Knobs.of(recipe), 4 * GB) is None
 
 
+def test_a_whole_model_takes_sixteen_bytes_for_each_weight() -> None:
+    """Weights, gradients and two moments in fp32: 2.2 GB for 135M (Rajbhandari et al. 2020, ZeRO,
+    count the same); and the hint is an update in place of it."""
+    dims = model_card("smollm2-135m-instruct").dims
+    counted = need(dims, knobs(method="full", precision="fp32"))
+    fixed = counted.weights + counted.adapter + counted.gradients + counted.optimizer
+    assert fixed == 16 * dims.parameters
+    assert counted.trainable == dims.parameters
+    large = model_card("llama-3.1-8b-instruct").dims
+    found = fitting(large, knobs(method="full"), 40 * GB)
+    assert found is not None
+    assert found[0] == ["train.method=lora"]
+
+
+def test_dora_takes_more_than_lora_and_eight_bits_lie_between_four_and_sixteen() -> None:
+    """A length for each output is trained too: 1.3 million on all maps of Llama-3.1-8B."""
+    dims = model_card("llama-3.1-8b-instruct").dims
+    outputs = 32 * (4096 * 3 + 1024 * 2 + 14336 * 2)
+    assert need(dims, knobs(kind="dora")).trainable - need(dims, knobs()).trainable == outputs
+    assert need(dims, knobs(kind="dora")).activations > need(dims, knobs()).activations
+    sizes = [need(dims, knobs(quantize=q)).weights for q in ("nf4", "int8", "none")]
+    assert sizes == sorted(sizes)
+    assert sizes[1] / GB == pytest.approx(9.2, rel=0.05)  # 8.03 in bytes, embeddings in bf16
+
+
 def test_amounts_of_memory_are_read_as_people_write_them() -> None:
     """And nonsense is refused."""
     assert parse_memory("24GB") == 24e9

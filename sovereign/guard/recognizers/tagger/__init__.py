@@ -14,10 +14,18 @@ from typing import Final
 
 import numpy as np
 
-from sovereign.guard.recognizers.tagger import decode
+from sovereign.guard.recognizers.tagger import cues, decode
 from sovereign.guard.recognizers.tagger.columns import columns
 from sovereign.guard.recognizers.tagger.decode import Span, kept, stretches
-from sovereign.guard.recognizers.tagger.net import COMMON_WORD, NAME, REACH, Floats, Net, load
+from sovereign.guard.recognizers.tagger.net import (
+    COMMON_WORD,
+    LABELS,
+    NAME,
+    REACH,
+    Floats,
+    Net,
+    load,
+)
 from sovereign.guard.recognizers.tagger.pinned import MODEL, MODEL_SHA256
 from sovereign.guard.recognizers.tagger.tokens import fold, pieces
 from sovereign.guard.recognizers.tagger.words import Words
@@ -38,7 +46,7 @@ ENTITIES: Final[Mapping[str, str]] = {
 }
 """The network's labels, and the entities that findings carry."""
 
-_CODE = "2"
+_CODE = "3"
 """Changes when the code gives other findings with the same model."""
 
 _STEP = 1024
@@ -84,9 +92,22 @@ class Tagger:
 
     def _likely(self, text: str) -> list[Span]:
         likely: list[Span] = []
+        faint: list[tuple[int, int]] = []
         for p, bounds in self.read(text):
             likely += stretches(p, bounds)
-        return _disjoint([t for s in _joined(likely) if (t := _trimmed(text, s)) is not None])
+            faint += [(bounds[i], bounds[i + 1]) for i in self._faint(p)]
+        whole = [t for s in _joined(likely) if (t := _trimmed(text, s)) is not None]
+        cued = (_cued(text, Span(a, b, "PERSON", decode.FAINT)) for a, b in faint)
+        return _disjoint([*(_cued(text, s) or s for s in whole), *filter(None, cued)])
+
+    @staticmethod
+    def _faint(p: Floats) -> list[int]:
+        """Tokens that may be a name, if something beside them says so."""
+        names = p[:, LABELS.index("PERSON")]
+        found: list[int] = (
+            ((names > decode.FAINT) & (names < decode.LOW["PERSON"])).nonzero()[0].tolist()
+        )
+        return found
 
     def _kept(self, text: str, likely: Sequence[Span]) -> list[Span]:
         sure = [
@@ -145,6 +166,18 @@ class Tagger:
         return np.concatenate(out)
 
 
+def _cued(text: str, s: Span) -> Span | None:
+    """A name that is likelier than it seemed, for what stands right beside it."""
+    if s.label != "PERSON" or s.score >= decode.UNLISTED:
+        return None
+    start = s.start + (text[s.start] == " ")
+    if _NAME.fullmatch(text, start, s.end) is None or not text[start].isupper():
+        return None
+    if not cues.beside(text, start, s.end):
+        return None
+    return Span(start, s.end, s.label, decode.UNLISTED)
+
+
 def _reserved(text: str, s: Span) -> bool:
     """Whether it is an e-mail address that RFC 2606 keeps for examples, or nobody's; or stands
     where a value is to be put: "your-api-key-here"."""
@@ -177,6 +210,7 @@ def _slight(text: str, s: Span) -> bool:
     return signs < 3 and not spoken and _WORD.search(value) is not None
 
 
+_NAME = re.compile(r"[^\W\d_]{2}[^\W\d_ .'’-]*(?:[ .'’-]{1,2}[^\W\d_]+)*")
 _LETTERS = re.compile(r"\w(?:, ?\w)+")
 _VERSION = re.compile(r"v?\d+(?:\.\d+){2,}")
 _DECIMAL = re.compile(r"\d{1,3}\.\d{5,}")

@@ -20,6 +20,7 @@ from sovereign.guard.recognizers.tagger.net import LABELS
 
 __all__ = [
     "COMMON",
+    "FAINT",
     "HIGH",
     "LOW",
     "NAMED",
@@ -51,6 +52,9 @@ NAMED: Final = 0.36
 
 UNLISTED: Final = 0.65
 """The same for one that is nobody's."""
+
+FAINT: Final = 0.02
+"""From here on a capitalised word is a name if it stands beside one that speaks of a person."""
 
 SMALL: Final = 0.85
 """The same for a word in small letters, where the text around has capitals."""

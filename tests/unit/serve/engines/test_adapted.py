@@ -148,3 +148,12 @@ def test_a_second_adapter_of_layers_that_are_not_there_is_refused(
             LlamaForCausalLM.from_pretrained(base).eval(),
             {"": folders[""], "c": tmp_path / "c"},
         )
+
+
+def test_a_dora_adapter_is_refused_with_what_to_do_instead(tmp_path: Path) -> None:
+    """A batch of several adapters cannot hold one; found before PEFT reads the weights."""
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "use_dora": true}')
+    (tmp_path / "adapter_model.safetensors").touch()
+    with pytest.raises(ServeError, match="merged into its base only") as caught:
+        adapted._add(None, "x", tmp_path, first=True)
+    assert "sovereign tune export" in caught.value.hint

@@ -1,0 +1,269 @@
+"""Hears recordings inside: ``python -m sovereign.serve.engines.whisper --weights … --socket …``.
+
+transformers' Whisper in a process of its own, outside every network, with OpenAI's
+``/v1/audio/transcriptions`` on one Unix socket. It reads WAV (PCM) itself and runs no decoder of
+other formats: those are large programs that read what strangers sent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import threading
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from sovereign.errors import ServeError, SovereignError
+from sovereign.guard import form
+from sovereign.serve import cell
+from sovereign.serve.engines.fields import BadRequest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Heard", "create_app", "load", "main", "read_wave"]
+
+RATE = 16_000
+"""Samples a second that Whisper hears."""
+WINDOW_S = 30
+MAX_BODY = 50_000_000
+MAX_S = 3600.0
+WAITING = 16
+
+Hear = Callable[["np.ndarray[Any, Any]", str | None], str]
+
+
+class Heard:
+    """The model: one recording at a time, window by window."""
+
+    def __init__(self, model: Any, processor: Any) -> None:
+        self._model = model
+        self._processor = processor
+        self._lock = threading.Lock()
+
+    def __call__(self, samples: np.ndarray[Any, Any], language: str | None) -> str:
+        """The words in ``samples``, mono at :data:`RATE`. Raises :class:`BadRequest` for a language
+        that the model does not know."""
+        import torch
+
+        asked: dict[str, Any] = {"do_sample": False, "num_beams": 1}
+        if language is not None:
+            known = getattr(self._model.generation_config, "lang_to_id", None) or {}
+            if f"<|{language}|>" not in known:
+                raise BadRequest("this model does not know the language", param="language")
+            asked["language"] = language
+        said = []
+        with self._lock, torch.inference_mode():
+            for at in range(0, max(len(samples), 1), RATE * WINDOW_S):
+                window = samples[at : at + RATE * WINDOW_S]
+                features = self._processor.feature_extractor(
+                    window, sampling_rate=RATE, return_tensors="pt"
+                ).input_features.to(self._model.dtype)
+                tokens = self._model.generate(features, **asked)
+                text = self._processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+                said.append(text[0].strip())
+        return " ".join(part for part in said if part)
+
+
+def load(weights: Path, threads: int) -> Heard:
+    """Raises :class:`ServeError`."""
+    import torch
+    from safetensors import SafetensorError
+    from transformers import (
+        AutoTokenizer,
+        WhisperFeatureExtractor,
+        WhisperForConditionalGeneration,
+        WhisperProcessor,
+    )
+
+    from sovereign.serve.engines import model as loader
+
+    torch.set_num_threads(loader.choose_threads(threads))
+    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        model = WhisperForConditionalGeneration.from_pretrained(
+            weights, use_safetensors=True, dtype=torch.float32, **local
+        )
+        extractor = WhisperFeatureExtractor.from_pretrained(weights, **local)
+        processor = WhisperProcessor(extractor, AutoTokenizer.from_pretrained(weights, **local))
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as e:
+        raise ServeError(
+            f"{weights}: transformers cannot load it as Whisper ({type(e).__name__})"
+        ) from None
+    model.eval()
+    return Heard(model, processor)
+
+
+def read_wave(data: bytes) -> np.ndarray[Any, Any]:
+    """The samples of a WAV file: mono, float32 in [-1, 1], at :data:`RATE`. Raises
+    :class:`BadRequest`."""
+    import numpy as np
+
+    try:
+        with wave.open(io.BytesIO(data)) as file:
+            channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
+            frames = file.getnframes()
+            if not (1 <= channels <= 8 and 4_000 <= rate <= 192_000 and frames <= MAX_S * rate):
+                raise BadRequest(f"a recording has at most {MAX_S:g} seconds", param="file")
+            raw = file.readframes(frames)
+    except (wave.Error, EOFError, ValueError):
+        raise BadRequest(
+            "this engine reads WAV files with PCM samples only",
+            param="file",
+            code="unsupported_format",
+        ) from None
+    if width not in (1, 2, 4):
+        raise BadRequest("samples have 8, 16 or 32 bits", param="file", code="unsupported_format")
+    raw = raw[: len(raw) - len(raw) % (width * channels)]
+    kind = np.dtype({1: "u1", 2: "<i2", 4: "<i4"}[width])
+    samples: np.ndarray[Any, Any] = np.frombuffer(raw, dtype=kind).astype(np.float32)
+    samples = (samples - 128) / 128 if width == 1 else samples / float(2 ** (8 * width - 1))
+    samples = samples.reshape(-1, channels).mean(axis=1)
+    if rate != RATE and len(samples):
+        at = np.arange(0, len(samples), rate / RATE)
+        samples = np.interp(at, np.arange(len(samples)), samples).astype(np.float32)
+    return samples
+
+
+class _Endpoints:
+    def __init__(self, name: str, hear: Hear) -> None:
+        self._name = name
+        self._hear = hear
+        self._waiting = 0
+
+    async def health(self, _: Request) -> Response:
+        return JSONResponse({"status": "ok", "model": self._name, "waiting": self._waiting})
+
+    async def models(self, _: Request) -> Response:
+        card = {"id": self._name, "object": "model", "created": 0, "owned_by": "sovereign"}
+        return JSONResponse({"object": "list", "data": [card]})
+
+    async def transcribe(self, request: Request) -> Response:
+        if "origin" in request.headers:
+            raise BadRequest("browsers are not served here", code="origin_refused", status=403)
+        raw = bytearray()
+        async for part in request.stream():
+            raw += part
+            if len(raw) > MAX_BODY:
+                raise BadRequest(f"the body is over {MAX_BODY} bytes", status=413)
+        try:
+            body = form.read(bytes(raw), request.headers.get("content-type", ""))
+        except SovereignError as e:
+            raise BadRequest(e.message) from None
+        data, language, plain = self._asked(body)
+        if self._waiting >= WAITING:
+            raise BadRequest("too many recordings wait", code="overloaded", status=503)
+        self._waiting += 1
+        try:
+            text = await run_in_threadpool(lambda: self._hear(read_wave(data), language))
+        finally:
+            self._waiting -= 1
+        return PlainTextResponse(text) if plain else JSONResponse({"text": text})
+
+    def _asked(self, body: form.Form) -> tuple[bytes, str | None, bool]:
+        """The file, the language, and whether text is wanted in place of JSON. Each other field is
+        refused: none is ignored."""
+        upload = body.get("file")
+        if not isinstance(upload, form.Upload):
+            raise BadRequest("the form holds no file", param="file")
+        if body.get("model") != self._name:
+            raise BadRequest(
+                f"this engine serves {self._name} only", code="model_not_found", status=404
+            )
+        if body.get("response_format", "json") not in ("json", "text"):
+            raise BadRequest("response_format is json or text here", param="response_format")
+        if body.get("temperature", "0") not in ("0", "0.0"):
+            raise BadRequest("nothing is sampled here", param="temperature")
+        if body.get("stream", "false") != "false":
+            raise BadRequest("transcriptions are not streamed here", param="stream")
+        known = {"file", "model", "response_format", "temperature", "stream", "language"}
+        unknown = sorted(body.keys() - known)
+        if unknown:
+            raise BadRequest("a field is not served here", code="unsupported_parameter")
+        language = body.get("language")
+        if language is not None and not isinstance(language, str):
+            raise BadRequest("language is a text", param="language")
+        return upload.data, language, body.get("response_format") == "text"
+
+
+async def _bad(_: Request, error: Exception) -> Response:
+    assert isinstance(error, BadRequest)
+    return JSONResponse(error.body(), error.status)
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    # Its type only: a message may hold what was heard.
+    print(f"request failed: {type(error).__name__}", file=sys.stderr, flush=True)  # noqa: T201
+    bad = BadRequest("the engine failed at this request", code="engine_error", status=500)
+    return JSONResponse(bad.body(), 500)
+
+
+def create_app(name: str, hear: Hear) -> Starlette:
+    """The engine's ASGI application."""
+    at = _Endpoints(name, hear)
+    routes = [
+        Route("/health", at.health),
+        Route("/v1/models", at.models),
+        Route("/v1/audio/transcriptions", at.transcribe, methods=["POST"]),
+    ]
+    return Starlette(routes=routes, exception_handlers={BadRequest: _bad, Exception: _failed})
+
+
+def _serve(args: argparse.Namespace) -> None:
+    import uvicorn
+
+    sock = cell.listen(args.socket)
+    try:
+        app = create_app(args.name, load(args.weights, args.threads))
+        config = uvicorn.Config(
+            app,
+            access_log=False,
+            log_level="critical",
+            lifespan="off",
+            server_header=False,
+            timeout_keep_alive=35,  # longer than the gateway keeps a connection
+        )
+        print(f"serving {args.name}", file=sys.stderr, flush=True)  # noqa: T201
+        uvicorn.Server(config).run(sockets=[sock])
+    finally:
+        sock.close()
+        args.socket.unlink(missing_ok=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 stopped, 1 could not start (one ``error:`` line says why)."""
+    parser = argparse.ArgumentParser(prog="sovereign-engine-whisper", allow_abbrev=False)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--socket", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=0)
+    args = parser.parse_args(argv)
+    os.umask(0o077)
+    cell.leave_no_core()
+    try:
+        if not cell.leave_network():
+            print(  # noqa: T201
+                "warning: the kernel did not give an empty network namespace; going on",
+                file=sys.stderr,
+                flush=True,
+            )
+        cell.die_with_stdin()
+        _serve(args)
+    except ServeError as e:
+        print(f"error: {e.message}", file=sys.stderr, flush=True)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
