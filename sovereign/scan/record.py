@@ -172,6 +172,10 @@ class Lined(Protocol):
 
     def cuts(self, source: Source, step: int) -> list[tuple[int, int]]: ...
 
+    def grows(self, source: Source) -> bool:
+        """Whether what is appended to it are further records, and nothing else changes."""
+        ...
+
 
 class Reader(Protocol):
     """One format. ``claims`` decides by the name and the first bytes; ``read`` goes through the

@@ -18,7 +18,7 @@ from sovereign.types import JSON
 
 __all__ = ["Batch", "Cuts", "State", "Task", "Totals"]
 
-VERSION = "3"
+VERSION = "4"
 _STORED = tuple(c for c in COLUMNS if c != "file")
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS file (
     id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL, size INTEGER NOT NULL,
     begin INTEGER NOT NULL DEFAULT 0, stop INTEGER, line INTEGER NOT NULL DEFAULT 1,
     whole INTEGER NOT NULL DEFAULT 0,
-    changed INTEGER NOT NULL, head TEXT NOT NULL DEFAULT '', reader TEXT NOT NULL DEFAULT '',
+    changed INTEGER NOT NULL, head TEXT NOT NULL DEFAULT '', grows INTEGER NOT NULL DEFAULT 0,
     resume INTEGER NOT NULL DEFAULT 0, prior INTEGER NOT NULL DEFAULT 0,
     first INTEGER NOT NULL DEFAULT 0, records INTEGER NOT NULL DEFAULT 0,
     characters INTEGER NOT NULL DEFAULT 0, looked INTEGER NOT NULL DEFAULT 0,
@@ -61,10 +61,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """Where a file is to be cut: bytes and numbers of lines; and the reader and the head of it."""
+    """Where a file is to be cut: bytes and numbers of lines; whether it ``grows``, and its head."""
 
     id: int
-    reader: str
+    grows: bool
     head: str
     places: tuple[tuple[int, int], ...]
 
@@ -72,7 +72,8 @@ class Cuts:
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What a worker did with a part of a file. ``resume`` is where the next part starts, ``prior``
-    where this one did, ``first`` the number of its first record."""
+    where this one did, ``first`` the number of its first record. ``grows``: what is appended to the
+    file are further records."""
 
     id: int
     findings: tuple[Finding, ...]
@@ -83,7 +84,7 @@ class Batch:
     records: int
     characters: int
     looked: int
-    reader: str
+    grows: bool
     head: str
     done: bool
 
@@ -166,12 +167,12 @@ class State:
             if path is None:
                 return []
             self._db.execute(
-                "UPDATE file SET stop = ?, head = ?, reader = ? WHERE id = ?",
-                (stops[0], cuts.head, cuts.reader, cuts.id),
+                "UPDATE file SET stop = ?, head = ?, grows = ? WHERE id = ?",
+                (stops[0], cuts.head, cuts.grows, cuts.id),
             )
             self._db.executemany(
-                "INSERT INTO file (path, size, changed, head, reader, begin, stop, line, resume)"
-                " SELECT path, size, changed, head, reader, ?, ?, ?, ? FROM file WHERE id = ?",
+                "INSERT INTO file (path, size, changed, head, grows, begin, stop, line, resume)"
+                " SELECT path, size, changed, head, grows, ?, ?, ?, ? FROM file WHERE id = ?",
                 [
                     (begin, stop, line, begin, cuts.id)
                     for (begin, line), stop in zip(cuts.places, [*stops[1:], None], strict=True)
@@ -185,8 +186,7 @@ class State:
 
     def _file(self, found: Found) -> None:
         known = self._db.execute(
-            "SELECT id, size, changed, reader, prior, first FROM file WHERE path = ?"
-            " ORDER BY begin",
+            "SELECT id, size, changed, grows, prior, first FROM file WHERE path = ? ORDER BY begin",
             (found.path,),
         ).fetchall()
         if not known:
@@ -196,7 +196,7 @@ class State:
         number, size, changed, _, prior, first = known[-1]
         if (size, changed) == (found.size, found.changed):
             return
-        if found.size < size or not all(one[3] in GROWING for one in known):
+        if found.size < size or not all(one[3] for one in known):
             self._forget(found.path)
             self._new(found)
             return
@@ -267,12 +267,12 @@ class State:
             self._db.execute(
                 "UPDATE file SET resume = ?, prior = ?, first = ?, records = records + ?,"
                 " characters = characters + ?, looked = looked + ?, part_records = ?,"
-                " part_characters = ?, part_looked = ?, reader = ?, head = ?, done = ?"
+                " part_characters = ?, part_looked = ?, grows = ?, head = ?, done = ?"
                 " WHERE id = ?",
                 (
                     *(batch.resume, batch.prior, batch.first, batch.records, batch.characters),
                     *(batch.looked, batch.records, batch.characters, batch.looked),
-                    *(batch.reader, batch.head, batch.done, batch.id),
+                    *(batch.grows, batch.head, batch.done, batch.id),
                 ),
             )
 
@@ -341,10 +341,6 @@ class State:
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._db)
-
-
-GROWING = frozenset({"text", "json lines"})
-"""Readers of formats that are appended to."""
 
 
 class _Transaction:

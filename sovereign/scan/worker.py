@@ -98,9 +98,9 @@ class Worker:
         to cut it, and nothing else. Raises :class:`Grown` and :class:`Uncut`."""
         source, begins = self._source(task)
         reader = open_reader(source)
-        name = "" if isinstance(reader, Unread) else reader.name
+        grows = isinstance(reader, Lined) and reader.grows(source)
         if cuts := self._cuts(task, source, reader):
-            yield Cuts(task.id, name, begins, tuple(cuts))
+            yield Cuts(task.id, grows, begins, tuple(cuts))
             return
         finder = self._finder(task.path)
         part = _Part(task.resume)
@@ -117,10 +117,10 @@ class Worker:
                 if part.full:
                     part.findings += finder.settle()
                 if part.full and not finder.waiting:
-                    yield part.batch(task, name, begins, done=False)
+                    yield part.batch(task, begins, grows=grows, done=False)
                     part, finder = _Part(part.resume), self._finder(task.path)
             part.findings += finder.flush()
-        yield part.batch(task, name, begins, done=True)
+        yield part.batch(task, begins, grows=grows, done=True)
 
     def _source(self, task: Task) -> tuple[Source, str]:
         """Where the bytes come from, and a digest of how they begin. Raises :class:`Grown`."""
@@ -194,7 +194,7 @@ class _Part:
     def full(self) -> bool:
         return self.characters >= CHARACTERS or len(self.findings) >= FINDINGS
 
-    def batch(self, task: Task, reader: str, head: str, *, done: bool) -> Batch:
+    def batch(self, task: Task, head: str, *, grows: bool, done: bool) -> Batch:
         return Batch(
             id=task.id,
             findings=tuple(self.findings),
@@ -205,7 +205,7 @@ class _Part:
             records=self.records,
             characters=self.characters,
             looked=self.looked,
-            reader=reader,
+            grows=grows,
             head=head,
             done=done,
         )

@@ -44,6 +44,9 @@ class CsvReader:
         else:
             yield from self._read(source, resume)
 
+    def grows(self, source: Source) -> bool:
+        return False  # what follows quotes that are not closed yet may be anything
+
     def cuts(self, source: Source, step: int) -> list[Cut]:
         return cuts(source, step, quoted=True)
 

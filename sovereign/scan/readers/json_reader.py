@@ -59,10 +59,16 @@ class JsonReader:
             if stream.failure:
                 yield Unread(stream.failure, resume=stream.offset)
 
+    def grows(self, source: Source) -> bool:
+        return self._lined(source)
+
     def cuts(self, source: Source, step: int) -> list[Cut]:
-        with Stream(source) as stream:
+        return cuts(source, step) if self._lined(source) else []
+
+    def _lined(self, source: Source) -> bool:
+        with Stream(source.whole if isinstance(source, Slice) else source) as stream:
             held = stream.read(json_values.LARGEST).removeprefix(codecs.BOM_UTF8)
-        return cuts(source, step) if lined(source.name, held) else []
+        return lined(source.name, held)
 
 
 def lined(name: str, held: bytes) -> bool:

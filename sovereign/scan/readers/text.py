@@ -33,6 +33,9 @@ class TextReader:
             if stream.failure:
                 yield Unread(stream.failure, resume=stream.offset)
 
+    def grows(self, source: Source) -> bool:
+        return True
+
     def cuts(self, source: Source, step: int) -> list[Cut]:
         return cuts(source, step)
 

@@ -230,6 +230,26 @@ def test_a_sliced_log_that_grows_is_read_on(plan: Plan, worker: Worker, tmp_path
     assert len(_scan(log.parent, db, worker)) == len(before) + 1
 
 
+@pytest.mark.parametrize(("name", "on"), [("a.jsonl", True), ("a.json", False)])
+def test_json_lines_that_grow_are_read_on(
+    plan: Plan, worker: Worker, tmp_path: Path, name: str, on: bool
+) -> None:
+    """A document that is another one now is read anew."""
+    path = tmp_path / "files" / name
+    path.parent.mkdir()
+    line = '{"time": "2026-11-26T10:00:00Z", "note": "nothing at all"}\n'
+    path.write_text(line * 2_000 if on else f"[{line.strip()}]\n")
+    assert _scan(path.parent, tmp_path / "a.db", worker) == []
+    more = '{"note": "her SSN is 512-47-3391"}\n'
+    path.write_text(path.read_text() + more)
+    state = State(tmp_path / "a.db", {})
+    (task,) = state.listed(list(walk([path.parent])))
+    state.close()
+    assert (task.begin > 0) is on
+    found = _scan(path.parent, tmp_path / "a.db", worker)
+    assert [f["entity"] for f in found] == ["US_SSN"]
+
+
 def test_a_table_that_cannot_be_cut_is_read_as_a_whole(
     plan: Plan, worker: Worker, tmp_path: Path
 ) -> None:

@@ -38,7 +38,7 @@ ONE = Finding(
 
 
 def _batch(number: int, *findings: Finding, done: bool, resume: int = 10) -> Batch:
-    return Batch(number, findings, (), resume, 5, 3, 2, 100, 100, "text", "h", done)
+    return Batch(number, findings, (), resume, 5, 3, 2, 100, 100, True, "h", done)
 
 
 @pytest.fixture
