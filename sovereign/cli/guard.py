@@ -93,7 +93,9 @@ def explain_command(
     kept = {(f.start, f.end, f.entity, f.recognizer) for f in done.findings}
     leaf = Leaf((), given, "text")
     seen = guard.scanner.scan([leaf], [of_leaf(leaf)], Deadline(guard.limits.deadline_s))
-    findings = {h.finding for h in seen} | {f for f in _bare(done) if f.recognizer == "recurrence"}
+    findings = {h.finding for h in seen} | {
+        f for f in _bare(done) if f.recognizer.startswith("recurrence")
+    }
     rows = []
     for f in sorted(findings, key=lambda f: (f.start, -f.score, f.entity)):
         if (f.start, f.end, f.entity, f.recognizer) in kept:

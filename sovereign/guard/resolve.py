@@ -12,7 +12,7 @@ from sovereign.guard.body import Leaf
 from sovereign.guard.needles import Needles, name_parts
 from sovereign.guard.scan import Hit
 from sovereign.guard.settled import Own
-from sovereign.guard.transform import held_back, value_of
+from sovereign.guard.transform import REST, held_back, value_of
 from sovereign.guard.views import Reading
 from sovereign.types import Action, Finding
 
@@ -25,6 +25,9 @@ MANY = 256
 
 RECURRENCE = 0.4
 """The score of a value that stands again: whoever sees it for itself sees it better."""
+
+AGAIN = "recurrence"
+"""Its recogniser."""
 
 
 def resolve(
@@ -136,9 +139,7 @@ def _again(
             k = bisect_right(known, (place[0], len(leaf.text))) - 1
             if k >= 0 and place[1] <= known[k][1]:
                 continue
-            found = Finding(
-                leaf.path, place[0], place[1], entity, RECURRENCE, "recurrence", place[2]
-            )
+            found = Finding(leaf.path, place[0], place[1], entity, RECURRENCE, AGAIN, place[2])
             yield Hit(index, found, reading.levels, reading.bare)
 
 
@@ -192,5 +193,6 @@ def _free(start: int, end: int, taken: bytearray) -> Iterator[tuple[int, int]]:
 
 def _cut(hit: Hit, start: int, end: int) -> Hit:
     f = hit.finding
-    piece = Finding(f.path, start, end, f.entity, f.score, f.recognizer, f.view)
+    by = REST if f.recognizer == AGAIN else f.recognizer
+    piece = Finding(f.path, start, end, f.entity, f.score, by, f.view)
     return Hit(hit.leaf, piece, hit.levels, hit.bare)

@@ -14,7 +14,12 @@ from sovereign.guard.scan import Hit
 from sovereign.guard.surrogates import Surrogates, mask
 from sovereign.types import JSON, Action, Finding, Path
 
-__all__ = ["Transformed", "held_back", "quoted", "transform", "value_of"]
+__all__ = ["REST", "Transformed", "held_back", "quoted", "transform", "value_of"]
+
+
+REST = "recurrence:rest"
+"""The recogniser of what is left of a recurrence that another finding has a part of: it is taken
+out, but is no value of its own, to be looked for elsewhere ("short" of "short short short")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,8 @@ def transform(
             new = surrogates.of(found.entity, value, glued=_glued(leaf.text, found))
         else:
             new = mask(found.entity)
-        values[value] = found.entity
+        if found.recognizer != REST:
+            values[value] = found.entity
         placeholders.add(new)
         edits[hit.leaf].append((found.start, found.end, quoted(new, hit)))
     replaced: dict[Path, str] = {}

@@ -92,6 +92,28 @@ def test_what_is_found_once_is_held_back_wherever_it_recurs(make_guard: MakeGuar
     done.check_residual(raw=done.encode())
 
 
+class Twice:
+    """Finds the first "short short"."""
+
+    name, build = "twice", "1"
+
+    def recognize(self, text: str) -> list[Finding]:
+        at = text.find("short short")
+        return [Finding((), at, at + 11, "PERSON", 0.9, self.name)] if at >= 0 else []
+
+
+def test_what_is_left_of_a_recurrence_is_taken_out_and_is_no_value(make_guard: MakeGuard) -> None:
+    """Half a value would be looked for by the last check, found where it is a word, and the request
+    refused. Found by half an hour of traffic made of few words."""
+    body = chat("A short letter. Then short short short and again short short.")
+    inspection = make_guard(Twice()).inspect(body, to=HOSTED, shape="openai.chat")
+    out = inspection.body["messages"][0]["content"]
+    assert "short short" not in out
+    assert out.startswith("A short letter. Then PERSON_")
+    inspection.check_residual(raw=inspection.encode())
+    assert inspection.restorer.text(out) == body["messages"][0]["content"]
+
+
 def test_the_same_value_has_the_same_surrogate_in_every_request(make_guard: MakeGuard) -> None:
     """Across guards and turns, so that prompt caches hold; but not across tenants."""
     one = make_guard().inspect(chat("Ada Zorblatt"), to=HOSTED).body
