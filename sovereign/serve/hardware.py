@@ -7,10 +7,11 @@ are dense, in bfloat16: data sheets lead with the doubled figure for sparse matr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from sovereign.errors import ConfigError
 
-__all__ = ["GPUS", "Gpu", "find"]
+__all__ = ["GPUS", "Gpu", "find", "multiplies_bfloat16"]
 
 MIB = 2**20
 
@@ -56,3 +57,12 @@ def find(name: str) -> Gpu:
         if known.lower() == name.lower():
             return gpu
     raise ConfigError(f"no GPU {name!r} is known here", hint=f"known: {', '.join(GPUS)}")
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this machine's CPU does, as its kernel says. Others emulate it, at half the speed."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags

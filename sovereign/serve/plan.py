@@ -126,17 +126,23 @@ _CHUNK = 512
 _SLOTS = 8
 
 
-def embedded(dims: Dims, load: Load) -> Memory:
-    """The embedded engine on a CPU in bfloat16, at its peak. It runs eight requests at once;
-    others wait, and hold nothing."""
+def embedded(dims: Dims, load: Load, *, bf16: bool) -> Memory:
+    """The embedded engine on a CPU, at its peak. It runs eight requests at once; others wait, and
+    hold nothing. ``bf16``: whether the CPU multiplies bfloat16, so that the engine computes in it;
+    else it does in float32. Cache and work were measured to take the same then: twice as large,
+    and half as often there."""
     tokens = min(load.users, _SLOTS) * load.context
     chunk = min(_CHUNK, tokens) * (3 * dims.intermediate + 4 * dims.hidden) * 2
+    stored = weight_bytes(dims, "bf16")
+    cache, working = _CACHES * tokens * cache_bytes(dims), float(_WORKING * chunk)
+    if not bf16:  # while it is loaded, what the file holds is there, too
+        working = max(working, stored - cache)
     return Memory(
-        weights=weight_bytes(dims, "bf16"),
-        cache=_CACHES * tokens * cache_bytes(dims),
+        weights=stored if bf16 else 2 * stored,
+        cache=cache,
         # PEFT keeps an adapter in float32.
         adapters=2 * load.adapters * adapter_bytes(dims, load.rank),
-        working=_WORKING * chunk,
+        working=working,
         process=_PROCESS,
     )
 

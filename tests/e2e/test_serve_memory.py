@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from sovereign.config import ModelConfig
+from sovereign.serve import hardware
 from sovereign.serve.plan import Load, embedded
 from sovereign.serve.supervise import Supervisor
 from sovereign.weights.dims import model_card
@@ -51,5 +52,7 @@ def test_the_plan_is_within_a_tenth_of_what_the_engine_takes(
         assert answer.json()["usage"]["total_tokens"] == USERS * CONTEXT
         status = Path(f"/proc/{engine.pid}/status").read_text()
     peak = next(int(x.split()[1]) for x in status.splitlines() if x.startswith("VmHWM")) * 1024
-    planned = embedded(model_card(base).dims, Load(USERS, CONTEXT)).total
+    planned = embedded(
+        model_card(base).dims, Load(USERS, CONTEXT), bf16=hardware.multiplies_bfloat16()
+    ).total
     assert planned == pytest.approx(peak, rel=0.1)

@@ -15,6 +15,7 @@ import torch
 
 from sovereign.errors import ServeError
 from sovereign.serve.engines import adapted
+from sovereign.serve.hardware import multiplies_bfloat16
 
 __all__ = ["Loaded", "choose_threads", "load"]
 
@@ -98,8 +99,7 @@ def _dtype(wanted: str, device: str) -> torch.dtype:
         return found
     if device == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    has = torch.cpu.get_capabilities()
-    return torch.bfloat16 if has.get("avx512_bf16") or has.get("amx_bf16") else torch.float32
+    return torch.bfloat16 if multiplies_bfloat16() else torch.float32
 
 
 def _eos(model: Any, tokenizer: Any) -> frozenset[int]:
