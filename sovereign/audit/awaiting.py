@@ -41,6 +41,7 @@ class _Door:
 
     def __init__(self) -> None:
         self._done: deque[asyncio.Future[None]] = deque()
+        self._rung = False
         self._queued: set[Client] = set()
 
     def submit(
@@ -60,18 +61,18 @@ class _Door:
             self._queued.pop().flush()
 
     def wake(self, loop: asyncio.AbstractEventLoop, woken: asyncio.Future[None]) -> None:
-        # Whoever finds it empty rings. If somebody else is about to, or has just emptied it, one
-        # ring too many is harmless, and none can be missing: what is put in after the last look
-        # finds it empty.
-        first = not self._done
+        # First it is put in, then asked whether the loop comes anyway; and the loop takes the ring
+        # back before it takes out. So a ring may be one too many, and none can be missing.
         self._done.append(woken)
-        if first:
+        if not self._rung:
+            self._rung = True
             try:
                 loop.call_soon_threadsafe(self._open)
             except RuntimeError:
                 return  # the loop is closed, and with it everybody who waited in it
 
     def _open(self) -> None:
+        self._rung = False
         while self._done:
             woken = self._done.popleft()
             if not woken.done():  # cancelled

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sovereign.audit import record
 from sovereign.audit.schema import SCHEMA
@@ -188,3 +191,12 @@ def test_stamping_touches_only_the_envelope() -> None:
     assert json.loads(data) == tricky | {
         "v": 1, "seq": 2**53 - 1, "source": "s", "time": "1970-01-01T00:00:00.000Z",
     }  # fmt: skip
+
+
+@given(st.integers(0, 4_000_000_000_000))
+def test_a_moment_is_written_to_the_millisecond(milliseconds: int) -> None:
+    """Binary fractions are a little less than what they stand for; the log's times are not."""
+    whole = datetime.fromtimestamp(milliseconds // 1000, UTC)
+    expected = whole.replace(microsecond=milliseconds % 1000 * 1000)
+    said = record.stamp_time(milliseconds / 1000).decode()
+    assert datetime.fromisoformat(said) == expected
