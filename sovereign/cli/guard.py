@@ -84,7 +84,9 @@ def explain_command(
 ) -> None:
     """Say which recogniser, view, rule and score made each finding, weak ones too."""
     from sovereign.guard.body import Leaf
+    from sovereign.guard.resolve import AGAIN
     from sovereign.guard.scan import Deadline
+    from sovereign.guard.transform import REST
     from sovereign.guard.views import of_leaf
 
     guard, destination = open_guard(config, policy, ner, to)
@@ -93,9 +95,7 @@ def explain_command(
     kept = {(f.start, f.end, f.entity, f.recognizer) for f in done.findings}
     leaf = Leaf((), given, "text")
     seen = guard.scanner.scan([leaf], [of_leaf(leaf)], Deadline(guard.limits.deadline_s))
-    findings = {h.finding for h in seen} | {
-        f for f in _bare(done) if f.recognizer.startswith("recurrence")
-    }
+    findings = {h.finding for h in seen} | {f for f in _bare(done) if f.recognizer in (AGAIN, REST)}
     rows = []
     for f in sorted(findings, key=lambda f: (f.start, -f.score, f.entity)):
         if (f.start, f.end, f.entity, f.recognizer) in kept:

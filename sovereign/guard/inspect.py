@@ -238,7 +238,8 @@ class Guard:
         floor = policy.escalated([hit.finding for hit in chosen], to)
         if floor:  # what is held back only now is held back wherever it recurs, too
             hits = self.scanner.scan(free, reads, deadline, joined_to=first)
-            chosen = resolve.resolve(free, reads, hits, _acts(policy, to, floor), policy.counts)
+            acts = _acts(policy, to, floor)
+            chosen = resolve.resolve(free, reads, hits, acts, policy.counts, like=spelled)
         unread += opaque.blobs(free, chosen)
         given = [hit.finding for hit in chosen]
         verdict = decide(policy, given, to, floor, digest=digest)

@@ -16,7 +16,6 @@ from sovereign.types import JSON, Action, Finding, Path
 
 __all__ = ["REST", "Transformed", "held_back", "quoted", "transform", "value_of"]
 
-
 REST = "recurrence:rest"
 """The recogniser of what is left of a recurrence that another finding has a part of: it is taken
 out, but is no value of its own, to be looked for elsewhere ("short" of "short short short")."""

@@ -6,6 +6,7 @@ single-threaded process into a new user namespace.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -14,7 +15,9 @@ import signal
 import socket
 import stat
 import struct
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from sovereign.errors import ServeError
@@ -22,11 +25,15 @@ from sovereign.errors import ServeError
 __all__ = [
     "SOCKET_PATH_MAX",
     "claim",
+    "close_off",
     "die_with_stdin",
+    "give_up",
     "leave_network",
     "leave_no_core",
     "listen",
     "raise_loopback",
+    "run",
+    "say",
 ]
 
 SOCKET_PATH_MAX = 107
@@ -36,6 +43,34 @@ _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
+
+
+def run(work: Callable[[], int]) -> int:
+    """A program's ``main``: the exit status of ``work``, or 1 if it raises :class:`ServeError`,
+    which an ``error:`` and a ``hint:`` line tell. What it writes is its owner's, and it leaves no
+    core."""
+    os.umask(0o077)
+    leave_no_core()
+    try:
+        return work()
+    except ServeError as e:
+        say(f"error: {e.message}")
+        if e.hint:
+            say(f"hint: {e.hint}")
+        return 1
+
+
+def say(text: str) -> None:
+    """A line of the program's own log."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - a program's own log
+
+
+def close_off() -> bool:
+    """:func:`leave_network`, or a warning that it was not possible."""
+    closed = leave_network()
+    if not closed:
+        say("warning: the kernel did not give an empty network namespace; going on")
+    return closed
 
 
 def leave_network() -> bool:
@@ -146,6 +181,14 @@ def claim(path: Path) -> None:
             else f"choose a folder of your own, such as {path}.d",
         )
     _clear(path)
+
+
+def give_up(path: Path, inode: int | None) -> None:
+    """Remove the socket at ``path``, unless it is another than that of ``inode``: an engine that
+    took our place."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_ino == inode:
+            path.unlink()
 
 
 def _clear(path: Path) -> None:

@@ -38,15 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--drains", action="store_true")
     parser.add_argument("program", nargs="+")
     args = parser.parse_args(argv)
-    os.umask(0o077)
-    cell.leave_no_core()
-    try:
-        status = _keep(args)
-    except ServeError as e:
-        _say(f"error: {e.message}")
-        if e.hint:
-            _say(f"hint: {e.hint}")
-        return 1
+    status = cell.run(lambda: _keep(args))
     if status < 0:
         with contextlib.suppress(OSError):  # SIGKILL's cannot be set
             signal.signal(-status, signal.SIG_DFL)
@@ -55,11 +47,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _keep(args: argparse.Namespace) -> int:
-    if not args.network:
-        if cell.leave_network():
-            cell.raise_loopback()
-        else:
-            _say("warning: the kernel did not give an empty network namespace; going on")
+    if not args.network and cell.close_off():
+        cell.raise_loopback()
     cell.claim(args.socket)
     # Its own path is nobody else's, so that it cannot remove the socket of who comes after it.
     own = args.socket.with_name(f"{os.getpid()}.sock")
@@ -99,9 +88,7 @@ def _keep(args: argparse.Namespace) -> int:
         return child.returncode
     finally:
         own.unlink(missing_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            if args.socket.stat().st_ino == ours:
-                args.socket.unlink()
+        cell.give_up(args.socket, ours)
 
 
 def _die_with_us() -> None:
@@ -128,10 +115,6 @@ def _connections(path: Path) -> int:
         parts = line.split(None, 7)
         found += len(parts) == 8 and parts[5] == "03" and parts[7] == str(path)
     return found
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - a program's own log
 
 
 if __name__ == "__main__":

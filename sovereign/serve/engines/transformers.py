@@ -6,7 +6,6 @@ A process of its own, outside every network, that serves one model on one Unix s
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
 import os
 import signal
@@ -45,10 +44,6 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--exit-with-stdin", action="store_true")
     parser.add_argument("--keep-network", action="store_true")
     return parser.parse_args(argv)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 — a program's own log
 
 
 def _fingerprint(
@@ -130,7 +125,7 @@ def _serve(args: argparse.Namespace, network: str) -> None:
 
         threading.Thread(target=watch, daemon=True).start()
         signal.signal(signal.SIGUSR1, leave)
-        _say(
+        cell.say(
             f"serving {args.name}: {loaded.dtype}, {threads} threads, context {loaded.context}, "
             f"{_adapters(args.name, loaded.effects)}, "
             f"network {network}, ready after {time.monotonic() - started:.1f} s"
@@ -145,10 +140,7 @@ def _serve(args: argparse.Namespace, network: str) -> None:
             )
     finally:
         sock.close()
-        # Another engine may have taken our place at this path.
-        with contextlib.suppress(FileNotFoundError):
-            if args.socket.stat().st_ino == ours:
-                args.socket.unlink()
+        cell.give_up(args.socket, ours)
 
 
 def _leave(server: uvicorn.Server, batcher: Batcher) -> None:
@@ -183,27 +175,20 @@ def main(argv: list[str] | None = None) -> int:
     # Nothing here is quantised. PEFT would import it for two seconds, and it would look for CPU
     # kernels on a hub.
     sys.modules["bitsandbytes"] = None  # type: ignore[assignment]
-    os.umask(0o077)
-    cell.leave_no_core()
-    try:
+
+    def work() -> int:
         network = "kept, as asked"
         if not args.keep_network:
-            if cell.leave_network():
-                network = "none"
-            else:
-                network = "not closed"
-                _say("warning: the kernel did not give an empty network namespace; going on")
+            network = "none" if cell.close_off() else "not closed"
         if args.exit_with_stdin:
             cell.die_with_stdin()
         _serve(args, network)
-    except ServeError as e:
-        _say(f"error: {e.message}")
-        if e.hint:
-            _say(f"hint: {e.hint}")
-        return 1
+        return 0
+
+    try:
+        return cell.run(work)
     except KeyboardInterrupt:
         return 0
-    return 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import sys
 import threading
 import wave
@@ -203,7 +202,7 @@ async def _bad(_: Request, error: Exception) -> Response:
 
 async def _failed(_: Request, error: Exception) -> Response:
     # Its type only: a message may hold what was heard.
-    print(f"request failed: {type(error).__name__}", file=sys.stderr, flush=True)  # noqa: T201
+    cell.say(f"request failed: {type(error).__name__}")
     bad = BadRequest("the engine failed at this request", code="engine_error", status=500)
     return JSONResponse(bad.body(), 500)
 
@@ -223,6 +222,7 @@ def _serve(args: argparse.Namespace) -> None:
     import uvicorn
 
     sock = cell.listen(args.socket)
+    ours = args.socket.stat().st_ino
     try:
         app = create_app(args.name, load(args.weights, args.threads))
         config = uvicorn.Config(
@@ -233,11 +233,11 @@ def _serve(args: argparse.Namespace) -> None:
             server_header=False,
             timeout_keep_alive=35,  # longer than the gateway keeps a connection
         )
-        print(f"serving {args.name}", file=sys.stderr, flush=True)  # noqa: T201
+        cell.say(f"serving {args.name}")
         uvicorn.Server(config).run(sockets=[sock])
     finally:
         sock.close()
-        args.socket.unlink(missing_ok=True)
+        cell.give_up(args.socket, ours)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -248,21 +248,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--socket", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=0)
     args = parser.parse_args(argv)
-    os.umask(0o077)
-    cell.leave_no_core()
-    try:
-        if not cell.leave_network():
-            print(  # noqa: T201
-                "warning: the kernel did not give an empty network namespace; going on",
-                file=sys.stderr,
-                flush=True,
-            )
+
+    def work() -> int:
+        cell.close_off()
         cell.die_with_stdin()
         _serve(args)
-    except ServeError as e:
-        print(f"error: {e.message}", file=sys.stderr, flush=True)  # noqa: T201
-        return 1
-    return 0
+        return 0
+
+    return cell.run(work)
 
 
 if __name__ == "__main__":

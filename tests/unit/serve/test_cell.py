@@ -139,3 +139,15 @@ def _gone(pid: int) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def test_a_socket_is_given_up_only_by_whom_it_belongs_to(tmp_path: Path) -> None:
+    """An engine that took our place at a path must not lose its socket as we end."""
+    path = tmp_path / "run" / "e.sock"
+    with cell.listen(path):
+        ours = path.stat().st_ino
+        cell.give_up(path, ours + 1)
+        assert path.exists()
+        cell.give_up(path, ours)
+        assert not path.exists()
+    cell.give_up(path, ours)

@@ -15,7 +15,7 @@ _words = str.split
 
 _SAID = _words(
     "says said asks asked replies replied answers explains explained recalls recalled adds writes "
-    "wrote told tells sagt sagte meint erklärt erklärte dit explique dice dijo afirma disse afirma "
+    "wrote told tells sagt sagte meint erklärt erklärte dit explique dice dijo afirma disse "
     "zegt zei"
 )
 _KIN = _words(
