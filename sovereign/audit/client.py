@@ -1,20 +1,19 @@
 """The log as a process sees it that does not write it: records go to the sequencer over a socket.
 
 A future resolves once the sequencer has committed its record; there is no other acknowledgement.
-While there is no sequencer, an intent waits, for at most ``patience`` seconds of that absence, and
-is then refused, so that nothing leaves. What has happened already (results, refusals, events) gets
-its number and is kept in a :mod:`.spool`. What was under way when the sequencer died is sent again
-to the next one, which takes each number of a source once.
+While there is no sequencer, or it cannot commit, an intent waits, for at most ``patience`` seconds
+of that trouble, and is then refused, so that nothing leaves. What has happened already (results,
+refusals, events) gets its number and is kept in a :mod:`.spool`. What was under way when the
+sequencer died is sent again to the next one, which takes each number of a source once.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -22,15 +21,15 @@ from types import TracebackType
 from sovereign.audit import record as records
 from sovereign.audit.flight import Flight, Item
 from sovereign.audit.line import Line
+from sovereign.audit.reach import Attempt, first_line
 from sovereign.audit.spool import Spool
 from sovereign.audit.starting import Starter
-from sovereign.errors import AuditError, LogTampered, LogUnavailable
+from sovereign.errors import AuditError, LogTampered, LogUnavailable, RecordRejected
 from sovereign.types import JSON, Clock, Receipt
 
 __all__ = ["Client"]
 
 MAX_PENDING = 65_536
-ATTEMPTS = 5
 TICK_SECONDS = 0.25
 FIRST_WAIT, LONGEST_WAIT = 0.01, 0.5
 PATIENCE_SECONDS = 5.0
@@ -68,6 +67,7 @@ class Client:
         self._trouble_since: float | None = None
         self._why: AuditError = LogUnavailable("audit log: the sequencer is not there")
         self._refused = 0
+        self._restart: dict[str, int] | None = None
         self._pause = FIRST_WAIT
         self._announced = False
         self._closing = self._said_goodbye = self._done = False
@@ -95,7 +95,7 @@ class Client:
         Raises :class:`LogUnavailable` if none answers, and what a sequencer that cannot start says.
         """
         instance = f"{source}-{secrets.token_hex(8)}"
-        line = _first_line(folder, instance, starter)
+        line = first_line(folder, instance, starter)
         if vkey is not None and line.vkey != vkey:
             line.close()
             raise LogUnavailable(
@@ -233,8 +233,10 @@ class Client:
         except (AuditError, OSError) as e:
             self._lose(line, e)
             return
-        for ack in acks:
+        if acks:
             self._pause, self._trouble_since = FIRST_WAIT, None
+            self._tell_of_restart()
+        for ack in acks:
             with self._lock:
                 landed = self._flight.land(*ack)
                 self._flight.send(line)
@@ -272,7 +274,11 @@ class Client:
             if isinstance(why, AuditError):
                 self._pause = min(self._pause * 1.5, LONGEST_WAIT)
                 self._why = why
-                self._refused += self._flight.refuse(why)
+                # A database that is started again is waited for like a sequencer that is. Past our
+                # patience, and for what no new attempt mends, the answer is there at once.
+                tried = time.monotonic() - self._trouble_since >= self._patience
+                if tried or isinstance(why, RecordRejected | LogTampered):
+                    self._refused += self._flight.refuse(why)
             else:
                 self._why = LogUnavailable(f"audit log: the sequencer is gone: {_said(why)}")
 
@@ -282,12 +288,13 @@ class Client:
         """
         since = self._away_since or time.monotonic()
         helper: threading.Thread | None = None
-        attempt: _Attempt | None = None
+        attempt: Attempt | None = None
         if self._pause > FIRST_WAIT:  # it is there, but can commit nothing: ask it now and then
+            self._nudge.clear()
             self._nudge.wait(self._pause)
         while True:
             if attempt is None:
-                attempt = _Attempt(self._reach, self._nudge)
+                attempt = Attempt(self._reach, self._nudge)
             attempt.join(FIRST_WAIT)
             if not attempt.is_alive():
                 if attempt.line is not None:
@@ -334,64 +341,18 @@ class Client:
     def _back(self, line: Line, waited: float) -> None:
         with self._lock:
             resent, spooled = self._flight.resend(line)
-            refused, self._refused = self._refused, 0
             self._line, self._away_since = line, None
-        self._note(
-            "log.restart",
-            waited_ms=int(waited * 1000),
-            resent=resent,
-            spooled=spooled,
-            refused=refused,
-        )
+        self._restart = {"waited_ms": int(waited * 1000), "resent": resent, "spooled": spooled}
+        if not resent:
+            self._tell_of_restart()
+
+    def _tell_of_restart(self) -> None:
+        """Once for each trouble: not before what was sent again is taken."""
+        if self._restart is not None:
+            fields, self._restart = self._restart, None
+            refused, self._refused = self._refused, 0
+            self._note("log.restart", **fields, refused=refused)
 
 
 def _said(why: OSError) -> str:
     return why.strerror or str(why) or type(why).__name__
-
-
-class _Attempt(threading.Thread):
-    """One attempt to reach a sequencer."""
-
-    def __init__(self, reach: Callable[[], Line], done: threading.Event) -> None:
-        super().__init__(name="audit-client-reach", daemon=True)
-        self.line: Line | None = None
-        self.error: AuditError | OSError | None = None
-        self._reach, self._nudge = reach, done
-        self._wanted = True
-        self._gate = threading.Lock()
-        self.start()
-
-    def run(self) -> None:
-        try:
-            line = self._reach()
-        except (AuditError, OSError) as e:
-            self.error = e
-        else:
-            with self._gate:
-                if self._wanted:
-                    self.line = line
-                    self._nudge.set()
-                else:
-                    line.close()
-
-    def abandon(self) -> None:
-        """Nobody waits for it any more."""
-        with self._gate:
-            self._wanted = False
-            if self.line is not None:
-                self.line.close()
-
-
-def _first_line(folder: Path, source: str, starter: Starter | None) -> Line:
-    for _ in range(ATTEMPTS):
-        try:
-            return Line.connect(folder, source, oldest=0, new=True)
-        except OSError:
-            if starter is None:
-                raise LogUnavailable(
-                    f"audit log: no sequencer in {folder}", hint="sovereign audit serve"
-                ) from None
-        # The one that was there may just have ended, or was killed while it started.
-        with contextlib.suppress(LogUnavailable):
-            starter.start()
-    raise LogUnavailable("audit log: the sequencer does not stay")

@@ -185,6 +185,19 @@ def test_without_its_database_nothing_leaves_and_its_return_is_enough(
     assert verified.returncode == 0, verified.stderr
 
 
+def test_a_database_that_is_started_again_refuses_nobody(fleet: Any, cluster: Cluster) -> None:
+    """Within the patience that is configured a request waits for it, and is sent."""
+    with ThreadPoolExecutor() as pool:
+        for _ in range(2):
+            cluster.stop("immediate")
+            asked = [pool.submit(gateway.ask) for gateway in fleet]
+            time.sleep(0.5)
+            assert not any(future.done() for future in asked)
+            cluster.start()
+            assert [future.result().status for future in asked] == [200] * GATEWAYS
+    assert fleet[0].run("audit", "verify").returncode == 0
+
+
 def test_the_commands_read_the_log_of_the_fleet(fleet: Any) -> None:
     """`show`, `prove` and `search` at one machine find what another one wrote."""
     asked = fleet[1].ask({"model": "gpt-test", "messages": [{"role": "user", "content": "Hello"}]})
