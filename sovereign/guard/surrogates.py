@@ -44,6 +44,7 @@ class Surrogates:
     __slots__ = (
         "_by_value",
         "_key",
+        "_mac",
         "_made",
         "_style",
         "_taken",
@@ -58,6 +59,7 @@ class Surrogates:
     ) -> None:
         """``key``: at least 16 random bytes. ``texts``: the whole request, for collisions."""
         self._key = hmac.digest(key, b"sovereign/surrogate/v1\0" + tenant.encode(), "sha256")
+        self._mac = hmac.new(self._key, digestmod="sha256")
         self._texts = texts
         self._style = style
         self._taken: str | None = None
@@ -141,8 +143,9 @@ class Surrogates:
 
     def _letters(self, entity: str, text: str, suffix: bytes) -> str:
         data = entity.encode() + b"\0" + text.encode("utf-8", "surrogatepass") + suffix
-        digest = hmac.digest(self._key, data, "sha256")
-        number = int.from_bytes(digest[:5], "big")
+        mac = self._mac.copy()
+        mac.update(data)
+        number = int.from_bytes(mac.digest()[:5], "big")
         return "".join([_PAIRS[number >> shift & 1023] for shift in (30, 20, 10, 0)])
 
 
