@@ -45,9 +45,11 @@ QUICK = 8_192
 MAX_DIGITS = 8
 """Beside the date; enough for gpt-3.5-turbo-16k-0613, too few for the numbers of people."""
 
-_OWN_HEADERS = frozenset({"X-Request-Id", "Authorization", "X-Api-Key", "Api-Key"})
-"""Made before the body was read, from chance or the environment: they can carry nothing out, and
-their random letters could look like a short value that was held back."""
+_OWN_HEADERS = frozenset(
+    {"X-Request-Id", "Authorization", "X-Api-Key", "Api-Key", "User-Agent", "Accept-Encoding"}
+)
+"""Made before the body was read, from chance, the environment or nothing at all: they can carry
+nothing out, and their random letters could look like a short value that was held back."""
 
 
 @dataclass(frozen=True, slots=True)
