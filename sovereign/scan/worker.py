@@ -28,7 +28,18 @@ from sovereign.scan.record import Lined, Reader, Record, Rows, Source, Unread
 from sovereign.scan.source import FileSource, Slice, Uncut, head_of
 from sovereign.scan.state import Batch, Cuts, Task
 
-__all__ = ["Answer", "Grown", "Plan", "Worker", "answers", "main", "scanner_of", "token_key"]
+__all__ = [
+    "EPOCH",
+    "TENANT",
+    "Answer",
+    "Grown",
+    "Plan",
+    "Worker",
+    "answers",
+    "main",
+    "scanner_of",
+    "token_key",
+]
 
 CHARACTERS, FINDINGS = 8_000_000, 5_000
 """A part of a file ends once it has so many. Nothing of one part is known in the next, and where
