@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -88,10 +88,13 @@ class Combination(StrictModel):
 
     def met(self, findings: Sequence[Finding]) -> bool:
         """Whether every member was found, near enough."""
+        there = {f.entity for f in findings}
+        if not all(there.intersection(member) for member in self.entities):
+            return False
+        if self.within is None:
+            return True
         place = {e: i for i, member in enumerate(self.entities) for e in member}
         ours = [f for f in findings if f.entity in place]
-        if self.within is None:
-            return len({place[f.entity] for f in ours}) == len(self.entities)
         by_path: dict[object, list[Finding]] = {}
         for found in ours:
             by_path.setdefault(found.path, []).append(found)
@@ -224,37 +227,37 @@ def decide(
     policy: Policy,
     findings: Iterable[Finding],
     to: Destination,
-    floor: Mapping[str, Action] | None = None,
+    least: Mapping[str, Action] | None = None,
     *,
     digest: str | None = None,
+    acts: Callable[[str], Action] | None = None,
 ) -> Verdict:
     """The verdict over disjoint ``findings`` that already passed :meth:`Policy.counts`.
 
     ``Verdict.actions`` runs parallel to ``findings``; ``Verdict.action`` is the strictest.
-    ``floor`` is the least action of entities that a combination caught earlier on; ``digest`` is
-    the policy's, if the caller has it already.
+    What the caller has already it may give: ``least``, the least action of entities that a
+    combination caught, the policy's ``digest``, and what its :meth:`Policy.action` says here.
     """
     given = list(findings)
-    least = policy.escalated(given, to)
-    for entity, action in (floor or {}).items():
-        least[entity] = max(action, least.get(entity, action))
+    if least is None:
+        least = policy.escalated(given, to)
     actions: list[Action] = []
-    entities: dict[str, dict[str, int]] = {}
+    tally: dict[str, int] = {}
     known: dict[str, Action] = {}
     for finding in given:
-        if finding.entity not in known:
-            named = policy.action(finding.entity, to)
-            known[finding.entity] = max(named, least.get(finding.entity, named))
-        action = known[finding.entity]
+        entity = finding.entity
+        action = known.get(entity)
+        if action is None:
+            named = policy.action(entity, to) if acts is None else acts(entity)
+            action = known[entity] = max(named, least.get(entity, named))
         actions.append(action)
-        counts = entities.setdefault(finding.entity, {})
-        counts[action.verb] = counts.get(action.verb, 0) + 1
+        tally[entity] = tally.get(entity, 0) + 1
     return Verdict(
         action=max(actions, default=Action.ALLOW),
         destination=to,
         policy=digest or policy.digest(),
         actions=tuple(actions),
-        entities=dict(sorted(entities.items())),
+        entities={entity: {known[entity].verb: tally[entity]} for entity in sorted(tally)},
     )
 
 

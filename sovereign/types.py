@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 __all__ = [
     "JSON",
@@ -53,14 +53,14 @@ class Action(enum.IntEnum):
     @classmethod
     def from_verb(cls, verb: str) -> Action:
         """The action for ``verb``; :class:`KeyError` if there is none."""
-        return cls[verb.upper()]
+        return _BY_VERB[verb]
 
 
 _VERBS = tuple(action.name.lower() for action in Action)
+_BY_VERB = dict(zip(_VERBS, Action, strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """Something sensitive in one leaf. Offsets are code points of the *original* leaf text.
 
     ``view`` names the reading in which it was seen: ``"text"``, ``"nfkc"``, ``"base64"``, ….

@@ -142,9 +142,8 @@ def _body(messages: list[str]) -> dict[str, Any]:
 
 
 def _bare(done: Inspection) -> list[Any]:
-    from dataclasses import replace
 
-    return [replace(f, path=()) for f in done.findings]
+    return [f._replace(path=()) for f in done.findings]
 
 
 def _report(done: Inspection, text: str, reveal: bool) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sovereign.cli.tune_check import CONFIG, STORE, check_command, configured
 from sovereign.cli.tune_export import export_command
 from sovereign.cli.tune_passport import (
     forget_command,
@@ -20,26 +21,14 @@ from sovereign.cli.tune_passport import (
     prove_command,
     verify_command,
 )
-from sovereign.errors import ConfigError, SovereignError, TuneError
+from sovereign.errors import TuneError
 
 if TYPE_CHECKING:
-    from sovereign.config import Config
-    from sovereign.tune.prepare import Prepared
-    from sovereign.tune.recipe import Recipe
     from sovereign.tune.train import Update
 
 __all__ = ["tune_command"]
 
 EVERY_S = 5.0  # between plain lines, where stderr is no terminal
-
-CONFIG = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=Path("sovereign.toml"),
-    show_default=True,
-    help="Where [weights] and [audit] are.",
-)
-STORE = click.option("--store", type=click.Path(path_type=Path), help="A store's folder.")
 
 
 @click.group("tune", short_help="Fine-tune on private records with LoRA.")
@@ -50,7 +39,14 @@ def tune_command() -> None:
     """
 
 
-for _command in (export_command, key_command, verify_command, prove_command, forget_command):
+for _command in (
+    check_command,
+    export_command,
+    key_command,
+    verify_command,
+    prove_command,
+    forget_command,
+):
     tune_command.add_command(_command)
 
 
@@ -92,76 +88,6 @@ def cp_command(recipe: str, dest: Path) -> None:
         click.echo(str(dest / file))
 
 
-@tune_command.command("check")
-@click.argument("recipe")
-@click.argument("override", nargs=-1)
-@click.option("--memory", help="What there is, such as 24GB; this machine's otherwise.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
-@STORE
-@CONFIG
-def check_command(
-    recipe: str,
-    override: tuple[str, ...],
-    memory: str | None,
-    as_json: bool,
-    store: Path | None,
-    config: Path,
-) -> None:
-    """Read RECIPE and its rows, look for personal data, and count the memory. Loads no model.
-
-    OVERRIDE is key=value, such as train.batch=1. Exit status 1 if it does not fit.
-    """
-    from sovereign.tune.preflight import Knobs, fitting, need
-    from sovereign.tune.recipe import find_recipe, load_recipe
-    from sovereign.weights.dims import parse_memory
-
-    loaded = load_recipe(find_recipe(recipe), override)
-    prepared = _prepared(loaded, config, store)
-    counts, found = prepared.counts, prepared.found
-    rows = {"train": len(prepared.train), "held_out": counts["held_out"]}
-    dims = _dims(loaded, config, store)
-    if loaded.train.max_length > dims.context:
-        raise TuneError(
-            f"train.max_length {loaded.train.max_length} is over the model's {dims.context} tokens"
-        )
-    there = parse_memory(memory) if memory else _free_memory()
-    counted = need(dims, Knobs.of(loaded))
-    turns = fitting(dims, Knobs.of(loaded), there)
-    if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "recipe": loaded.name,
-                    "model": loaded.model,
-                    "parameters": dims.parameters,
-                    "trainable": counted.trainable,
-                    "rows": rows | counts,
-                    "private": {"action": loaded.private.action, "entities": found.entities},
-                    "bytes": {name: round(size) for name, size in counted.parts()},
-                    "total": round(counted.total),
-                    "memory": round(there),
-                    "fits": counted.total <= there,
-                    "turn": turns[0] if turns else None,
-                },
-                indent=2,
-            )
-        )
-    else:
-        click.echo(f"{counts['read']} rows read, {rows['train']} to train on{_left_out(counts)}")
-        held = ", ".join(f"{name} {count}" for name, count in found.entities.items())
-        click.echo(f"personal data: {held or 'none found'} ({loaded.private.action})")
-        billions = f"{dims.parameters / 1e9:.2f} billion parameters"
-        click.echo(f"{loaded.model}: {billions}, {counted.trainable / 1e6:.1f} million to train")
-        for name, size in counted.parts():
-            click.echo(f"  {name:<15} {size / 1e9:7.2f} GB")
-        click.echo(f"  {'at most':<15} {counted.total / 1e9:7.2f} GB of {there / 1e9:.2f} GB")
-    if counted.total > there:
-        hint = "a smaller model, or more memory: no knob of this recipe is enough"
-        if turns:
-            hint = f"{' '.join(turns[0])} needs {turns[1].total / 1e9:.1f} GB"
-        raise TuneError(f"{loaded.name} does not fit into {there / 1e9:.1f} GB", hint=hint)
-
-
 @tune_command.command("run")
 @click.argument("recipe")
 @click.argument("override", nargs=-1)
@@ -193,7 +119,7 @@ def run_command(
     first = os.environ.get("RANK", "0") == "0"
     with store_of(config, store, recorded=first, source="tune") as there, _Bar() as bar:
         key = key_of(config, store)
-        gate = Gate.from_config(_configured(config, store), key.private_bytes_raw())
+        gate = Gate.from_config(configured(config, store), key.private_bytes_raw())
         made = run(loaded, there, target, progress=bar, sink=there.sink, key=key, gate=gate)
     if not first:
         return
@@ -211,56 +137,6 @@ def run_command(
         was = f"{made.before:.0%} before, " if made.before is not None else ""
         rows = made.data["evaluation"]["after"]["rows"]
         click.echo(f"exact answers on {rows} held-out rows: {was}{made.after:.0%} after")
-
-
-def _configured(config: Path, store: Path | None) -> Config | None:
-    """The configuration, unless a store was named by its folder."""
-    from sovereign.config import load_config
-
-    return load_config(config) if store is None else None
-
-
-def _prepared(recipe: Recipe, config: Path, store: Path | None) -> Prepared:
-    """The rows as a run would take them; `check` needs no configuration."""
-    from sovereign.tune.gate import Gate
-    from sovereign.tune.offline import offline
-    from sovereign.tune.prepare import prepare
-
-    there = _configured(config, store) if config.exists() else None
-    # Stand-ins are made and thrown away here, so any secret does.
-    with offline():
-        return prepare(recipe, Gate.from_config(there, os.urandom(32)))
-
-
-def _left_out(counts: dict[str, int]) -> str:
-    names = {
-        "duplicates": "duplicates",
-        "near_duplicates": "near duplicates",
-        "private_dropped": "dropped for personal data",
-        "held_out": "held out",
-    }
-    said = [f"{counts[k]} {name}" for k, name in names.items() if counts.get(k)]
-    return f" ({', '.join(said)})" if said else ""
-
-
-def _dims(recipe: Recipe, config: Path, store: Path | None) -> Any:
-    """From the store's config.json if the weights are there, or else from recipes/models."""
-    from sovereign.cli.weights import store_of
-    from sovereign.weights.dims import dims_of, model_card
-
-    try:
-        with store_of(config, store, recorded=False, source="tune") as there:
-            folder = there.folder(there.entry(recipe.model))
-        return dims_of(json.loads((folder / "config.json").read_bytes()))
-    except (SovereignError, OSError, ValueError):
-        return model_card(recipe.model).dims
-
-
-def _free_memory() -> float:
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return float(line.split()[1]) * 1024
-    raise ConfigError("how much memory there is cannot be read here", hint="say --memory 24GB")
 
 
 class _Bar:

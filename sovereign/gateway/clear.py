@@ -61,9 +61,11 @@ _REROUTED = frozenset(
 )
 """Endpoints that a model inside can answer in the place of a hosted one."""
 
-_OWN_HEADERS = frozenset({"X-Request-Id", "Authorization", "X-Api-Key", "Api-Key"})
-"""Made before the body was read, from chance or the environment: they can carry nothing out, and
-their random letters could look like a short value that was held back."""
+_OWN_HEADERS = frozenset(
+    {"X-Request-Id", "Authorization", "X-Api-Key", "Api-Key", "User-Agent", "Accept-Encoding"}
+)
+"""Made before the body was read, from chance, the environment or nothing at all: they can carry
+nothing out, and their random letters could look like a short value that was held back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from sovereign.errors import TooLarge, Unreadable
 from sovereign.guard.form import Upload
@@ -36,8 +36,7 @@ class Limits:
     deadline_s: float = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(NamedTuple):
     """One string, number or key. ``label`` is the nearest key above it, or ``""``."""
 
     path: Path
@@ -156,12 +155,10 @@ def leaves(body: JSON, limits: Limits) -> list[Leaf]:
     """Every string, number and key of ``body`` in document order. Raises :class:`Unreadable` for
     a value that is not JSON, :class:`TooLarge` over the bounds."""
     found: list[Leaf] = []
-    for leaf in _walk(body, (), "", limits.max_depth):
+    _gather(body, (), "", limits.max_depth, limits.max_leaves, found)
+    for leaf in found:
         if not leaf.text.isascii() and not encodable(leaf.text):
             raise Unreadable("the body holds half of a surrogate pair")
-        found.append(leaf)
-        if len(found) > limits.max_leaves:
-            raise TooLarge(f"the body has more than {limits.max_leaves} leaves")
     return found
 
 
@@ -169,32 +166,34 @@ _UNNAMED = frozenset({"default", "const", "enum", "examples", "example", "value"
 """Keys that only say that a value follows: what it is a value of, the key above them says."""
 
 
-def _walk(value: JSON, path: Path, label: str, depth: int) -> Iterator[Leaf]:
-    if depth < 0:
-        raise TooLarge("the body is nested too deep")
+def _gather(value: JSON, path: Path, label: str, depth: int, most: int, found: list[Leaf]) -> None:
     if isinstance(value, str):
-        yield Leaf(path, value, "text", label)
+        found.append(Leaf(path, value, "text", label))
     elif value is None or isinstance(value, bool):
         return
     elif isinstance(value, int | float):
         if isinstance(value, float) and not math.isfinite(value):
             raise Unreadable("the body holds NaN or an infinity")
-        yield Leaf(path, json.dumps(value), "number", label)
+        found.append(Leaf(path, json.dumps(value), "number", label))
     elif isinstance(value, Mapping):
         for key, item in value.items():
             if not isinstance(key, str):
                 raise Unreadable("the body has a key that is not a string")
-            yield Leaf((*path, key, KEY), key, "key", label)
+            found.append(Leaf((*path, key, KEY), key, "key", label))
             named = label if key in _UNNAMED else key
-            yield from _walk(item, (*path, key), named, depth - 1)
+            _gather(item, (*path, key), named, depth - 1, most, found)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            yield from _walk(item, (*path, index), label, depth - 1)
+            _gather(item, (*path, index), label, depth - 1, most, found)
     elif isinstance(value, Upload):
-        yield Leaf((*path, "filename"), value.filename, "text", "filename")
-        yield Leaf((*path, "content_type"), value.content_type, "text")
+        found.append(Leaf((*path, "filename"), value.filename, "text", "filename"))
+        found.append(Leaf((*path, "content_type"), value.content_type, "text"))
     else:
         raise Unreadable(f"the body holds a {type(value).__name__}, which is not JSON")
+    if depth < 0:
+        raise TooLarge("the body is nested too deep")
+    if len(found) > most:
+        raise TooLarge(f"the body has more than {most} leaves")
 
 
 def rebuild(body: JSON, replaced: Mapping[Path, str]) -> JSON:

@@ -27,7 +27,7 @@ from sovereign.guard.surrogates import Style, Surrogates
 from sovereign.guard.tokens import Tokenizers
 from sovereign.guard.transform import Transformed, transform, value_of
 from sovereign.policy import Policy, decide, load_policy
-from sovereign.types import JSON, Action, Destination, Finding, Recognizer, Verdict
+from sovereign.types import JSON, Action, Destination, Finding, Recognizer, Side, Verdict
 
 if TYPE_CHECKING:
     from sovereign.guard.client import AsyncClient, Client
@@ -40,6 +40,8 @@ PIPELINE = "1"
 CANARY = "Canary: mail canary.bird@example.com or use card 4111 1111 1111 1111."
 _CANARY_FINDS = frozenset({"EMAIL_ADDRESS", "CREDIT_CARD"})
 MIN_KEY = 16
+DESTINATIONS = 256
+"""For so many the actions are remembered."""
 
 HOSTED: Final = Destination("hosted", "hosted")
 """Somebody else's machines, for a policy that does not tell one from another."""
@@ -194,7 +196,8 @@ class Guard:
             raise TakesLong
         known = shapes.SHAPES[shape] if shape is not None else None
         is_form = isinstance(body, form.Form)
-        policy, digest = self._rules(tenant)
+        rules = self._rules()
+        policy, digest = rules.of(tenant), rules.digest
         leaves = bodies.leaves(body, self.limits)
         free = [leaf for leaf in leaves if known is None or not known.structural(leaf)]
         seen = opaque.found(body, free, known, hosts=self._hosts, held=held)
@@ -224,12 +227,13 @@ class Guard:
             if index in names:
                 self._settled.put(names[index], Own(found))
 
+        acts = rules.acts(tenant, to)
         spelled = Needles()  # empty: what it shares is how a value is looked for
         chosen = resolve.resolve(
             free,
             reads,
             hits,
-            _acts(policy, to),
+            acts,
             policy.counts,
             settled,
             learn if names else None,
@@ -238,11 +242,13 @@ class Guard:
         floor = policy.escalated([hit.finding for hit in chosen], to)
         if floor:  # what is held back only now is held back wherever it recurs, too
             hits = self.scanner.scan(free, reads, deadline, joined_to=first)
-            acts = _acts(policy, to, floor)
-            chosen = resolve.resolve(free, reads, hits, acts, policy.counts, like=spelled)
+            stricter = _at_least(acts, floor)
+            chosen = resolve.resolve(free, reads, hits, stricter, policy.counts, like=spelled)
+            for entity, least in policy.escalated([hit.finding for hit in chosen], to).items():
+                floor[entity] = max(least, floor.get(entity, least))
         unread += opaque.blobs(free, chosen)
         given = [hit.finding for hit in chosen]
-        verdict = decide(policy, given, to, floor, digest=digest)
+        verdict = decide(policy, given, to, floor, digest=digest, acts=acts)
         texts = [leaf.text for leaf in chain(leaves, carried.leaves if carried else ())]
         surrogates = Surrogates(self._key, tenant, texts, self.style)
         done: Transformed = transform(body, free, chosen, verdict.actions, surrogates)
@@ -326,41 +332,57 @@ class Guard:
     def _named(self, tenant: str, digest: str, to: Destination) -> Rules:
         return Rules(digest, tenant if tenant in self.policy.team else "", to.name, to.side)
 
-    def _rules(self, tenant: str) -> tuple[Policy, str]:
-        """What decides for ``tenant``, and the digest of the whole policy; both made once."""
+    def _rules(self) -> _InForce:
+        """The policy that decides, with what was made from it once."""
         known = self._in_force
         if known is None or known.policy is not self.policy:
             known = self._in_force = _InForce(self.policy, self.policy.digest())
-        return known.of(tenant), known.digest
+        return known
 
 
 class _InForce:
     """A policy with what is made from it: it takes longer than deciding by it."""
 
-    __slots__ = ("_teams", "digest", "policy")
+    __slots__ = ("_acts", "_teams", "digest", "policy")
 
     def __init__(self, policy: Policy, digest: str) -> None:
         self.policy, self.digest = policy, digest
         self._teams = {name: policy.for_team(name) for name in policy.team}
+        self._acts: dict[tuple[str, str, Side], Callable[[str], Action]] = {}
 
     def of(self, tenant: str) -> Policy:
         return self._teams.get(tenant, self.policy)
 
+    def acts(self, tenant: str, to: Destination) -> Callable[[str], Action]:
+        """What gives the action for an entity. As many are kept as there are teams with tables of
+        their own, at some destinations."""
+        key = (tenant if tenant in self._teams else "", to.name, to.side)
+        known = self._acts.get(key)
+        if known is None:
+            known = _acts(self.of(tenant), to)
+            if len(self._acts) < DESTINATIONS:
+                self._acts[key] = known
+        return known
 
-def _acts(
-    policy: Policy, to: Destination, floor: Mapping[str, Action] | None = None
-) -> Callable[[str], Action]:
-    """What gives the action for an entity; the policy is asked once for each."""
+
+def _acts(policy: Policy, to: Destination) -> Callable[[str], Action]:
+    """The policy is asked once for each entity. There are as many as recognisers know."""
     known: dict[str, Action] = {}
 
     def acts(entity: str) -> Action:
         action = known.get(entity)
         if action is None:
-            action = policy.action(entity, to)
-            action = known[entity] = max(action, floor.get(entity, action)) if floor else action
+            action = known[entity] = policy.action(entity, to)
         return action
 
     return acts
+
+
+def _at_least(
+    acts: Callable[[str], Action], floor: Mapping[str, Action]
+) -> Callable[[str], Action]:
+    """As ``acts``, but for the entities of ``floor`` no less than it says."""
+    return lambda entity: max(acts(entity), floor.get(entity, Action.ALLOW))
 
 
 def _acts_at(policy: Policy, to: Destination) -> bool:

@@ -20,7 +20,6 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import NamedTuple
@@ -55,8 +54,7 @@ FEW = 24
 """First words that are looked for one by one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Needle:
+class _Needle(NamedTuple):
     text: str
     entity: str
     exact: bool

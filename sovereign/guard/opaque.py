@@ -142,9 +142,9 @@ def found(
         value, path = stack.pop()
         if isinstance(value, dict):
             walk.mapping(value, path)
-            stack.extend([(item, (*path, key)) for key, item in value.items()])
+            stack += [(v, (*path, k)) for k, v in value.items() if not isinstance(v, _SCALAR)]
         elif isinstance(value, list):
-            stack.extend([(item, (*path, i)) for i, item in enumerate(value)])
+            stack += [(v, (*path, i)) for i, v in enumerate(value) if not isinstance(v, _SCALAR)]
         elif isinstance(value, Upload):
             seen.parcels.append(Parcel(path, value.data, value.filename, value.content_type))
     if isinstance(body, dict):
@@ -160,6 +160,9 @@ def found(
             walk.known.append(leaf.path)
     walk.close()
     return seen
+
+
+_SCALAR = (str, int, float)
 
 
 class _Walk:

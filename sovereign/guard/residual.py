@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from sovereign.errors import ResidualFound
 from sovereign.guard import form, views
@@ -109,4 +108,4 @@ class Held:
         for letters in self._documents:
             if isinstance(letters, str) and len(letters) <= len(text):
                 text = text.replace(letters, "")
-        return leaf if text is leaf.text else replace(leaf, text=text)
+        return leaf if text is leaf.text else leaf._replace(text=text)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from operator import attrgetter
 
 from sovereign.guard.body import Leaf
@@ -148,34 +148,64 @@ def disjoint(
 ) -> list[Hit]:
     """The stricter action wins, then what was validated, the longer, the more particular kind, the
     better scored. Of a loser that sticks out of a winner, the rest stays found."""
-    by_leaf: dict[int, list[Hit]] = defaultdict(list)
-    for hit in hits:
-        by_leaf[hit.leaf].append(hit)
     out: list[Hit] = []
-
-    def rank(hit: Hit) -> tuple[object, ...]:
-        f = hit.finding
-        action = acts(f.entity)
-        tier = 0 if action >= Action.LOCAL else 1 if held_back(action) else 2
-        generic = f.entity == "IDENTIFIER"
-        return (tier, f.score < 1.0, f.start - f.end, generic, -f.score, f.entity, f.start)
-
-    for index in sorted(by_leaf):
-        text = leaves[index].text
-        taken = bytearray(len(text))
-        kept: list[Hit] = []
-        for hit in sorted(by_leaf[index], key=rank):
-            f = hit.finding
-            whole = taken.find(1, f.start, f.end) < 0  # as most are
-            for start, end in ((f.start, f.end),) if whole else _free(f.start, f.end, taken):
-                # What was decoded may stand in characters that nobody sees.
-                hidden = whole and f.view != "text"
-                if hidden or _SOMETHING.search(text, start, end) is not None:
-                    kept.append(hit if whole else _cut(hit, start, end))
-                    taken[start:end] = b"\1" * (end - start)
-        kept.sort(key=_start)
-        out += kept
+    for text, group in _groups(leaves, hits):
+        if len(group) == 1:
+            whole = group[0]
+            f = whole.finding
+            if f.view != "text" or _SOMETHING.search(text, f.start, f.end) is not None:
+                out.append(whole)
+        else:
+            out += _winners(text, sorted(group, key=partial(_rank, acts)))
     return out
+
+
+def _groups(leaves: Sequence[Leaf], hits: Sequence[Hit]) -> Iterator[tuple[str, list[Hit]]]:
+    """Those of one leaf that overlap, directly or through others, in order; and its text."""
+    group: list[Hit] = []
+    leaf, end = -1, 0
+    for hit in sorted(hits, key=_place):
+        f = hit.finding
+        if hit.leaf == leaf and f.start < end:
+            group.append(hit)
+            end = max(end, f.end)
+            continue
+        if group:
+            yield leaves[leaf].text, group
+        leaf, end, group = hit.leaf, f.end, [hit]
+    if group:
+        yield leaves[leaf].text, group
+
+
+def _place(hit: Hit) -> tuple[int, int]:
+    return hit.leaf, hit.finding.start
+
+
+def _rank(acts: Callable[[str], Action], hit: Hit) -> tuple[object, ...]:
+    f = hit.finding
+    action = acts(f.entity)
+    tier = 0 if action >= Action.LOCAL else 1 if held_back(action) else 2
+    generic = f.entity == "IDENTIFIER"
+    return (tier, f.score < 1.0, f.start - f.end, generic, -f.score, f.entity, f.start)
+
+
+def _winners(text: str, group: Sequence[Hit]) -> list[Hit]:
+    """``group`` comes best first."""
+    first = min(hit.finding.start for hit in group)
+    taken = bytearray(max(hit.finding.end for hit in group) - first)
+    kept: list[Hit] = []
+    for hit in group:
+        f = hit.finding
+        begin, finish = f.start - first, f.end - first
+        whole = taken.find(1, begin, finish) < 0
+        for a, b in ((begin, finish),) if whole else _free(begin, finish, taken):
+            # What was decoded may stand in characters that nobody sees.
+            hidden = whole and f.view != "text"
+            if hidden or _SOMETHING.search(text, a + first, b + first) is not None:
+                kept.append(hit if whole else _cut(hit, a + first, b + first))
+                taken[a:b] = b"\1" * (b - a)
+    kept.sort(key=_start)
+    return kept
 
 
 def _free(start: int, end: int, taken: bytearray) -> Iterator[tuple[int, int]]:

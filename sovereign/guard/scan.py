@@ -8,8 +8,7 @@ from __future__ import annotations
 import bisect
 import time
 from collections.abc import Container, Iterator, MutableMapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from sovereign.errors import GuardError, RecognizerFailed
 from sovereign.guard import joined
@@ -40,8 +39,7 @@ SURE = 0.5
 """What a joined view shows counts from here on: two numbers side by side look like many things."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A finding and which leaf it is in. ``levels``: how many JSON strings deep it stands inside
     the leaf; ``bare``: it is a whole JSON number there, so what replaces it needs quotes."""
 

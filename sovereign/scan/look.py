@@ -9,7 +9,6 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from sovereign.entities import DESCRIPTIONS
@@ -85,7 +84,7 @@ class Look:
         for hit in hits:
             if self._policy.counts(hit.finding):
                 full.add(hit.leaf)
-                own = replace(hit, leaf=cells[hit.leaf].field)
+                own = hit._replace(leaf=cells[hit.leaf].field)
                 found.setdefault(texts[hit.leaf][0], []).append(own)
         out = [
             self.fields(one.leaves())

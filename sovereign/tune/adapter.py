@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sovereign.errors import TuneError
+from sovereign.tune import shards
 from sovereign.tune.data import Example
 from sovereign.weights import passport
 from sovereign.weights.lock import File, digest_of
@@ -36,7 +37,7 @@ def check(model: Any, example: Example) -> Checks:
     An adapter can load, report a falling loss and have no effect (vllm#34186, opacus#820).
     """
     norms = {
-        name: float(p.detach().float().norm())
+        name: float(shards.whole(p.detach()).float().norm())
         for name, p in model.named_parameters()
         if p.requires_grad and "lora_B" in name  # B starts at zero, A does not
     }
@@ -117,13 +118,18 @@ def saving(what: str) -> Iterator[None]:
         raise
 
 
-def save_weights(model: Any, work: Path, *, base: str, base_folder: Path) -> None:
-    """PEFT's files in ``work``, with the base's name in place of its path, and without PEFT's card.
+def save_weights(
+    model: Any, work: Path, *, base: str, base_folder: Path, weights: dict[str, Any]
+) -> None:
+    """PEFT's files in ``work``, with the base's name in place of its path, and without PEFT's card;
+    ``weights`` are the update's, whole.
 
     Raises :class:`TuneError` if the disk is full, or if a path of this machine is left in a file.
     """
     with saving("adapter"):
-        model.save_pretrained(work, safe_serialization=True, save_embedding_layers=False)
+        model.save_pretrained(
+            work, safe_serialization=True, save_embedding_layers=False, state_dict=weights
+        )
     (work / passport.CARD).unlink(missing_ok=True)
     config = json.loads((work / "adapter_config.json").read_text())
     config["base_model_name_or_path"] = base

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import rfc8785
 
 from sovereign.errors import TuneError
+from sovereign.tune import shards
 from sovereign.tune.prepare import Prepared
 from sovereign.tune.recipe import Recipe
 from sovereign.tune.roll import content_of
@@ -82,15 +83,20 @@ class Checkpoints:
         import safetensors.torch
         import torch
 
-        if not self._writing:
+        if not self._writing and not shards.is_cut(model):
             return
         tensors = {"rng": torch.get_rng_state()}
         if torch.cuda.is_available():
             tensors["rng.cuda"] = torch.cuda.get_rng_state()
         for name, weight in _trained(model):
-            tensors[f"weight.{name}"] = weight.detach()
-            for moment in MOMENTS:
-                tensors[f"{moment}.{name}"] = optimizer.state[weight][moment]
+            parts = {f"{m}.{name}": optimizer.state[weight][m] for m in MOMENTS}
+            parts[f"weight.{name}"] = weight.detach()
+            for part, tensor in parts.items():
+                made = shards.whole(tensor)  # by all processes, and kept by the one that writes
+                if self._writing:
+                    tensors[part] = made.cpu() if shards.is_cut(model) else made
+        if not self._writing:
+            return
         for name, weight in watch.weights.items() if watch is not None else ():
             tensors[f"best.{name}"] = weight
         said = {
@@ -114,14 +120,14 @@ class Checkpoints:
         import torch
 
         tensors = safetensors.torch.load_file(self._file)
-        with torch.no_grad():
-            for name, weight in _trained(model):
-                weight.copy_(tensors[f"weight.{name}"])
-                optimizer.state[weight] = {
-                    # AdamW counts its steps on the CPU, wherever the weight is.
-                    m: tensors[f"{m}.{name}"].to("cpu" if m == "step" else weight.device)
-                    for m in MOMENTS
-                }
+        for name, weight in _trained(model):
+            shards.put(weight, tensors[f"weight.{name}"])
+            optimizer.state[weight] = {
+                # AdamW counts its steps on the CPU, wherever the weight is.
+                m: tensor if m == "step" else shards.like(tensor, weight)
+                for m in MOMENTS
+                for tensor in (tensors[f"{m}.{name}"],)
+            }
         if watch is not None and (found := self.found()) is not None and found.watched is not None:
             watch.best, watch.step, watch.waited = found.watched
             watch.weights = {n[5:]: t for n, t in tensors.items() if n.startswith("best.")}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sovereign.errors import TuneError
+from sovereign.tune import shards
 from sovereign.tune.adapter import Checks, moved_by, saving
 from sovereign.tune.data import Example
 from sovereign.tune.export import copy_papers
@@ -48,6 +49,10 @@ class Before:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
+        if shards.is_cut(self._model):
+            with self._written():
+                yield
+            return
         now = {name: p.data for name, p in self._model.named_parameters()}
         try:
             for name, weight in self._model.named_parameters():
@@ -57,11 +62,24 @@ class Before:
             for name, weight in self._model.named_parameters():
                 weight.data = now[name]
 
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """The same by copying: what a pass gathers is the storage that the cut began with."""
+        import torch
+
+        now = {name: p.detach().clone() for name, p in self._model.named_parameters()}
+        for name, weight in self._model.named_parameters():
+            shards.put(weight, self.weights[name])
+        yield
+        with torch.no_grad():
+            for name, weight in self._model.named_parameters():
+                weight.copy_(now[name])
+
 
 def check(model: Any, example: Example, before: Before) -> Checks:
     """As :func:`sovereign.tune.adapter.check`, of a whole model: every weight has changed."""
     norms = {
-        name: float((p.detach().cpu() - before.weights[name]).float().norm())
+        name: float((shards.whole(p.detach()).cpu() - before.weights[name]).float().norm())
         for name, p in model.named_parameters()
     }
     still = sum(norm == 0.0 for norm in norms.values())
@@ -70,9 +88,9 @@ def check(model: Any, example: Example, before: Before) -> Checks:
     return Checks(weight_delta=min(norms.values()), logits_moved=moved_by(model, example, before))
 
 
-def save(model: Any, work: Path, *, base_folder: Path) -> None:
+def save(model: Any, work: Path, *, base_folder: Path, weights: dict[str, Any]) -> None:
     """The model in ``work``, in fp32 as it was trained, with the base's tokenizer, template and
-    licence. Raises :class:`TuneError` if the disk is full."""
+    licence; ``weights`` are its, whole. Raises :class:`TuneError` if the disk is full."""
     with saving("model"):
-        model.save_pretrained(work)
+        model.save_pretrained(work, state_dict=weights)
     copy_papers(base_folder, work, "float32")

@@ -22,6 +22,7 @@ __all__ = [
     "quantization",
     "quiet",
     "require",
+    "require_flash",
     "set_threads",
 ]
 
@@ -89,16 +90,21 @@ def choose_precision(wanted: str) -> str:
     return min(spent, key=lambda name: spent[name])
 
 
-def load_base(folder: Path, *, precision: str, quantize: str) -> tuple[Any, Any, Chat]:
-    """Model, tokenizer and template of the verified ``folder``, from this disk alone."""
+def load_base(
+    folder: Path, *, precision: str, quantize: str, attention: str = "sdpa"
+) -> tuple[Any, Any, Chat]:
+    """Model, tokenizer and template of the verified ``folder``, from this disk alone. Raises
+    :class:`TuneError` where this machine has no such ``attention``."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
+    if attention == "flash_attention_2":
+        require_flash(precision)
     dtype = torch.float32 if precision == "fp32" else torch.bfloat16
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {"attn_implementation": attention}
     if quantize != "none":
         more["quantization_config"] = quantization(quantize, dtype)
     common: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
@@ -140,6 +146,26 @@ def add_lora(model: Any, lora: LoraConfig, train: TrainConfig) -> Any:
         raise TuneError(
             "lora.target names modules that this model does not have", hint='try "all-linear"'
         ) from None
+
+
+def require_flash(precision: str) -> None:
+    """Raises :class:`TuneError` unless FlashAttention-2 can compute here. transformers would fetch
+    its kernels from the Hub where the package is missing."""
+    import torch
+    from transformers.utils import is_flash_attn_2_available
+
+    why = None
+    if not torch.cuda.is_available():
+        why = "there is no GPU here"
+    elif precision != "bf16":
+        why = "it computes in bf16, and this run does not"
+    elif not is_flash_attn_2_available():
+        why = "the package flash-attn is not installed"
+    if why is not None:
+        raise TuneError(
+            f'train.attention = "flash_attention_2": {why}',
+            hint='train.attention = "sdpa" has kernels of torch\'s own for most GPUs',
+        )
 
 
 def quantization(kind: str, dtype: Any) -> Any:

@@ -37,6 +37,11 @@ class Knobs:
     kind: str = "lora"
     parts: int = 1
     """Into how many the weights and what belongs to them are cut (FSDP); each device has one."""
+    attention: str = "sdpa"
+    processes: int = 1
+    """How many there are to cut over."""
+    has_bf16: bool = True
+    """Whether the device computes in it."""
 
     @classmethod
     def of(cls, recipe: Recipe) -> Knobs:
@@ -53,6 +58,7 @@ class Knobs:
             checkpointing=train.gradient_checkpointing,
             method=train.method,
             kind=lora.kind,
+            attention=train.attention,
         )
 
 
@@ -107,6 +113,8 @@ def need(dims: Dims, knobs: Knobs) -> Need:
     one = tokens * _per_token(dims, wide, targets)
     if knobs.kind == "dora":  # what the map gave before and after its length, in fp32
         one += tokens * 8 * sum(o for _, o in targets.values())
+    if knobs.attention == "eager":  # every pair: scores, their softmax in fp32, what is handed on
+        one += tokens * knobs.max_length * dims.heads * (4 + 2 * wide)
     kept = dims.layers * one
     if knobs.checkpointing:
         kept = one + dims.layers * tokens * dims.hidden * wide
@@ -159,8 +167,14 @@ def _turns(knobs: Knobs) -> Iterator[tuple[list[str], Knobs]]:
 
     turns: list[str] = []
     yield turns, knobs
-    if knobs.precision == "fp32" and knobs.quantize == "none":
+    if knobs.precision == "fp32" and knobs.quantize == "none" and knobs.has_bf16:
         knobs, turns = replace(knobs, precision="bf16"), [*turns, "train.precision=bf16"]
+        yield turns, knobs
+    if knobs.attention == "eager":
+        knobs, turns = replace(knobs, attention="sdpa"), [*turns, "train.attention=sdpa"]
+        yield turns, knobs
+    if knobs.parts < knobs.processes and knobs.quantize == "none":
+        knobs, turns = replace(knobs, parts=knobs.processes), [*turns, "train.shard=true"]
         yield turns, knobs
     if not knobs.checkpointing:
         knobs, turns = (
@@ -176,9 +190,17 @@ def _turns(knobs: Knobs) -> Iterator[tuple[list[str], Knobs]]:
         knobs, turns = replace(knobs, method="lora"), [*turns, "train.method=lora"]
         yield turns, knobs
     if knobs.quantize != "nf4":
+        if knobs.parts > 1:  # weights in four bits are not cut
+            knobs, turns = replace(knobs, parts=1), _without(turns, "train.shard")
         knobs, turns = replace(knobs, quantize="nf4"), [*turns, "train.quantize=nf4"]
         yield turns, knobs
     length = knobs.max_length
     while length > 256:
         length //= 2
         yield [*turns, f"train.max_length={length}"], replace(knobs, max_length=length)
+
+
+def _without(turns: list[str], key: str) -> list[str]:
+    """``turns`` with ``key`` off: as it was, if they turned it on."""
+    left = [turn for turn in turns if not turn.startswith(f"{key}=")]
+    return left if len(left) < len(turns) else [*turns, f"{key}=false"]

@@ -137,6 +137,16 @@ class TrainConfig(StrictModel):
     gradient_checkpointing: bool = Field(
         False, description="compute activations twice, keep fewer of them"
     )
+    attention: Literal["sdpa", "flash_attention_2", "eager"] = Field(
+        "sdpa",
+        description="torch's own kernels; those of the package flash-attn (NVIDIA GPUs, bf16); or "
+        "plain products, which keep every pair of positions",
+    )
+    shard: bool = Field(
+        False,
+        description="cut weights, gradients and optimiser over the processes of the run (FSDP2); "
+        "otherwise each process holds the whole model (DDP)",
+    )
 
     @model_validator(mode="after")
     def _one(self) -> TrainConfig:
@@ -144,6 +154,10 @@ class TrainConfig(StrictModel):
             raise ValueError("needs either steps or epochs")
         if self.method == "full" and self.quantize != "none":
             raise ValueError('method = "full" trains weights, and quantized ones are frozen')
+        if self.shard and self.quantize != "none":
+            raise ValueError("shard cuts no quantized weights: a copy on each device, or bf16")
+        if self.attention == "flash_attention_2" and self.precision == "fp32":
+            raise ValueError('attention = "flash_attention_2" computes in bf16 only')
         return self
 
 
@@ -236,6 +250,8 @@ class Recipe(StrictModel):
             raise ValueError('[lora] says nothing where train.method = "full"')
         if self.train.method == "full" and self.privacy is not None:
             raise ValueError("[privacy] trains an update, and no whole model")
+        if self.train.shard and self.privacy is not None:
+            raise ValueError("[privacy] has one process, and train.shard cuts over several")
         if self.lora.kind == "dora" and self.train.quantize == "int8":
             raise ValueError('lora.kind = "dora" cannot read weights in eight bits: take "nf4"')
         return self

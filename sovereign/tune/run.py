@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sovereign.errors import TuneError
-from sovereign.tune import adapter, card, full, model, record, report
+from sovereign.tune import adapter, card, full, launch, model, record, report, shards
 from sovereign.tune.canaries import Canary, draw, inserted
 from sovereign.tune.checkpoint import FILE as CHECKPOINT
 from sovereign.tune.checkpoint import Checkpoints, fingerprint
 from sovereign.tune.data import Dataset, encode
 from sovereign.tune.export import load_plain
 from sovereign.tune.gate import Gate
-from sovereign.tune.launch import hold
 from sovereign.tune.offline import offline
 from sovereign.tune.prepare import Prepared, prepare
 from sovereign.tune.recipe import Recipe
@@ -84,7 +83,7 @@ def run(
         from accelerate import Accelerator
 
         accelerator = Accelerator()
-        hold(accelerator)
+        launch.hold(accelerator)
         tell = _Quietly(progress if accelerator.is_main_process else None)
         begun = time.time()
         folder = store.get(recipe.model)
@@ -113,10 +112,11 @@ def run(
                     f"{recipe.eval.at_least:.0%}",
                     hint="train longer, or look at the data; no adapter was kept",
                 )
+            weights = shards.gathered(run.model, keep=work is not None)
             if work is None:  # another process of the run writes it
                 accelerator.wait_for_everyone()
                 return RunRecord({})
-            run.save(work, entry.name)
+            run.save(work, entry.name, weights)
             files, digest = adapter.files_of(work)
             used = {e.line for e in run.data.examples}
             roll = Roll.of(
@@ -197,12 +197,17 @@ class _Run:
     def load(self, folder: Path, prepared: Prepared) -> None:
         recipe, train = self._recipe, self._recipe.train
         found = self._checkpoints.found() if self._checkpoints is not None else None
-        self.precision = found.precision if found else model.choose_precision(train.precision)
+        chosen = found.precision if found else model.choose_precision(train.precision)
+        # Each process measured by itself, and two precisions would be two models.
+        self.precision = launch.agreed(chosen)
         self._say("load", 0)
         whole = train.method == "full"
         self._folder = folder
         base, self._tokenizer, self._template = model.load_base(
-            folder, precision="fp32" if whole else self.precision, quantize=train.quantize
+            folder,
+            precision="fp32" if whole else self.precision,
+            quantize=train.quantize,
+            attention=train.attention,
         )
         rows = chain(prepared.train, self._inserted())
         self.data = self._encoded(rows, str(recipe.train_file))
@@ -218,7 +223,9 @@ class _Run:
         else:
             self.model = model.add_lora(base, recipe.lora, train)
             self.before = self.model.disable_adapter
-        if train.quantize == "none":
+        if train.shard:
+            shards.shard(self.model, self._accelerator)
+        elif train.quantize == "none":
             self.model.to(self._accelerator.device)
         self.model.eval()
         self._say("load", 1)
@@ -257,12 +264,13 @@ class _Run:
             return full.check(self.model, example, self.before)
         return adapter.check(self.model, example)
 
-    def save(self, work: Path, base: str) -> None:
+    def save(self, work: Path, base: str, weights: dict[str, Any]) -> None:
         """What was trained, in ``work``."""
+        common: dict[str, Any] = {"base_folder": self._folder, "weights": weights}
         if isinstance(self.before, full.Before):
-            full.save(self.model, work, base_folder=self._folder)
+            full.save(self.model, work, **common)
         else:
-            adapter.save_weights(self.model, work, base=base, base_folder=self._folder)
+            adapter.save_weights(self.model, work, base=base, **common)
 
     def _inserted(self) -> list[Row]:
         audit = self._recipe.memorization

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sovereign.errors import TuneError
-from sovereign.tune import batches
+from sovereign.tune import batches, shards
 from sovereign.tune.checkpoint import Checkpoints, Progressed
 from sovereign.tune.data import Dataset
 from sovereign.tune.loss import loss_of, packs
@@ -94,7 +94,9 @@ def fit(
     optimizer = torch.optim.AdamW(weights, lr=config.lr, weight_decay=config.weight_decay)
     packed = config.packing and packs(model)
     mixed = config.method == "full" and precision == "bf16"  # the weights themselves are in fp32
-    bare, model = model, accelerator.prepare(model)
+    bare = model
+    if not shards.is_cut(model):
+        model = accelerator.prepare(model)
     model.train()
     so_far = Progressed(0, 0, 0.0, (math.nan, math.nan), precision)
     if checkpoints is not None and (found := checkpoints.found()) is not None:
@@ -117,7 +119,7 @@ def fit(
             for k, micro in enumerate(mine):
                 last = k == len(mine) - 1
                 with nullcontext() if last else accelerator.no_sync(model):
-                    # DDP takes the mean over processes; the sum is meant.
+                    # DDP and FSDP take the mean over processes; the sum is meant.
                     with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=mixed):
                         loss = loss_of(model, micro, pad, packed=packed) / learnt
                     accelerator.backward(loss * world)
@@ -128,7 +130,7 @@ def fit(
                 hint="lower train.batch (and raise train.accumulate), lower train.max_length, or "
                 "set train.gradient_checkpointing = true; `sovereign tune check` counts",
             ) from None
-        norm = float(torch.nn.utils.clip_grad_norm_(weights, config.clip))
+        norm = float(shards.whole(torch.nn.utils.clip_grad_norm_(weights, config.clip)))
         value = float(accelerator.reduce(total, "sum"))
         _hold(step, value, norm)
         lr = scheduler.get_last_lr()[0]
@@ -141,10 +143,6 @@ def fit(
         if watch is not None and watch.due(step + 1, steps):
             looked = watch.look(model, accelerator, pad, step + 1)
         spent = time.monotonic() - begun
-        if checkpoints is not None and checkpoints.every and (step + 1) % checkpoints.every == 0:
-            seen = None if watch is None else (watch.best, watch.step, watch.waited)
-            so_far = Progressed(step + 1, tokens, spent, (first, value), precision, seen)
-            checkpoints.save(bare, optimizer, so_far, watch)
         progress(
             Update(
                 phase="train",
@@ -161,6 +159,11 @@ def fit(
             )
         )
         made = step + 1
+        # After its line was written: one too many is cut off again, one too few would be missing.
+        if checkpoints is not None and checkpoints.every and made % checkpoints.every == 0:
+            seen = None if watch is None else (watch.best, watch.step, watch.waited)
+            so_far = Progressed(made, tokens, spent, (first, value), precision, seen)
+            checkpoints.save(bare, optimizer, so_far, watch)
         if watch is not None and watch.enough:
             break
     kept = made

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sovereign.tune import shards
 from sovereign.tune.data import Example
 from sovereign.tune.loss import loss_of, packs
 from sovereign.tune.recipe import EvalConfig
@@ -36,7 +37,8 @@ class Watch:
         return step % self.config.every == 0 or step == steps
 
     def look(self, model: Any, accelerator: Any, pad: int, step: int) -> float:
-        """The loss now; each process computes a part of it."""
+        """The loss now; each process computes a part of it, in as many passes as the others: of a
+        model that is cut, all compute together."""
         import torch
 
         bare = accelerator.unwrap_model(model)
@@ -47,17 +49,20 @@ class Watch:
         packed = packs(bare)
         model.eval()
         with torch.no_grad():
-            for part in parts[accelerator.process_index :: accelerator.num_processes]:
-                total += loss_of(bare, part, pad, packed=packed).detach()
+            for at in range(0, len(parts), accelerator.num_processes):
+                mine = at + accelerator.process_index
+                loss = loss_of(bare, parts[min(mine, len(parts) - 1)], pad, packed=packed)
+                total += loss.detach() * (mine < len(parts))
         model.train()
-        loss = float(accelerator.reduce(total, "sum")) / sum(e.learnt for e in self.examples)
-        if loss < self.best:
-            self.best, self.step, self.waited = loss, step, 0
+        mean = float(accelerator.reduce(total, "sum")) / sum(e.learnt for e in self.examples)
+        if mean < self.best:
+            self.best, self.step, self.waited = mean, step, 0
             if self.config.keep == "best":
-                self.weights = {n: p.detach().cpu().clone() for n, p in _trained(bare)}
+                made = ((n, shards.whole(p.detach())) for n, p in _trained(bare))
+                self.weights = {n: weight.cpu().clone() for n, weight in made}
         else:
             self.waited += 1
-        return loss
+        return mean
 
     @property
     def enough(self) -> bool:
@@ -66,12 +71,9 @@ class Watch:
 
     def put_back(self, model: Any) -> None:
         """The best update into ``model``, if that is the one to keep."""
-        import torch
-
-        with torch.no_grad():
-            for name, weight in _trained(model):
-                if name in self.weights:
-                    weight.copy_(self.weights[name])
+        for name, weight in _trained(model):
+            if name in self.weights:
+                shards.put(weight, self.weights[name])
 
 
 def _trained(model: Any) -> list[tuple[str, Any]]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 
 from sovereign.guard.recognizers.tagger import Tagger
 from sovereign.types import Finding, Recognizer
@@ -49,7 +48,7 @@ class Cascade:
             for f in self._second.recognize(text[begin:end]):
                 start, stop = f.start + begin, f.end + begin
                 if any(a < stop and start < b for a, b in doubts):
-                    found.append(replace(f, start=start, end=stop, recognizer=self._second.name))
+                    found.append(f._replace(start=start, end=stop, recognizer=self._second.name))
         return found
 
 

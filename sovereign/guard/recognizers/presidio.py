@@ -16,7 +16,6 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
@@ -180,7 +179,7 @@ class PresidioRecognizer:
             return list(self._by_pattern(text))
         if self.name in _PHONES:
             return [
-                replace(found, start=found.start + begin, end=found.end + begin)
+                found._replace(start=found.start + begin, end=found.end + begin)
                 for begin, near in _phone_like(text)
                 for found in self._analyzed(near)
             ]

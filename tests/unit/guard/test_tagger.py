@@ -148,7 +148,7 @@ def test_time_is_linear_in_length(tagger: Tagger) -> None:
         return time.process_time() - start
 
     small = min(seconds(400) for _ in range(3))
-    assert seconds(4_000) < 10 * small * 2.5
+    assert min(seconds(4_000) for _ in range(2)) < 10 * small * 2.5
 
 
 def test_the_memory_of_words_never_changes_an_answer(tagger: Tagger) -> None:

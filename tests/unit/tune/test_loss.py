@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from families import make_base
 
+from sovereign.errors import TuneError
 from sovereign.tune.data import IGNORED, Example
 from sovereign.tune.loss import _line, packs, worth_packing
 
@@ -37,3 +40,31 @@ def test_a_model_that_was_not_shown_to_keep_rows_apart_is_not_packed(kind: str, 
     """A state that is carried from token to token does not begin again with the positions."""
     model: Any = SimpleNamespace(config=SimpleNamespace(model_type=kind))
     assert packs(model) is may
+
+
+def test_plain_attention_learns_what_the_kernels_learn(tmp_path: Path) -> None:
+    """Side by side and in one line: `train.attention` chooses how, and not what."""
+    from sovereign.tune.loss import loss_of
+    from sovereign.tune.model import load_base
+
+    base = make_base("chatml", tmp_path / "base")
+    rows = [Example(n, tuple(range(5, 8 + 5 * n)), tuple(range(5, 8 + 5 * n))) for n in (1, 2, 4)]
+    found = {}
+    for attention in ("sdpa", "eager"):
+        model, _, _ = load_base(base, precision="fp32", quantize="none", attention=attention)
+        assert model.config._attn_implementation == attention
+        with torch.no_grad():
+            found[attention] = [float(loss_of(model, rows, 0, packed=p)) for p in (False, True)]
+    one = found["sdpa"][0]
+    assert [*found["sdpa"], *found["eager"]] == pytest.approx([one] * 4, rel=1e-5)
+
+
+def test_flash_attention_is_refused_where_it_cannot_compute(tmp_path: Path) -> None:
+    """Before weights are read: without the package, transformers would ask the Hub for kernels."""
+    from sovereign.tune.model import load_base
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(TuneError, match="there is no GPU here") as failed:
+        load_base(tmp_path, precision="bf16", quantize="none", attention="flash_attention_2")
+    assert "sdpa" in (failed.value.hint or "")

@@ -141,7 +141,7 @@ class Tagger:
     def read(self, text: str) -> Iterator[tuple[Floats, list[int]]]:
         """Label probabilities, and where the tokens lie: the last bound ends the last token. Piece
         by piece."""
-        left = np.zeros((0, self._net.width), np.float32)
+        left = np.zeros((0, self._net.embedded), np.float32)
         held: Floats | None = None
         bounds = [0]
         for tokens in pieces(text):

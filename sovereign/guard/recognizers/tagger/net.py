@@ -1,7 +1,8 @@
 """The network: rows of hashed features in, label probabilities out. Numpy, no state but weights.
 
-A token's rows are summed, projected and normalised on their own (so this part is cached per word);
-four residual convolutions then see 15 tokens to each side.
+A token's rows are summed, projected and normalised on their own, and so is what it adds to the
+first convolution at each of its three places: this part is cached per word. Four residual
+convolutions see 15 tokens to each side.
 """
 
 from __future__ import annotations
@@ -69,6 +70,8 @@ class Net:
     project_bias: Floats
     norm: Floats
     norm_bias: Floats
+    first: Floats
+    first_bias: Floats
     taps: tuple[tuple[Floats, Floats, Floats], ...]
     conv_biases: tuple[Floats, ...]
     out: Floats
@@ -81,6 +84,12 @@ class Net:
         """Channels."""
         return int(self.project.shape[1])
 
+    @property
+    def embedded(self) -> int:
+        """Columns of an embedded token: its channels, and what the first convolution makes of it
+        for the token after it, for itself and for the token before it."""
+        return self.width + int(self.first.shape[1])
+
     def member(self, folded: Sequence[str]) -> NDArray[np.uint16]:
         """Gazetteer bits of folded words."""
         prints = np.array([fingerprint(word) for word in folded], np.uint32)
@@ -90,9 +99,9 @@ class Net:
         return found
 
     def embed(self, tokens: Sequence[str]) -> Floats:
-        """What each token is, alone: (tokens, width)."""
+        """What each token is, alone: (tokens, :attr:`embedded`)."""
         if not tokens:
-            return np.zeros((0, self.width), np.float32)
+            return np.zeros((0, self.embedded), np.float32)
         members = self._members(tokens)
         ids: list[int] = []
         firsts: list[int] = []
@@ -108,7 +117,7 @@ class Net:
         h *= self.norm
         h += self.norm_bias
         np.maximum(h, 0, out=h)
-        return h
+        return np.concatenate((h, _times(h, self.first) + self.first_bias), axis=1)
 
     def _members(self, tokens: Sequence[str]) -> dict[int, tuple[int, int]]:
         """Gazetteer bits of the words among ``tokens``, and the name bits of their stems."""
@@ -129,20 +138,25 @@ class Net:
 
     def probabilities(self, x: Floats) -> Floats:
         """Label probabilities, (tokens, labels), for embedded tokens with nothing around them."""
-        n, width = x.shape
+        n, width = len(x), self.width
         count = -(-n // _BLOCK)
         size = -(-n // count)
         full = count * size
         # Rows of nothing before and after, so that what stands at a distance is a look at x.
         room = np.zeros((_EDGE + full + _EDGE, width), np.float32)
-        room[_EDGE : _EDGE + n] = x
         inner, shape = room[_EDGE : _EDGE + full], (count, size, width)
         h = np.empty(shape, np.float32)
         part = np.empty(shape, np.float32)
         flat = h.reshape(full, width)
         middle = inner.reshape(shape)
+        start = flat[:n]
+        start[:] = x[:, 2 * width : 3 * width]
+        start[1:] += x[:-1, width : 2 * width]
+        start[:-1] += x[1:, 3 * width :]
+        np.maximum(start, 0, out=start)
+        np.add(x[:, :width], start, out=inner[:n])
         for (before, here, after), bias, d in zip(
-            self.taps, self.conv_biases, DILATIONS, strict=True
+            self.taps, self.conv_biases, DILATIONS[1:], strict=True
         ):
             np.matmul(room[_EDGE - d : _EDGE - d + full].reshape(shape), before, out=h)
             h += np.matmul(middle, here, out=part)
@@ -189,6 +203,7 @@ def parse(raw: bytes, digest: str | None = None) -> Net:
     project, bias = (
         wide[key] - wide[key].mean(axis=-1, keepdims=True) for key in ("project", "project_bias")
     )
+    convs = [(_taps(wide[f"conv{i}"]), wide[f"conv{i}_bias"]) for i in range(len(DILATIONS))]
     return Net(
         rows=a["rows"],
         scale=wide["scale"][:, None],
@@ -198,8 +213,10 @@ def parse(raw: bytes, digest: str | None = None) -> Net:
         project_bias=bias,
         norm=wide["norm"] * np.sqrt(np.float32(project.shape[1])),
         norm_bias=wide["norm_bias"],
-        taps=tuple(_taps(wide[f"conv{i}"]) for i in range(len(DILATIONS))),
-        conv_biases=tuple(wide[f"conv{i}_bias"] for i in range(len(DILATIONS))),
+        first=np.concatenate(convs[0][0], axis=1),
+        first_bias=np.pad(convs[0][1], (project.shape[1], project.shape[1])),
+        taps=tuple(taps for taps, _ in convs[1:]),
+        conv_biases=tuple(bias for _, bias in convs[1:]),
         out=wide["out"],
         out_bias=wide["out_bias"],
         meta=meta,
