@@ -57,6 +57,7 @@ class Held:
         # What we wrote ourselves is no value: "[PERSON]", "PERSON_K7Q2MX4D".
         ordered = sorted(self._placeholders, key=len, reverse=True)
         many = re.compile("|".join(map(re.escape, ordered))) if len(ordered) > FEW else None
+        places, texts = [], []
         for place, leaf in self._outgoing(raw, url, headers, content_type):
             for reading in views.of_leaf(leaf):
                 text = reading.mapped.text
@@ -65,11 +66,13 @@ class Held:
                 else:
                     for placeholder in ordered:
                         text = text.replace(placeholder, "\n")
-                for _, _, entity in needles.find(text):
-                    raise ResidualFound(
-                        f"a held-back {entity} is still in the outgoing {place}; nothing was sent",
-                        hint="this is a bug of the guard: please report it without the text",
-                    )
+                places.append(place)
+                texts.append(text)
+        for number, _, _, entity in needles.find_in(texts):
+            raise ResidualFound(
+                f"a held-back {entity} is still in the outgoing {places[number]}; nothing was sent",
+                hint="this is a bug of the guard: please report it without the text",
+            )
 
     def _outgoing(
         self, raw: bytes, url: str, headers: Mapping[str, str], content_type: str
