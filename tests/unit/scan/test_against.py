@@ -127,7 +127,8 @@ def test_the_request_that_ends_first_is_taken_first() -> None:
 
 def test_where_the_log_says_nothing_nothing_is_said(against: Against) -> None:
     """No time, after the last signed record or so little before it that the clocks could be wrong,
-    or in a log that was deleted: not judged. Before the log begins there was no door to go through."""
+    or in a log that was deleted: not judged. Before the log begins there was no door to go through.
+    """
     for time in (None, 9_500.0, 8_999.0, 5_000.0, 500.0):
         _call(against, time)
     found = against.judge(Span(1_000.0, 9_000.0, ((4_000.0, 6_000.0),)))
