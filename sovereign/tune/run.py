@@ -27,7 +27,7 @@ from sovereign.tune.roll import FILE as ROLL
 from sovereign.tune.roll import SALT_SIZE, Roll
 from sovereign.tune.rows import Row
 from sovereign.tune.workplace import working
-from sovereign.types import Sink
+from sovereign.types import JSON, Sink
 from sovereign.weights.lock import write_atomically
 from sovereign.weights.passport import MODEL_TYPE, PREDICATE_TYPE, seal, statement
 from sovereign.weights.store import Store
@@ -104,6 +104,7 @@ def run(
             fit = run.fit()
             run.learnt(prepared)
             checks = run.check()
+            effect = run.effect()
             after = run.ask(rows, "evaluate after")
             kept = run.audit(prepared)
             if after and recipe.eval.at_least and after.share < recipe.eval.at_least:
@@ -145,6 +146,7 @@ def run(
                     "seconds": round(fit.seconds, 3),
                 },
                 checks=checks,
+                effect=effect,
                 refused=refusals.count,
                 files=files,
                 digest=digest,
@@ -263,6 +265,13 @@ class _Run:
         if isinstance(self.before, full.Before):
             return full.check(self.model, example, self.before)
         return adapter.check(self.model, example)
+
+    def effect(self) -> dict[str, JSON] | None:
+        """What the adapter does, for its passport; of a whole model there is none."""
+        if isinstance(self.before, full.Before):
+            return None
+        quantized = self._recipe.train.quantize != "none"
+        return adapter.effect_of(self.model, quantized=quantized)
 
     def save(self, work: Path, base: str, weights: dict[str, Any]) -> None:
         """What was trained, in ``work``."""
