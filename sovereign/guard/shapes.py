@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Final, Literal
 
-from sovereign.guard.body import KEY, Leaf
+from sovereign.guard.body import Leaf
 from sovereign.types import Path
 
 __all__ = ["ANY", "CONSTANTS", "SHAPES", "Shape", "Wire"]
