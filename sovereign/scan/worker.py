@@ -30,6 +30,7 @@ from sovereign.scan.state import Batch, Cuts, Task
 
 __all__ = [
     "EPOCH",
+    "SLICE",
     "TENANT",
     "Answer",
     "Grown",
