@@ -100,7 +100,7 @@ class ModelConfig(StrictModel):
     )
     engine: str = Field(
         "transformers",
-        description='"transformers", "whisper", "vllm", "llamacpp", or a plugin of '
+        description='"transformers", "vllm", "llamacpp", "whisper", "diffusers", or a plugin of '
         "sovereign.engines",
     )
     vllm: VllmConfig | None = Field(None, description='[models.NAME.vllm], for engine = "vllm"')

@@ -1,7 +1,7 @@
 """Compares the scan with presidio's AnalyzerEngine on the same texts, in one run.
 
     scripts/bench scan [--mb 4] [--cores-mb 40]      speeds, ratio, two cores, memory
-    scripts/bench scan --corpus 2g [--at FOLDER]     every format: recall, offsets, five kills
+    scripts/bench scan --corpus 2g [--at FOLDER]     every format: recall, places, five kills
     scripts/bench scan --memory                      the last of the first, alone
 
 Speeds are megabytes per CPU-second, readers included. It asserts nothing: compare within one run.
@@ -32,7 +32,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
 import pyarrow
 import pyarrow.parquet
 from scan_corpus import application_log, prose, value
-from scan_everything import VERBATIM, everything
+from scan_everything import everything
+from scan_places import at_its_place
 
 from sovereign.config import GuardConfig
 from sovereign.guard.recognizers import from_config
@@ -42,6 +43,7 @@ from sovereign.scan.finder import Finder
 from sovereign.scan.known import Known
 from sovereign.scan.readers import open_reader
 from sovereign.scan.source import BytesSource
+from sovereign.scan.worker import EPOCH, SLICE, TENANT, token_key
 
 SOVEREIGN = Path(sys.executable).with_name("sovereign")
 CHUNK = 3_000
@@ -141,23 +143,40 @@ def timed(folder: Path, *arguments: str | Path) -> float:
 
 
 def cores(folder: Path, size: int) -> None:
-    logs, empty = folder / "logs", folder / "empty"
-    logs.mkdir()
+    """How much faster two processes are than one: on several logs, and on one file of each kind
+    that is large enough to be cut."""
+    empty = folder / "empty"
     empty.mkdir()
     for number in range(2):
         (empty / f"{number}.log").write_text("nothing\n")
-    for number in range(4):
-        rng = random.Random(number)
-        with (logs / f"{number}.log").open("w") as file:
-            file.writelines(line for line, _ in application_log(rng, size // 4 // 85))
-    walls = []
-    for jobs in ("1", "2"):
-        begin = timed(folder, empty, "--jobs", jobs, "--out", f"e{jobs}")
-        walls.append(timed(folder, logs, "--jobs", jobs, "--out", f"o{jobs}") - begin)
-    print(
-        f"{size / 1e6:.0f} MB of logs: one process {walls[0]:.1f} s, two {walls[1]:.1f} s, "
-        f"{walls[0] / walls[1]:.2f} times as fast (beginning not counted)"
-    )
+    begin = {jobs: timed(folder, empty, "--jobs", jobs, "--out", f"e{jobs}") for jobs in "12"}
+    print(f"{'':14} {'MB':>4} {'one process':>12} {'two':>8} {'times as fast':>14}")
+    for name in ("4 logs", "one log", "one JSON array"):
+        there = folder / name
+        there.mkdir()
+        if name == "4 logs":
+            for number in range(4):
+                with (there / f"{number}.log").open("w") as file:
+                    file.writelines(line for line, _ in _log(number, size // 4))
+        elif name == "one log":
+            with (there / "a.log").open("w") as file:
+                file.writelines(line for line, _ in _log(9, 3 * SLICE))
+        else:
+            with (there / "a.json").open("w") as file:
+                lines = (json.dumps({"said": line[25:-1]}) for line, _ in _log(9, 3 * SLICE))
+                file.writelines(["[{}", *(f",\n{line}" for line in lines), "]"])
+        walls = [
+            timed(folder, there, "--jobs", jobs, "--out", f"{name}-{jobs}") - begin[jobs]
+            for jobs in "12"
+        ]
+        mb = sum(p.stat().st_size for p in there.iterdir()) / 1e6
+        ratio = walls[0] / walls[1]
+        print(f"{name:14} {mb:>4.0f} {walls[0]:>10.1f} s {walls[1]:>6.1f} s {ratio:>14.2f}")
+        shutil.rmtree(there)
+
+
+def _log(seed: int, size: int) -> Iterator[tuple[str, Any]]:
+    return application_log(random.Random(seed), size // 85)
 
 
 def peaks(folder: Path, *arguments: str | Path) -> list[int]:
@@ -235,6 +254,7 @@ def found(out: Path) -> Iterator[dict[str, Any]]:
 def corpus(folder: Path, size: int, jobs: int) -> None:
     """A scan that is killed five times, what it found, and whether one that is not finds the same.
     A corpus that lies in ``folder`` already is taken."""
+    folder.mkdir(parents=True, exist_ok=True)
     facts = folder / "planted.json"
     if not facts.exists():
         facts.write_text(json.dumps(everything(folder / "corpus", seed=7, size=size)))
@@ -270,26 +290,26 @@ def corpus(folder: Path, size: int, jobs: int) -> None:
 
 
 def shown(folder: Path, planted: dict[str, set[tuple[str, str]]]) -> None:
-    """What of ``planted`` was found, and where; and that none of it is left behind."""
-    tokens: dict[tuple[str, str], set[str]] = {}
+    """What of ``planted`` was found, by its very token, and where; and that none is left behind."""
+    key = token_key(folder / "killed" / "scan.key")
+    tokens: dict[str, set[tuple[str, str | None]]] = {}
     exact: dict[str, set[tuple[str, str]]] = {}
-    with contextlib.ExitStack() as files:
-        raw = {
-            name: files.enter_context((folder / "corpus" / name).open("rb")) for name in VERBATIM
-        }
-        for one in found(folder / "killed"):
-            name = Path(one["file"]).name
-            tokens.setdefault((name, one["entity"]), set()).add(one["token"])
-            if name in raw and one["offset"] is not None:
-                raw[name].seek(one["offset"])
-                value = raw[name].read(one["length"]).decode()
-                exact.setdefault(name, set()).add((one["entity"], value))
-    print(f"{'':18} {'planted':>8} {'found':>8} {'at their bytes':>15}")
+    for one in found(folder / "killed"):
+        name = Path(one["file"]).name
+        tokens.setdefault(name, set()).add((one["entity"], one["token"]))
+        exact.setdefault(name, set()).add((one["entity"], at_its_place(one)))
+    print(f"{'':18} {'planted':>8} {'found':>8} {'at their places':>16}")
+    sums = [0, 0, 0]
     for name, values in sorted(planted.items()):
-        kinds = {e: {v for kind, v in values if kind == e} for e, _ in values}
-        seen = sum(min(len(v), len(tokens.get((name, e), ()))) for e, v in kinds.items())
-        at = f"{len(values & exact.get(name, set())):,}" if name in VERBATIM else ""
-        print(f"{name:18} {len(values):>8,} {seen:>8,} {at:>15}")
+        made = {(e, key.token(TENANT, e, EPOCH, v)) for e, v in values}
+        row = [
+            len(values),
+            len(made & tokens.get(name, set())),
+            len(values & exact.get(name, set())),
+        ]
+        sums = [a + b for a, b in zip(sums, row, strict=True)]
+        print(f"{name:18} {row[0]:>8,} {row[1]:>8,} {row[2]:>16,}")
+    print(f"{'in all':18} {sums[0]:>8,} {sums[1]:>8,} {sums[2]:>16,}")
     every = sorted({v for rows in planted.values() for _, v in rows})
     some = "\n".join(random.Random(2).sample(every, min(2_000, len(every))))
     left = [str(p) for p in (folder / "killed").iterdir()]

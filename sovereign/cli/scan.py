@@ -121,7 +121,7 @@ def scan_command(
     those that the gateway's audit log does not answer for went around it.
 
     With --rewrite cleaned copies are made, in their own formats; what cannot be rewritten is listed
-    and not copied, and the exit status is 1.
+    and not copied, and the exit status is 1. Stopped or killed, the same command goes on.
 
     With --reveal a scan that is done says what stands around its findings, which are masked; that
     somebody looked is in the audit log before.
@@ -148,7 +148,7 @@ def scan_command(
         from sovereign.cli.scan_rewrite import rewritten
 
         loaded = configured(config)
-        rewritten(paths, rewrite, plan, loaded, tenant, leave=out, jobs=jobs, as_json=as_json)
+        rewritten(paths, rewrite, plan, loaded, tenant, facts, out=out, jobs=jobs, as_json=as_json)
         return
     plan = replace(plan, tables=_tables(paths), buckets=buckets)
     known = None if baseline is None else _known(baseline)

@@ -49,7 +49,7 @@ def revealed(
     for file, wanted in files.items():
         shown = set()
         try:
-            for at, context in revealer.file(file, set(wanted)):
+            for at, context in revealer.file(set(wanted), state.slices(file)):
                 shown.add(at)
                 click.echo(f"{_where(wanted[at])}  {context}")
         except OSError:

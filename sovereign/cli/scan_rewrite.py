@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["rewritten"]
 
 SHOWN = 12
+_NEW = "a copy is made into a new folder; one that was begun goes on with the same arguments"
+_UNDONE = re.compile(r"\..*\.[01]\.new")
+"""What a copy is called while it is made (:func:`sovereign.scan.rewrite.rewrite`)."""
 
 
 def rewritten(
@@ -29,49 +33,85 @@ def rewritten(
     plan: Plan,
     loaded: Config | None,
     tenant: str,
+    facts: dict[str, str],
     *,
-    leave: Path,
+    out: Path,
     jobs: int | None,
     as_json: bool,
 ) -> None:
-    """Copy what PATHS hold below ``into``, cleaned. Exit status 1 if something is not copied."""
+    """Copy what PATHS hold below ``into``, cleaned. What was done is kept in ``out``: the same
+    command goes on. ``facts`` are what a scan depends on. Exit status 1 if something is not copied.
+    """
     from sovereign.cli.progress import Bytes
+    from sovereign.scan.copied import Copied
     from sovereign.scan.rewriter import copies
-    from sovereign.scan.walk import Skipped, walk
+    from sovereign.scan.walk import Found, walk
 
-    if into.exists() and any(into.iterdir()):
-        raise ConfigError(f"{into}: is not empty", hint="a copy is made into a new folder")
-    into.mkdir(parents=True, exist_ok=True, mode=0o700)
     roots = [Path(p).absolute() for p in paths]
     if len({root.name for root in roots}) < len(roots):
         raise ConfigError("two of the paths have the same name", hint="one scan for each")
-    there = list(walk(roots, leave=[into, leave]))
-    left = {one.path: one.reason for one in there if isinstance(one, Skipped)}
-    sizes = {one.path: one.size for one in there if not isinstance(one, Skipped)}
-    wanted = [_copy(Path(path), roots, into) for path in sizes]
-    replaced = done = 0
     key = _key(plan, loaded)
-    with Bytes() as bar:
-        for one in copies(wanted, plan, key, tenant, jobs=jobs or len(os.sched_getaffinity(0))):
-            replaced += 0 if one.reason else one.replaced
-            done += sizes[str(one.file)]
-            if one.reason:
-                left[str(one.file)] = one.reason
-            bar("rewrite", done, sum(sizes.values()))
-    copied = len(wanted) + len([o for o in there if isinstance(o, Skipped)]) - len(left)
+    known = hmac.digest(key, b"sovereign/scan/rewrite/known", hashlib.sha256).hex()
+    facts = {**facts, "surrogates": known, "tenant": tenant, "into": str(into.absolute())}
+    done: dict[str, int] = {}  # values replaced in each file that is copied
+    left: dict[str, str] = {}
+    copied = Copied(out / "rewrite.db", facts)
+    try:
+        if not copied.begun and into.exists() and any(into.iterdir()):
+            raise ConfigError(f"{into}: is not empty", hint=_NEW)
+        copied.begin()
+        into.mkdir(parents=True, exist_ok=True, mode=0o700)
+        there = list(walk(roots, leave=[into, out]))
+        files = {one.path: one for one in there if isinstance(one, Found)}
+        places = {path: _copy(Path(path), roots, into) for path in files}
+        wanted: list[Copy] = []
+        for path, file in files.items():
+            replaced = copied.replaced(file)
+            if replaced is None or not places[path].to.exists():
+                wanted.append(places[path])
+            else:
+                done[path] = replaced
+        _swept(into, {places[path].to for path in done})
+        at, total = sum(files[path].size for path in done), sum(f.size for f in files.values())
+        cores = jobs or len(os.sched_getaffinity(0))
+        with Bytes() as bar:
+            for one in copies(wanted, plan, key, tenant, jobs=cores) if wanted else ():
+                file = files[str(one.file)]
+                if one.reason:
+                    left[file.path] = one.reason
+                else:
+                    done[file.path] = one.replaced
+                    copied.add(file, one.replaced)
+                at += file.size
+                bar("rewrite", at, total)
+    finally:
+        copied.close()
+    left |= {one.path: one.reason for one in there if not isinstance(one, Found)}
+    _told(done, left, into, as_json=as_json)
+    if left:
+        raise SystemExit(1)
+
+
+def _swept(into: Path, done: set[Path]) -> None:
+    """What a rewrite that was killed left behind is gone: it may not be clean yet."""
+    for folder, _, names in os.walk(into):
+        for file in (Path(folder, name) for name in names if _UNDONE.fullmatch(name)):
+            if file not in done:
+                file.unlink()
+
+
+def _told(done: dict[str, int], left: dict[str, str], into: Path, *, as_json: bool) -> None:
+    copied, replaced = len(done), sum(done.values())
     if as_json:
-        rows = [{"path": path, "reason": why} for path, why in sorted(left.items())]
-        click.echo(
-            json.dumps({"copied": copied, "replaced": replaced, "not_copied": rows}, indent=2)
-        )
+        missing = [{"path": path, "reason": why} for path, why in sorted(left.items())]
+        told = {"copied": copied, "replaced": replaced, "not_copied": missing}
+        click.echo(json.dumps(told, indent=2))
     else:
         click.echo(f"{copied:,} files copied into {into}, {replaced:,} values replaced")
         for path, why in sorted(left.items())[:SHOWN]:
             click.echo(f"not copied: {path}: {why}")
         if len(left) > SHOWN:
             click.echo(f"not copied: {len(left) - SHOWN:,} more (--json)")
-    if left:
-        raise SystemExit(1)
 
 
 def _copy(file: Path, roots: list[Path], into: Path) -> Copy:

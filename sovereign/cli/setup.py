@@ -261,7 +261,9 @@ def _meaning(config: Config) -> dict[Action, str]:
 
 def _answered(config: Config) -> str:
     inside = config.gateway.local_model
-    return f"answered by {inside} inside" if inside else "refused: no local_model answers it"
+    said = f"answered by {inside} inside" if inside else "refused: no local_model answers it"
+    others = config.gateway.local_models.items()
+    return "; ".join([said, *(f"{role} by {name}" for role, name in others)])
 
 
 def _sentences(

@@ -15,15 +15,15 @@ from urllib.parse import urlencode
 from sovereign.audit.tokens import TokenKeyFile
 from sovereign.config import GatewayConfig
 from sovereign.errors import Refused, UnknownModel, Unreadable, Unsupported
-from sovereign.fields import Role
 from sovereign.gateway import places
 from sovereign.gateway.asked import Asked
 from sovereign.gateway.betas import betas
+from sovereign.gateway.inside import CHAT_PATH, fallback, fit, renamed
 from sovereign.gateway.kept import Kept, turns
 from sovereign.gateway.ledger import Ledger
 from sovereign.gateway.places import Places
 from sovereign.gateway.translate import TRANSLATIONS, Translation
-from sovereign.gateway.upstreams import Route, Upstream, Upstreams
+from sovereign.gateway.upstreams import TEXT_PATHS, Route, Upstream, Upstreams
 from sovereign.guard import Guard, Inspection, Restorer, TakesLong
 from sovereign.guard import body as bodies
 from sovereign.guard.endpoints import Call, Endpoint, match
@@ -32,10 +32,6 @@ from sovereign.guard.shapes import SHAPES, Shape
 from sovereign.types import JSON, Action, Verdict
 
 __all__ = ["Clearance", "Cleared"]
-
-CHAT = SHAPES["openai.chat"]
-CHAT_PATH = "/v1/chat/completions"
-_ENGINE_PATHS = (CHAT_PATH, "/v1/completions", "/v1/embeddings")
 
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 _RELEASED = re.compile(
@@ -48,18 +44,6 @@ QUICK = 8_192
 """Bytes of a body that takes milliseconds to read, if nothing in it needs more than recognisers."""
 MAX_DIGITS = 8
 """Beside the date; enough for gpt-3.5-turbo-16k-0613, too few for the numbers of people."""
-
-_ROLES: dict[str, Role] = {
-    "openai.completions": "completions",
-    "openai.embeddings": "embeddings",
-}
-"""What is asked for at an endpoint that is not a chat."""
-
-_REROUTED = frozenset(
-    {"openai.chat", "openai.completions", "openai.embeddings", "openai.responses"}
-    | {"anthropic.messages"}
-)
-"""Endpoints that a model inside can answer in the place of a hosted one."""
 
 _OWN_HEADERS = frozenset(
     {"X-Request-Id", "Authorization", "X-Api-Key", "Api-Key", "User-Agent", "Accept-Encoding"}
@@ -138,7 +122,7 @@ class Clearance:
             return self._bodiless(asked, call, route)
 
         shape = SHAPES[endpoint.shape]
-        form, sent_as = _fit(asked.path, shape, route.upstream, body)
+        form, sent_as = fit(asked.path, shape, route.upstream, body)
         inspection = self._inspect(form, sent_as, route, asked, quick=quick)
         verdict = self._kept_inside(inspection, asked.key.team, turns(form), quick=quick)
         asked.verdict = verdict
@@ -147,14 +131,11 @@ class Clearance:
             asked.tokens = key.tokens(asked.key.team, inspection.values, time.time())
         rerouted = verdict.action is Action.LOCAL and verdict.destination.side == "hosted"
         if rerouted:
-            if endpoint.name not in _REROUTED:
-                raise Refused(
-                    "the policy keeps this inside, and no model inside answers this endpoint",
-                    hint=f"found: {', '.join(verdict.entities)}",
-                )
-            route = self._fallback(shape)
+            found = ", ".join(verdict.entities)
+            route = fallback(endpoint, self._inside, self._upstreams, found)
             asked.destination, asked.named = route.upstream.destination, route.model
-            form, sent_as = _fit(asked.path, shape, route.upstream, {**body, "model": route.model})
+            body = renamed(body, route.model)
+            form, sent_as = fit(asked.path, shape, route.upstream, body)
             inspection = self._inspect(form, sent_as, route, asked, quick=quick)
         if inspection.verdict.action is Action.BLOCK:
             asked.verdict = inspection.verdict
@@ -200,7 +181,7 @@ class Clearance:
         checked = {k: v for k, v in headers.items() if k not in _OWN_HEADERS}
         inspection.check_residual(raw=out, url=url, headers=checked)
         salt = route.upstream.salt(asked.key.team)
-        if salt is not None and path in _ENGINE_PATHS:
+        if salt is not None and path in TEXT_PATHS:
             # Made of a key and the team's name, whatever was asked: it carries nothing out, and as
             # our own headers it could look like a short value. A caller's own gives way to it.
             out = bodies.encode({**inspection.body, "cache_salt": salt})
@@ -299,16 +280,6 @@ class Clearance:
         self._kept.keep(team, said, first)
         return replace(verdict, action=Action.LOCAL)
 
-    def _fallback(self, shape: Shape) -> Route:
-        role = _ROLES.get(shape.name, "chat")
-        model = self._inside.local_models.get(role, self._inside.local_model)
-        if model is None:
-            raise Refused(
-                "the policy keeps this request inside, and no local model is there to answer it",
-                hint=f"set local_model, or local_models.{role}, under [gateway] in sovereign.toml",
-            )
-        return self._upstreams.route(model)
-
     def _clear_name(self, route: Route, team: str) -> None:
         """A name that only a pattern took is the caller's own text: it is read like any other."""
         known = (route.upstream.destination.name, route.model)
@@ -367,26 +338,6 @@ def _check_purpose(body: JSON, upstream: Upstream) -> None:
         raise places.not_taken(tuning.endpoint, upstream)
     if not isinstance(body.get("file"), Upload):
         raise Unreadable("the form holds no file")
-
-
-def _fit(path: str, shape: Shape, upstream: Upstream, body: JSON) -> tuple[JSON, Shape]:
-    """``body`` as ``upstream`` can be asked with it. Raises :class:`Unsupported`."""
-    same = shape.name.partition(".")[0] == upstream.wire
-    if same and (upstream.socket is None or path in _ENGINE_PATHS):
-        return body, shape
-    translation = TRANSLATIONS.get(shape.name)
-    if translation is not None and upstream.destination.side == "local":
-        return translation.request(body), CHAT
-    if same:
-        raise Unsupported(
-            f"the local model {upstream.destination.name!r} has no such endpoint",
-            hint=f"it answers {' and '.join(_ENGINE_PATHS)}",
-        )
-    raise Unsupported(
-        f"destination {upstream.destination.name!r} speaks the {upstream.wire} wire, "
-        "and the request came on another",
-        hint=f"use an SDK of the {upstream.wire} wire for this model",
-    )
 
 
 def _kinds(verdict: Verdict) -> str:

@@ -28,7 +28,8 @@ from sovereign.errors import (
     Unreadable,
 )
 from sovereign.gateway.asked import Asked, ClientGone, Receive, Scope, Send, read_body, respond
-from sovereign.gateway.clear import CHAT, Cleared
+from sovereign.gateway.clear import Cleared
+from sovereign.gateway.inside import CHAT
 from sovereign.gateway.keys import KeyRing
 from sovereign.gateway.recorder import Recorder
 from sovereign.gateway.standing import Standing

@@ -145,6 +145,8 @@ def _greeting(config: Config, guard: Guard, upstreams: Upstreams, url: str) -> l
     ]
     if config.gateway.local_model:
         lines.append(f"  kept local by    {config.gateway.local_model}")
+    for role, name in config.gateway.local_models.items():
+        lines.append(f"  {role:<16} {name}")
     return lines
 
 

@@ -24,10 +24,16 @@ from sovereign.gateway.wires import Wire
 from sovereign.guard.endpoints import Endpoint
 from sovereign.types import Destination
 
-__all__ = ["ANTHROPIC_VERSIONS", "Route", "Upstream", "Upstreams"]
+__all__ = ["ANTHROPIC_VERSIONS", "TEXT_PATHS", "Route", "Upstream", "Upstreams"]
 
 _DEPLOYED = ("/chat/completions", "/completions", "/embeddings", "/images/", "/audio/")
 """Paths that Azure has below a deployment."""
+TEXT_PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
+"""Where an engine that this toolkit runs may be asked, if it does not hear or draw."""
+_OTHER_PATHS = {
+    "diffusers": ("/v1/images/generations",),
+    "whisper": ("/v1/audio/transcriptions",),
+}
 _WILD = re.compile(r"[*?\[\]]+")
 ENGINE_S = 600.0
 ANTHROPIC_VERSIONS = ("2023-06-01", "2026-10-21")
@@ -37,7 +43,8 @@ documentation promises that a version keeps its shapes."""
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """One destination. ``socket`` is set for engines that this toolkit runs."""
+    """One destination. ``socket`` and ``paths``, all that it may be asked, are set for engines that
+    this toolkit runs."""
 
     destination: Destination
     wire: Wire
@@ -47,6 +54,7 @@ class Upstream:
     key: str | None = None
     key_env: str | None = None
     socket: Path | None = None
+    paths: tuple[str, ...] = ()
     azure: str | None = None
     allow: tuple[str, ...] = ()
     refuse: tuple[str, ...] = ()
@@ -96,6 +104,10 @@ class Upstream:
         else:
             url = self.base_url + rest
         return f"{url}?{query}" if query else url
+
+    def has(self, path: str) -> bool:
+        """Whether ``path`` is one of its wire that it can be asked at."""
+        return not self.paths or path in self.paths
 
     def takes(self, endpoint: Endpoint) -> bool:
         """Whether this destination may be asked there at all."""
@@ -182,6 +194,7 @@ class Upstreams:
                 models=(name, *(f"{name}:{key}" for key in config.models[name].adapters)),
                 timeout_s=ENGINE_S,
                 socket=socket,
+                paths=_OTHER_PATHS.get(config.models[name].engine, TEXT_PATHS),
                 salt_key=key if name in salted else None,
             )
             for name, socket in sockets.items()

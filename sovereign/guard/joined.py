@@ -16,8 +16,7 @@ __all__ = ["Piece", "pieces"]
 EDGE = 64
 """Characters of each leaf's end and beginning that are joined."""
 
-_TAIL = re.compile(r"[\w@.+/-]+\s*\Z")
-_HEAD = re.compile(r"\s*[\w@.+/-]+")
+_WORD = re.compile(r"[\w@.+/-]+")
 _SIGNAL = re.compile(r"[\d@]")
 _RUN = re.compile(r"\d[\d ./-]*\d|\d")
 _FIRST = re.compile(r"-?" + _RUN.pattern)
@@ -45,13 +44,31 @@ class Piece:
         return found if len(found) > 1 else []
 
 
-@dataclass(frozen=True, slots=True)
 class _Text:
-    """A text of a leaf, or of the JSON inside one, and where it begins there."""
+    """A text of a leaf, or of the JSON inside one, and where it begins there. What its ends look
+    like is found out once for both neighbours.
 
-    leaf: int
-    text: str
-    base: int = 0
+    ``tail`` and ``head``: whether a word ends and begins it, and (2) one with a digit or an "@".
+    ``last`` and ``first``: the runs of digits nearest to its ends; ``digit``: whether it has any.
+    """
+
+    __slots__ = ("base", "digit", "first", "head", "last", "leaf", "tail", "text")
+
+    def __init__(self, leaf: int, text: str, base: int = 0) -> None:
+        self.leaf, self.text, self.base = leaf, text, base
+        self.tail = _looks(text[-EDGE:].rstrip()[::-1])
+        self.head = _looks(text[:EDGE].lstrip())
+        self.digit = _DIGIT.search(text) is not None
+        self.first = self.last = None
+        if self.digit:
+            self.first = _FIRST.search(text, 0, EDGE)
+            for match in _RUN.finditer(text, max(0, len(text) - EDGE)):
+                self.last = match
+
+
+def _looks(word: str) -> int:
+    found = _WORD.match(word)
+    return 0 if found is None else 1 + (_SIGNAL.search(found.group()) is not None)
 
 
 def _texts(leaves: Sequence[Leaf]) -> Iterator[_Text]:
@@ -75,9 +92,7 @@ def pieces(leaves: Sequence[Leaf]) -> Iterator[Piece]:
     chain: list[tuple[_Text, int, int]] = []  # text, start, length
     before: _Text | None = None
     for left, right in pairwise(_texts(leaves)):
-        tail, head = _TAIL.search(left.text[-EDGE:]), _HEAD.match(right.text[:EDGE])
-        cut = tail and head and (_SIGNAL.search(tail.group()) or _SIGNAL.search(head.group()))
-        if not cut:
+        if not (left.tail and right.head and left.tail + right.head > 2):
             yield from _joined(chain)
             chain = []
         else:
@@ -89,7 +104,7 @@ def pieces(leaves: Sequence[Leaf]) -> Iterator[Piece]:
                 yield from _joined(chain)
                 chain = []
         yield from _numbers(left, right)
-        if before is not None and _DIGIT.search(left.text) is None:
+        if before is not None and not left.digit:
             yield from _numbers(before, right, apart=True)
         before = left
     yield from _joined(chain)
@@ -132,9 +147,7 @@ def _join(chain: list[tuple[_Text, int, int]]) -> Piece:
 
 def _numbers(left: _Text, right: _Text, *, apart: bool = False) -> Iterator[Piece]:
     """ "… first part is 512-47" and "and the rest -3391"."""
-    runs = list(_RUN.finditer(left.text, max(0, len(left.text) - EDGE)))
-    last = runs[-1] if runs else None
-    first = _FIRST.search(right.text, 0, EDGE)
+    last, first = left.last, right.first
     if last is None or first is None:
         return
     at_edges = last.end() == len(left.text) and first.start() == 0

@@ -19,9 +19,11 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
+from itertools import accumulate
 from typing import NamedTuple
 
 from sovereign.guard.normalise import fold, normalise
@@ -34,6 +36,7 @@ _words = str.split  # a list of words is easier to read as one string
 
 _WORD = re.compile(r"\w+")
 _DIGITS = re.compile(r"\d(?:[\s./_()+-]{0,2}\d){5,}")
+_GROUPS = re.compile(r"\d+(?:[-./ ]\d+)*")
 _EDGES = re.compile(r"^\W+|\W+$")
 _MARKS = re.compile("[\u0300-\u036f]")
 _PART = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
@@ -49,6 +52,9 @@ _COMMON = frozenset(
     )
 )
 
+
+_APART = "\0\n\0"
+"""Stands in no value (:func:`normalise` leaves no such sign), nor between a number's digits."""
 
 FEW = 24
 """First words that are looked for one by one."""
@@ -109,7 +115,7 @@ class Needles:
         self._by_word: dict[str, list[_Needle]] = {}
         self._inner: list[_Needle] = []
         self._numbers: dict[str, str] = {}
-        self._long_numbers: list[tuple[str, str]] = []
+        self._long_numbers: dict[str, str] = {}
         self._known: set[str] = set()
         self._asked: dict[str, tuple[str, str, bool]] = {}
         self._ids: dict[bytes, str] | None = None
@@ -138,7 +144,7 @@ class Needles:
             self._known.add(spelled.plain)
             self._numbers.setdefault(spelled.number, entity)
             if len(spelled.number) >= 9:
-                self._long_numbers.append((spelled.number, entity))
+                self._long_numbers.setdefault(spelled.number, entity)
         if not spelled.first:
             return
         self._known.add(spelled.plain)
@@ -165,6 +171,14 @@ class Needles:
                 value, entity, any_case = self._asked[asked]
                 fewer.add(value, entity, any_case=any_case)
         return fewer
+
+    def find_in(self, texts: Sequence[str]) -> Iterator[tuple[int, int, int, str]]:
+        """As :meth:`find`, and before it the number of the text. They are looked through as one,
+        which takes no longer for a chat of many turns than for a page."""
+        starts = list(accumulate([len(text) + len(_APART) for text in texts], initial=0))
+        for start, end, entity in self.find(_APART.join(texts)):
+            index = bisect_right(starts, start) - 1
+            yield index, start - starts[index], end - starts[index], entity
 
     def find(self, text: str) -> Iterator[tuple[int, int, str]]:
         """Where the values stand in ``text`` (normalised, not folded): start, end, entity."""
@@ -202,22 +216,23 @@ class Needles:
                 at = folded.find(word, end)
 
     def _find_numbers(self, text: str) -> Iterator[tuple[int, int, str]]:
+        short = len(self._numbers) > len(self._long_numbers)
         for match in _DIGITS.finditer(text):
             run = match.group()
-            at = [i for i, c in enumerate(run) if c.isdecimal()]
-            digits = "".join(run[i] for i in at)
+            digits = "".join(filter(str.isdecimal, run))
             entity = self._numbers.get(digits)
             if entity is not None:
                 yield match.start(), match.end(), entity
                 continue
-            for number, kind in self._long_numbers:
+            for number, kind in self._long_numbers.items():
                 place = digits.find(number)
                 if place >= 0:
+                    at = [i for i, c in enumerate(run) if c.isdecimal()]
                     last = at[place + len(number) - 1]
                     yield match.start() + at[place], match.start() + last + 1, kind
             # Six to eight digits: only between separators, not inside a longer number.
-            for group in re.finditer(r"\d+(?:[-./ ]\d+)*", run):
-                whole = re.sub(r"\D", "", group.group())
+            for group in _GROUPS.finditer(run) if short else ():
+                whole = "".join(filter(str.isdecimal, group.group()))
                 if whole != digits and whole in self._numbers:
                     yield (
                         match.start() + group.start(),

@@ -46,11 +46,12 @@ _CLUSTER = re.compile(
 
 
 def fold(text: str) -> str:
-    """``text`` in lower case, of the same length, so that offsets stay true."""
-    lowered = text.lower()
-    if len(lowered) == len(text):
-        return lowered
-    return "".join(low if len(low := c.lower()) == 1 else c for c in text)
+    """``text`` in lower case, of the same length, so that offsets stay true, and letter by letter:
+    what a word comes to depends on nothing around it."""
+    if text.isascii():
+        return text.lower()
+    # The one letter that becomes two, and the one that is another at the end of a word.
+    return text.replace("\u0130", "I").lower().replace("\u03c2", "\u03c3")
 
 
 def normalise(mapped: Mapped) -> Mapped:

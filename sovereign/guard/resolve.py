@@ -51,48 +51,33 @@ def resolve(
         _teach(leaves, hits, chosen, known or {}, learn)
     if known:
         theirs = [
-            Hit(index, Finding(leaves[index].path, f.start, f.end, f.entity, f.score, *_how(f)))
+            Hit(
+                index,
+                Finding(
+                    leaves[index].path, f.start, f.end, f.entity, f.score, f.recognizer, f.view
+                ),
+            )
             for index, own in known.items()
             for f in own.findings
         ]
         # Both are in order, so this is one merge; within a leaf nothing moves.
         chosen = sorted([*chosen, *theirs], key=_leaf)
     needles = Needles(like)
-    for hit in chosen:
-        found = hit.finding
-        if held_back(acts(found.entity)):
-            value = value_of(leaves[hit.leaf], hit)
-            needles.add(value, found.entity)
-            if found.entity == "PERSON":
-                for part, any_case in name_parts(value):
-                    needles.add(part, "PERSON", any_case=any_case)
+    held = [hit for hit in chosen if held_back(acts(hit.finding.entity))]
+    values = [(value_of(leaves[hit.leaf], hit), hit.finding.entity) for hit in held]
+    for value, entity in dict.fromkeys(values):
+        needles.add(value, entity)
+        if entity == "PERSON":
+            for part, any_case in name_parts(value):
+                needles.add(part, "PERSON", any_case=any_case)
     if not needles:
         return chosen
-    seen = _places(chosen)
-    again: list[Hit] = []
-    ids = needles.ids if known else frozenset()
-    fewer: dict[frozenset[bytes], Needles] = {}
-    for index, leaf in enumerate(leaves):
-        looked_for, own = needles, known.get(index) if known else None
-        if own is not None:
-            new = ids - own.clear_of
-            if not new:
-                continue
-            looked_for = fewer.get(new) or fewer.setdefault(new, needles.only(new))
-        recurring = [
-            hit
-            for reading in readings[index]
-            for hit in _again(looked_for, index, leaf, reading, seen.get(index, {}))
-        ]
-        if own is not None and not recurring:
-            own.clear_of = ids | (own.clear_of if len(own.clear_of) < MANY else ids)
-        again += recurring
+    again = _recurring(needles, leaves, readings, chosen, known or {})
     return disjoint(leaves, [*chosen, *again], acts) if again else chosen
 
 
 _leaf = attrgetter("leaf")
 _start = attrgetter("finding.start")
-_how = attrgetter("recognizer", "view")
 
 
 def _teach(
@@ -123,19 +108,46 @@ def _places(chosen: Sequence[Hit]) -> dict[int, dict[str, list[tuple[int, int]]]
     return found
 
 
+def _recurring(
+    needles: Needles,
+    leaves: Sequence[Leaf],
+    readings: Sequence[Sequence[Reading]],
+    chosen: Sequence[Hit],
+    known: Mapping[int, Own],
+) -> list[Hit]:
+    """Where the values stand again. In a leaf that was seen before only those are looked for that
+    were not looked for in it then."""
+    ids = needles.ids if known else frozenset()
+    wanted: dict[frozenset[bytes], list[tuple[int, Reading]]] = {}
+    for index, several in enumerate(readings):
+        own = known.get(index)
+        new = ids if own is None else ids - own.clear_of
+        if new or own is None:
+            wanted.setdefault(new, []).extend([(index, reading) for reading in several])
+    seen = _places(chosen)
+    again: list[Hit] = []
+    for new, places in wanted.items():
+        again += _again(needles if new == ids else needles.only(new), leaves, places, seen)
+    found = {hit.leaf for hit in again}
+    for index, own in known.items():
+        if index not in found:
+            own.clear_of = ids | (own.clear_of if len(own.clear_of) < MANY else ids)
+    return again
+
+
 def _again(
     needles: Needles,
-    index: int,
-    leaf: Leaf,
-    reading: Reading,
-    seen: Mapping[str, Sequence[tuple[int, int]]],
+    leaves: Sequence[Leaf],
+    places: Sequence[tuple[int, Reading]],
+    seen: Mapping[int, Mapping[str, Sequence[tuple[int, int]]]],
 ) -> Iterator[Hit]:
     """Recurrences, but not inside what was chosen as the same entity: each value stands in its own
     place, too."""
-    for start, end, entity in needles.find(reading.text):
-        place = reading.origin(start, end)
+    for number, start, end, entity in needles.find_in([reading.text for _, reading in places]):
+        index, reading = places[number]
+        leaf, place = leaves[index], reading.origin(start, end)
         if place is not None:
-            known = seen.get(entity, ())
+            known = seen.get(index, {}).get(entity, ())
             k = bisect_right(known, (place[0], len(leaf.text))) - 1
             if k >= 0 and place[1] <= known[k][1]:
                 continue

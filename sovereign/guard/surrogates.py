@@ -72,6 +72,11 @@ class Surrogates:
     def __repr__(self) -> str:
         return f"Surrogates({len(self.tags) + len(self.words)} issued)"
 
+    @property
+    def realistic(self) -> bool:
+        """Whether there are stand-ins, for which it matters what touches a value."""
+        return self._style == "realistic"
+
     def of(self, entity: str, value: str, *, glued: bool = False) -> str:
         """The surrogate of ``value`` as an ``entity``. ``glued``: a letter or digit touches it,
         so that no stand-in could be told from what is around it."""

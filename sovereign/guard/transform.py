@@ -37,9 +37,7 @@ class Transformed:
 
 def _glued(text: str, found: Finding) -> bool:
     """Whether a letter or digit touches the finding."""
-    before = text[
-        max(0, found.start - 1) : found.start
-    ]  # one character, whatever the text's length
+    before = text[max(0, found.start - 1) : found.start]  # one, whatever the text's length
     after = text[found.end : found.end + 1]
     return before.isalnum() or after.isalnum()
 
@@ -52,8 +50,11 @@ def held_back(action: Action) -> bool:
 def value_of(leaf: Leaf, hit: Hit) -> str:
     """The value as a person would write it: JSON escapes of nested strings are undone, and so are
     the tags and entities of HTML."""
-    text = leaf.text[hit.finding.start : hit.finding.end]
-    if hit.finding.view.startswith("html"):
+    found = hit.finding
+    text = leaf.text[found.start : found.end]
+    if found.view == "text" and not hit.levels:
+        return text
+    if found.view.startswith("html"):
         shown = visible(text)
         return html.unescape(shown[0] if shown else text)
     for _ in range(0 if hit.bare else hit.levels):
@@ -92,7 +93,8 @@ def transform(
         value = value_of(leaf, hit)
         pseudonym = action is Action.PSEUDONYMIZE
         if pseudonym:
-            new = surrogates.of(found.entity, value, glued=_glued(leaf.text, found))
+            glued = surrogates.realistic and _glued(leaf.text, found)
+            new = surrogates.of(found.entity, value, glued=glued)
         else:
             new = mask(found.entity)
         if found.recognizer != REST:

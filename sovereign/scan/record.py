@@ -20,10 +20,10 @@ __all__ = [
     "Direction",
     "Field",
     "Item",
-    "Lined",
     "Reader",
     "Record",
     "Rows",
+    "Sliced",
     "Source",
     "Unread",
 ]
@@ -164,9 +164,9 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class Lined(Protocol):
+class Sliced(Protocol):
     """A reader of files that may be cut between records. ``cuts`` are the bytes where the records
-    after each ``step`` bytes start, with their line numbers. It reads a
+    after each ``step`` bytes start, with their numbers. It reads a
     :class:`~sovereign.scan.source.Slice` between two of them as what it is a part of, and raises
     :class:`~sovereign.scan.source.Uncut` if that does not end with a record."""
 

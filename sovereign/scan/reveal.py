@@ -6,14 +6,16 @@ The files are read again: nothing that was kept by the scan could say it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from sovereign.guard.surrogates import mask
-from sovereign.scan.finder import Finder
 from sovereign.scan.finding import Finding
 from sovereign.scan.readers import open_reader
-from sovereign.scan.record import Source, Unread
+from sovereign.scan.record import Unread
+from sovereign.scan.source import Uncut
+from sovereign.scan.state import Task
 from sovereign.scan.worker import Plan, Worker
 from sovereign.types import JSON
 
@@ -49,20 +51,29 @@ class Revealer:
     def __init__(self, plan: Plan) -> None:
         self._worker = Worker(plan)
 
-    def file(self, path: str, wanted: set[Place]) -> Iterator[tuple[Place, str]]:
-        """Each of ``wanted`` that still stands in the file, with its context on one line. Raises
-        OSError."""
-        source: Source = self._worker.opened(path)
+    def file(self, wanted: set[Place], slices: Sequence[Task]) -> Iterator[tuple[Place, str]]:
+        """Each of ``wanted`` that still stands in a file, with its context on one line. It is read
+        in the ``slices`` that it was scanned in. Raises OSError."""
+        left = set(wanted)
+        for task in slices:
+            try:
+                yield from self._slice(task, left)
+            except Uncut:
+                continue  # it changed
+            if not left:
+                return
+
+    def _slice(self, task: Task, left: set[Place]) -> Iterator[tuple[Place, str]]:
+        source = self._worker.source(task)
         reader = open_reader(source)
         if isinstance(reader, Unread):
             return
         seen = _Seen([])
-        finder: Finder = self._worker.finder(path, beside=seen)
-        left = set(wanted)
-        for item in reader.read(source):
+        finder = self._worker.finder(task.path, beside=seen)
+        for item in chain(reader.read(source, task.resume), [None]):
             if isinstance(item, Unread):
                 continue
-            for _ in finder.feed(item):
+            for _ in finder.flush() if item is None else finder.feed(item):
                 pass
             for finding, text, start, end in seen.found:
                 at = place({n: getattr(finding, n) for n in Finding.__slots__})

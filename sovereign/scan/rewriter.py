@@ -64,7 +64,7 @@ def copies(
         except BrokenProcessPool:
             raise ScanError(
                 "a process that rewrites died: too little memory?",
-                hint="what it was at is not in the copy; --jobs 1 needs less",
+                hint="the same command goes on; --jobs 1 needs less",
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)

@@ -67,9 +67,9 @@ class FileSource:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Some records of a file that is a row of them: from byte ``begin``, where line number ``line``
-    starts, up to byte ``stop``; to the end without one. What tells how the file is to be read is
-    at its start still."""
+    """Some records of a file that is a row of them: from byte ``begin``, where record or line
+    number ``line`` starts, up to byte ``stop``; to the end without one. What tells how the file is
+    to be read is where it was still."""
 
     whole: FileSource
     begin: int

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sovereign.errors import ScanError
@@ -179,6 +179,11 @@ class State:
                 ],
             )
         return self._tasks("path = ? ORDER BY begin", path)
+
+    def slices(self, path: str) -> list[Task]:
+        """The parts that a file was read in, each as a task from its start."""
+        tasks = self._tasks("path = ? ORDER BY begin", path)
+        return [replace(task, resume=task.begin) for task in tasks]
 
     def _path(self, number: int) -> str | None:
         found = self._db.execute("SELECT path FROM file WHERE id = ?", (number,)).fetchone()

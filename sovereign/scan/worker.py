@@ -24,19 +24,31 @@ from sovereign.scan.finding import Finding
 from sovereign.scan.known import Known
 from sovereign.scan.readers import open_reader
 from sovereign.scan.readers.postgres_reader import TableSource
-from sovereign.scan.record import Lined, Reader, Record, Rows, Source, Unread
+from sovereign.scan.record import Reader, Record, Rows, Sliced, Source, Unread
 from sovereign.scan.source import FileSource, Slice, Uncut, head_of
 from sovereign.scan.state import Batch, Cuts, Task
 
-__all__ = ["Answer", "Grown", "Plan", "Worker", "answers", "main", "scanner_of", "token_key"]
+__all__ = [
+    "EPOCH",
+    "SLICE",
+    "TENANT",
+    "Answer",
+    "Grown",
+    "Plan",
+    "Worker",
+    "answers",
+    "main",
+    "scanner_of",
+    "token_key",
+]
 
 CHARACTERS, FINDINGS = 8_000_000, 5_000
 """A part of a file ends once it has so many. Nothing of one part is known in the next, and where
 they end depends on the file alone: who goes on at an end finds what would have been found."""
 
 SLICE = 32_000_000
-"""Bytes of a file of lines that are read by themselves, if it is twice as large at least: what is
-found does not depend on how many processes read it."""
+"""Bytes of a file that are read by themselves, if it is twice as large at least, and can be cut:
+what is found does not depend on how many processes read it."""
 
 TENANT = EPOCH = "scan"
 """Tokens of a scan are equal for equal values wherever and whenever they stood."""
@@ -96,9 +108,10 @@ class Worker:
     def scan(self, task: Task) -> Iterator[Batch | Cuts]:
         """The batches of what is left of a file; the last one is done. Or, of a large file, where
         to cut it, and nothing else. Raises :class:`Grown` and :class:`Uncut`."""
-        source, begins = self._source(task)
+        source = self.source(task)
+        begins = self._begins(task, source)
         reader = open_reader(source)
-        grows = isinstance(reader, Lined) and reader.grows(source)
+        grows = isinstance(reader, Sliced) and reader.grows(source)
         if cuts := self._cuts(task, source, reader):
             yield Cuts(task.id, grows, begins, tuple(cuts))
             return
@@ -122,33 +135,35 @@ class Worker:
             part.findings += finder.flush()
         yield part.batch(task, begins, grows=grows, done=True)
 
-    def _source(self, task: Task) -> tuple[Source, str]:
-        """Where the bytes come from, and a digest of how they begin. Raises :class:`Grown`."""
-        table = self._tables.get(task.path)
-        if table is not None:
-            return table, ""
-        source = self.opened(task.path)
-        if isinstance(source, FileSource) and (task.begin or task.stop is not None):
-            source = Slice(source, task.begin, task.stop, task.line)
+    def source(self, task: Task) -> Source:
+        """A file, a slice of one, an object of a bucket, or a table. Raises OSError."""
+        path = task.path
+        if path in self._tables:
+            return self._tables[path]
+        bucket = next((one for one in self._buckets if one.holds(path)), None)
+        if bucket is not None:
+            return bucket.source(path)
+        file = FileSource.of(Path(path))
+        cut = task.begin or task.stop is not None
+        return Slice(file, task.begin, task.stop, task.line) if cut else file
+
+    def _begins(self, task: Task, source: Source) -> str:
+        """A digest of how a source begins. Raises :class:`Grown`."""
+        if isinstance(source, TableSource):
+            return ""
         head, _ = head_of(source)
         begins = hashlib.sha256(head[:1024]).hexdigest()
         if task.resume and task.head and begins != task.head:
             raise Grown
-        return source, begins
+        return begins
 
     def _cuts(self, task: Task, source: Source, reader: Reader | Unread) -> list[tuple[int, int]]:
         """Where a file is cut that is large, and that nothing was done with yet."""
         size = source.size or 0
         new = not (task.resume or task.whole)
         if new and isinstance(source, FileSource) and size >= 2 * self._slice:
-            return reader.cuts(source, self._slice) if isinstance(reader, Lined) else []
+            return reader.cuts(source, self._slice) if isinstance(reader, Sliced) else []
         return []
-
-    def opened(self, path: str) -> Source:
-        """A file, an object of a bucket, or a table. Raises OSError."""
-        table = self._tables.get(path)
-        bucket = next((one for one in self._buckets if one.holds(path)), None)
-        return table or (bucket.source(path) if bucket else FileSource.of(Path(path)))
 
     def _finder(self, path: str) -> Finder:
         return self.finder(path, known=Known() if self._prefilter else None)

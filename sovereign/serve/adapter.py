@@ -7,18 +7,18 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from sovereign.weights.passport import admit
+from sovereign.weights.passport import Passport, admit
 
 __all__ = ["check", "hexed"]
 
 
-def check(adapter: Path, base_digest: str, trust: Iterable[str]) -> str:
-    """The digest of the adapter. ``trust`` are raw public keys in hex, as on a command line.
+def check(adapter: Path, base_digest: str, trust: Iterable[str]) -> Passport:
+    """What its passport says. ``trust`` are raw public keys in hex, as on a command line.
 
     Raises :class:`sovereign.errors.PassportRefused`.
     """
     keys = [Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)) for key in trust]
-    return admit(adapter, base_digest, keys).digest
+    return admit(adapter, base_digest, keys)
 
 
 def hexed(keys: Iterable[Ed25519PublicKey]) -> tuple[str, ...]:

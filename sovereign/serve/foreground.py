@@ -89,6 +89,13 @@ def _welcome(supervisor: Supervisor, listener: socket.socket | None) -> list[str
             f"serving {supervisor.name} at {where} (Ctrl-C stops)",
             f"try: curl {how}{url}/v1/audio/transcriptions {form}",
         ]
+    if supervisor.engine == "diffusers":
+        body = f'{{"model": "{supervisor.name}", "prompt": "a lighthouse"}}'
+        return [
+            f"serving {supervisor.name} at {where} (Ctrl-C stops)",
+            f"try: curl {how}{url}/v1/images/generations -H 'Content-Type: application/json' "
+            f"-d '{body}'",
+        ]
     body = f'{{"model": "{supervisor.name}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
     return [
         f"serving {supervisor.name} at {where} (Ctrl-C stops)",

@@ -137,7 +137,7 @@ class Supervisor:
         digests: dict[str, str] = {}
         if launch.base_digest:
             for key, path in launch.adapters.items():
-                digests[key] = passes.check(path, launch.base_digest, launch.trust)
+                digests[key] = passes.check(path, launch.base_digest, launch.trust).digest
         for key in ["", *(k for k in launch.adapters if k)]:
             self._record(
                 "model.serve",

@@ -18,11 +18,21 @@ from typing import Any
 from sovereign.errors import TuneError
 from sovereign.tune import shards
 from sovereign.tune.data import Example
-from sovereign.weights import passport
+from sovereign.types import JSON
+from sovereign.weights import effect, passport
 from sovereign.weights.lock import File, digest_of
 from sovereign.weights.staging import hash_file
 
-__all__ = ["Checks", "check", "files_of", "moved_by", "partial", "save_weights", "saving"]
+__all__ = [
+    "Checks",
+    "check",
+    "effect_of",
+    "files_of",
+    "moved_by",
+    "partial",
+    "save_weights",
+    "saving",
+]
 
 MOVED = 1e-4  # a smaller change of every logit is arithmetic, not learning
 
@@ -71,6 +81,23 @@ def moved_by(
     if not moved > MOVED:
         raise TuneError("training has no effect: logits did not move", hint="raise train.lr")
     return moved
+
+
+def effect_of(model: Any, *, quantized: bool) -> dict[str, JSON]:
+    """The fingerprint of what the update does, for the passport. Every process of a run asks."""
+    import torch
+
+    embeddings = model.get_input_embeddings().weight
+    ids = torch.tensor([effect.probe(embeddings.shape[0])], device=embeddings.device)
+    training = model.training
+    model.eval()  # no dropout
+    with torch.no_grad():
+        after = model(input_ids=ids, use_cache=False).logits[0].float().cpu()
+        with model.disable_adapter():
+            before = model(input_ids=ids, use_cache=False).logits[0].float().cpu()
+    model.train(training)
+    dtype = str(embeddings.dtype).removeprefix("torch.")
+    return effect.fingerprint(before, after, dtype=dtype, coarse=quantized)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from sovereign.tune.prepare import Prepared
 from sovereign.tune.private import Spent
 from sovereign.tune.recipe import Recipe
 from sovereign.tune.roll import Roll
+from sovereign.types import JSON
 from sovereign.weights.lock import Entry, File
 
 __all__ = ["RunRecord", "build"]
@@ -85,13 +86,15 @@ def build(
     world: int,
     training: dict[str, Any],
     checks: dict[str, float],
+    effect: dict[str, JSON] | None,
     refused: int,
     files: tuple[File, ...],
     digest: str,
     begun: float,
     ended: float,
 ) -> RunRecord:
-    """Every part in its place. Times are seconds since the epoch, UTC."""
+    """Every part in its place. Times are seconds since the epoch, UTC; ``effect`` is an adapter's
+    fingerprint."""
     hashes = {f.path: f.sha256 for f in entry.files}
     template = hashes.get("chat_template.jinja", hashes.get("tokenizer_config.json"))
     record: dict[str, Any] = {
@@ -141,6 +144,7 @@ def build(
             "digest": digest,
             "files": [{"path": f.path, "size": f.size, "sha256": f.sha256} for f in files],
         },
+        **({} if effect is None else {"effect": effect}),
         "begun": _time(begun),
         "ended": _time(ended),
     }

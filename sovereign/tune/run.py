@@ -97,6 +97,7 @@ def run(
             fit = run.fit()
             run.learnt(prepared)
             checks = run.check()
+            effect = run.effect()
             after = run.ask(rows, "evaluate after")
             besides = run.general(prepared)
             kept = run.audit(prepared)
@@ -140,6 +141,7 @@ def run(
                     "seconds": round(fit.seconds, 3),
                 },
                 checks=checks,
+                effect=effect,
                 refused=refusals.count,
                 files=files,
                 digest=digest,

@@ -17,6 +17,7 @@ from sovereign.tune.export import load_plain
 from sovereign.tune.prepare import Prepared
 from sovereign.tune.recipe import Recipe
 from sovereign.tune.rows import Row
+from sovereign.types import JSON
 
 if TYPE_CHECKING:
     from sovereign.tune.memorization import Kept
@@ -126,6 +127,13 @@ class Session:
         if isinstance(self.before, full.Before):
             return full.check(self.model, example, self.before)
         return adapter.check(self.model, example)
+
+    def effect(self) -> dict[str, JSON] | None:
+        """What the adapter does, for its passport; of a whole model there is none."""
+        if isinstance(self.before, full.Before):
+            return None
+        quantized = self._recipe.train.quantize != "none"
+        return adapter.effect_of(self.model, quantized=quantized)
 
     def save(self, work: Path, base: str, weights: dict[str, Any]) -> None:
         """What was trained, in ``work``."""

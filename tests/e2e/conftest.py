@@ -255,13 +255,18 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], 
 def gateway_at(
     tmp_path_factory: pytest.TempPathFactory, stand_in: Callable[[], StandIn]
 ) -> Iterator[Callable[..., Gateway]]:
-    """Makes gateways with keys; ``tiny`` chooses the guard, ``audit`` is more of [audit]. They are
-    started by ``start()``."""
+    """Makes gateways with keys; ``tiny`` chooses the guard, ``audit`` is more of [audit], ``more``
+    other tables. They are started by ``start()``."""
     made: list[Gateway] = []
     hosted, local = stand_in(), stand_in()
 
     def make(
-        *, tiny: bool, max_concurrent: int = 64, audit: str = "", seed: bytes = b""
+        *,
+        tiny: bool,
+        max_concurrent: int = 64,
+        audit: str = "",
+        seed: bytes = b"",
+        more: str = "",
     ) -> Gateway:
         folder = tmp_path_factory.mktemp("gateway")
         config = folder / "sovereign.toml"
@@ -277,6 +282,7 @@ def gateway_at(
             + '[audit]\npath = "audit"\nkey_file = "audit.key"\ntoken_key_file = "token.key"\n'
             + audit
             + '[keys]\nfile = "keys.json"\n'
+            + more
         )
         for name in ("audit.key", "surrogate.key", "token.key"):
             (folder / name).write_bytes(seed or os.urandom(32))

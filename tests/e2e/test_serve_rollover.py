@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
-from adapters import random_adapter
+from adapters import random_adapter, stamp
 
 from sovereign.config import ModelConfig
+from sovereign.errors import EngineDown
 from sovereign.serve.adapter import hexed
 from sovereign.serve.supervise import Supervisor
-from sovereign.weights.passport import signing_key
+from sovereign.weights.passport import read, signing_key
 
 if TYPE_CHECKING:
     from sovereign.weights.store import Store
@@ -37,6 +38,29 @@ def _streamed(http: httpx2.Client, body: dict[str, object]) -> str:
     assert not any('"error"' in line for line in lines)
     fingerprint: str = json.loads(lines[0].removeprefix("data: "))["system_fingerprint"]
     return fingerprint
+
+
+def test_an_adapter_that_does_something_else_than_its_passport_says_is_not_served(
+    model_store: Store, tmp_path: Path
+) -> None:
+    """Its files are what was signed, and so is its base: only what it does is another's."""
+    key = signing_key(tmp_path / "passport.key")
+    weights, digest = model_store.get(BASE), model_store.entry(BASE).digest
+    adapter = random_adapter(weights, digest, tmp_path / "adapter", key, seed=1)
+    other = random_adapter(weights, digest, tmp_path / "other", key, seed=2)
+    effect = read(other, [key.public_key()]).predicate["effect"]
+    stamp(adapter, digest, key, predicate={"effect": effect})
+    engine = Supervisor(
+        "m",
+        ModelConfig(base=BASE, threads=1),
+        weights=weights,
+        adapters={"": adapter},
+        run_dir=tmp_path / "run",
+        base_digest=digest,
+        trust=hexed([key.public_key()]),
+    )
+    with engine, pytest.raises(EngineDown, match="otherwise than its passport says"):
+        engine.start()
 
 
 def test_an_adapter_is_exchanged_under_load_without_dropping_a_request(

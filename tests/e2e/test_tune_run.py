@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +20,9 @@ import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sovereign.audit import record as audit_record
-from sovereign.errors import NotVerified, TuneError
+from sovereign.errors import NotVerified, ServeError, TuneError
 from sovereign.tune import Recipe, RunRecord, find_recipe, load_recipe, run
+from sovereign.tune.checkpoint import FILE as CHECKPOINT
 from sovereign.tune.roll import Roll, content_of
 from sovereign.tune.rows import read_rows
 from sovereign.types import Receipt
@@ -60,6 +62,32 @@ def done(
     sink = Memory()
     made = run(recipe, model_store, out, progress=seen.append, sink=sink, key=KEY)
     return made, out, seen, sink
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_engine_finds_the_effect_that_the_passport_tells(
+    done: tuple[RunRecord, Path, list[Any], Memory],
+    model_store: Store,
+    recipe: Recipe,
+    dtype: str,
+    tmp_path: Path,
+) -> None:
+    """After three steps it is small, and in bfloat16 it is found as well; half of it is not it."""
+    from safetensors.torch import load_file, save_file
+
+    from sovereign.serve.engines.model import load
+
+    _, out, _, _ = done
+    told = {"": json.loads((out / "run.json").read_bytes())["effect"]}
+    base = model_store.get(recipe.model)
+    options: Any = {"dtype": dtype, "max_context": 64}
+    assert load(base, {"": out / "adapter"}, told, **options).effects[""] > 0
+    if dtype == "float32":
+        shutil.copytree(out / "adapter", tmp_path / "half")
+        file = tmp_path / "half" / "adapter_model.safetensors"
+        save_file({k: v / 2 if "lora_B" in k else v for k, v in load_file(file).items()}, file)
+        with pytest.raises(ServeError, match="otherwise than its passport says"):
+            load(base, {"": tmp_path / "half"}, told, **options)
 
 
 def test_the_record_says_what_went_in_and_is_canonical(
@@ -210,7 +238,7 @@ def test_a_killed_run_leaves_no_adapter_and_goes_on_when_it_is_started_again(
     running = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ)
     metrics = tmp_path / "out" / "metrics.jsonl"
     deadline = time.monotonic() + 120
-    while not (metrics.exists() and metrics.stat().st_size):
+    while not (tmp_path / "out" / CHECKPOINT).exists():  # of the first step, or a later one
         assert running.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)

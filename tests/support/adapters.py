@@ -8,6 +8,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sovereign.tune.adapter import effect_of
 from sovereign.weights import passport
 from sovereign.weights.lock import File, digest_of
 from sovereign.weights.staging import hash_file
@@ -30,7 +31,7 @@ def random_adapter(
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=1.0)
     model.save_pretrained(folder)
-    stamp(folder, base_digest, key)
+    stamp(folder, base_digest, key, predicate={"effect": effect_of(model, quantized=False)})
     return folder
 
 

@@ -1,4 +1,5 @@
 """ZIP and tar: every member read as what it is, to a bounded depth. Nothing is unpacked to a disk.
+A large ZIP archive is cut between members.
 
 Links, folders and devices hold nothing. What is encrypted or damaged is reported, member by member.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -14,8 +16,9 @@ from collections.abc import Iterator
 from typing import IO, BinaryIO, cast
 
 from sovereign.scan.readers.bounds import HELD, Inside, Member, once, seekable
+from sovereign.scan.readers.cuts import Cut, spaced
 from sovereign.scan.record import Item, Source, Unread
-from sovereign.scan.source import DAMAGE, BytesSource, cause
+from sovereign.scan.source import DAMAGE, BytesSource, Slice, cause
 
 __all__ = ["TarReader", "ZipReader", "members_of"]
 
@@ -25,7 +28,8 @@ _BROKEN = (*DAMAGE, zipfile.BadZipFile, tarfile.TarError, NotImplementedError, R
 
 
 class ZipReader:
-    """ZIP archives that are no Office files. ``resume`` counts items over all members."""
+    """ZIP archives that are no Office files. ``resume`` counts items over all members; of a slice,
+    from its first byte on."""
 
     name = "zip"
 
@@ -36,12 +40,29 @@ class ZipReader:
         return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
     def read(self, source: Source, resume: int = 0) -> Iterator[Item]:
-        return _counted(self._items(source), resume)
+        begin = source.begin if isinstance(source, Slice) else 0
+        return _counted(self._items(source), resume, begin)
 
-    def _items(self, source: Source) -> Iterator[Item]:
+    def grows(self, source: Source) -> bool:
+        return False
+
+    def cuts(self, source: Source, step: int) -> list[Cut]:
+        """The byte at which a member starts; each has lines of its own."""
         try:
             with seekable(source) as file, zipfile.ZipFile(file) as archive:
+                starts = sorted({info.header_offset for info in archive.infolist()})
+        except _BROKEN:
+            return []
+        return [] if len(starts) > MOST else spaced(((byte, 1) for byte in starts), step)
+
+    def _items(self, source: Source) -> Iterator[Item]:
+        part = source if isinstance(source, Slice) else None
+        begin, stop = (part.begin, part.stop or sys.maxsize) if part else (0, sys.maxsize)
+        try:
+            with seekable(part.whole if part else source) as file, zipfile.ZipFile(file) as archive:
                 for number, info in enumerate(archive.infolist()):
+                    if not begin <= info.header_offset < stop:
+                        continue
                     if number >= MOST:
                         yield Unread(f"an archive of more than {MOST} members")
                         return
@@ -112,8 +133,8 @@ def members_of(inside: Inside, member: Member) -> Iterator[Item]:
         yield item._replace(member=below)
 
 
-def _counted(items: Iterator[Item], resume: int) -> Iterator[Item]:
-    for number, item in enumerate(items, 1):
+def _counted(items: Iterator[Item], resume: int, begin: int = 0) -> Iterator[Item]:
+    for number, item in enumerate(items, begin + 1):
         if number > resume:
             yield item._replace(resume=number)
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from sovereign.scan.readers import json_values
-from sovereign.scan.readers.cuts import Cut, cuts
+from sovereign.scan.readers.cuts import Cut, cuts, elements
 from sovereign.scan.readers.lines import blocks, encoding_of
 from sovereign.scan.readers.logs import record_of
 from sovereign.scan.readers.plan import Plans
@@ -45,15 +45,19 @@ class JsonReader:
         )
 
     def _read(self, source: Source, resume: int) -> Iterator[Record | Unread]:
+        part = source if isinstance(source, Slice) else None
         with Stream(source) as stream:
-            later = isinstance(source, Slice) and source.begin > 0
             held = stream.read(json_values.LARGEST)
-            if held.startswith(codecs.BOM_UTF8) and not later:
+            if held.startswith(codecs.BOM_UTF8) and not (part and part.begin):
                 held = held[3:]
-            if later or lined(source.name, held):
+            if self._lined(part) if part else lined(source.name, held):
                 yield from _lines(stream, held, resume, line_of(source))
             else:
-                for item in json_values.document(stream, held):
+                for item in (
+                    json_values.elements(stream, held, part)
+                    if part
+                    else json_values.document(stream, held)
+                ):
                     if item.resume > resume:
                         yield item
             if stream.failure:
@@ -63,7 +67,7 @@ class JsonReader:
         return self._lined(source)
 
     def cuts(self, source: Source, step: int) -> list[Cut]:
-        return cuts(source, step) if self._lined(source) else []
+        return cuts(source, step) if self._lined(source) else elements(source, step)
 
     def _lined(self, source: Source) -> bool:
         with Stream(source.whole if isinstance(source, Slice) else source) as stream:

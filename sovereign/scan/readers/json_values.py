@@ -16,9 +16,9 @@ from sovereign.scan.readers.lines import blocks
 from sovereign.scan.readers.logs import record_of
 from sovereign.scan.readers.values import DECODER, named, walk
 from sovereign.scan.record import Field, Record, Unread
-from sovereign.scan.source import LONGEST, OVERLAP, Bytes
+from sovereign.scan.source import LONGEST, OVERLAP, Bytes, Slice, Uncut
 
-__all__ = ["LARGEST", "document", "line", "parsed"]
+__all__ = ["LARGEST", "document", "elements", "line", "parsed"]
 
 LARGEST = 1 << 20
 """Bytes of a value that is held whole."""
@@ -64,6 +64,14 @@ def document(stream: Bytes, held: bytes) -> Iterator[Record | Unread]:
     """The values of a document of which ``held`` was already taken from ``stream``, and any that
     follow it. ``number`` and ``resume`` count them."""
     return _Document(stream, held).records()
+
+
+def elements(stream: Bytes, held: bytes, part: Slice) -> Iterator[Record | Unread]:
+    """The values of a slice of an array of objects and arrays, as :func:`document` hands them out.
+    ``resume`` counts from the first byte of the slice. Raises :class:`Uncut` where it is anything
+    else, or its values are not records."""
+    for item in _Document(stream, held).elements(part):
+        yield item._replace(resume=item.resume + part.begin - (part.line - 1))
 
 
 _STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]"]', re.DOTALL)
@@ -135,6 +143,39 @@ class _Document:
         for block in blocks(self.stream, self.buffer[self.at :], number, "utf-8"):
             self.count += 1
             yield record_of(block)._replace(resume=self.count)
+
+    def elements(self, part: Slice) -> Iterator[Record | Unread]:
+        array = (b"]", "[]")
+        self.count = part.line - 1
+        self.open = [array] if part.begin else []
+        begun = part.begin > 0
+        while True:
+            self.need(LARGEST + 1)
+            self.at = self._between()
+            byte = self.buffer[self.at : self.at + 1]
+            if not byte:
+                if self.need(1):
+                    continue
+                break
+            if byte == b"[" and not begun:
+                begun = True
+                self.open = [array]
+                self.at += 1
+                continue
+            if byte == b"]" and self.open:
+                self.open = []
+                self.at += 1
+                continue
+            end = self._end() if self.open and byte in (b"{", b"[") else 0
+            made = self._made(end, "[]") if end else None
+            if made is None:
+                raise Uncut
+            self.at = end
+            yield made
+        if part.stop is not None and not self.open:
+            raise Uncut
+        if part.stop is None and self.open and not self.stream.failure:
+            yield self._unread("a JSON document that is cut off")
 
     def _between(self) -> int:
         found = _BETWEEN.match(self.buffer, self.at)

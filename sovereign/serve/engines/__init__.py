@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sovereign import plugins
 from sovereign.errors import ConfigError
-from sovereign.serve.engines.embedded import TransformersEngine, WhisperEngine
+from sovereign.serve.engines.embedded import SingleEngine, TransformersEngine
 from sovereign.serve.engines.llamacpp import LlamaCppEngine
 from sovereign.serve.engines.vllm import VllmEngine
 from sovereign.serve.launch import Command, Engine, Launch, Probe, environment, keyed
@@ -20,19 +20,20 @@ __all__ = [
     "Launch",
     "LlamaCppEngine",
     "Probe",
+    "SingleEngine",
     "TransformersEngine",
     "VllmEngine",
-    "WhisperEngine",
     "environment",
     "find",
     "keyed",
 ]
 
 _BUILT_IN: dict[str, Engine] = {
+    "diffusers": SingleEngine("diffusers"),
     "llamacpp": LlamaCppEngine(),
     "transformers": TransformersEngine(),
     "vllm": VllmEngine(),
-    "whisper": WhisperEngine(),
+    "whisper": SingleEngine("whisper"),
 }
 
 

@@ -11,11 +11,14 @@ import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
-from sovereign.errors import ServeError
+from sovereign.errors import PassportRefused, ServeError
+from sovereign.types import JSON
+from sovereign.weights import effect
 
 __all__ = ["choose", "load", "none", "slot"]
 
@@ -25,8 +28,11 @@ def slot(key: str) -> str:
     return f"adapter_{key}"
 
 
-def load(base: Any, adapters: Mapping[str, Path]) -> tuple[Any, dict[str, float]]:
+def load(
+    base: Any, adapters: Mapping[str, Path], told: Mapping[str, JSON] = MappingProxyType({})
+) -> tuple[Any, dict[str, float]]:
     """The base with its adapters, and the largest change of a logit that each makes on the probe.
+    ``told`` are the fingerprints in their passports, by the same keys, of those that have one.
 
     vllm#34186 and others: adapters load without a word and do nothing. Raises
     :class:`ServeError`.
@@ -34,9 +40,10 @@ def load(base: Any, adapters: Mapping[str, Path]) -> tuple[Any, dict[str, float]
     if not adapters:
         return base, {}
     vocab = base.get_input_embeddings().weight.shape[0]
-    probe = torch.arange(1, 33).unsqueeze(0) * 37 % vocab
+    probe = torch.tensor([effect.probe(vocab)])
+    dtype = str(base.dtype).removeprefix("torch.")
     with torch.inference_mode():
-        before = base(input_ids=probe, use_cache=False).logits.float()
+        before = base(input_ids=probe, use_cache=False).logits[0].float()
     model: Any = None
     effects: dict[str, float] = {}
     for key, folder in adapters.items():
@@ -44,7 +51,7 @@ def load(base: Any, adapters: Mapping[str, Path]) -> tuple[Any, dict[str, float]
         model.set_adapter(slot(key))
         model.eval()
         with torch.inference_mode():
-            after = model(input_ids=probe, use_cache=False).logits.float()
+            after = model(input_ids=probe, use_cache=False).logits[0].float()
         if not torch.isfinite(after).all():
             raise ServeError(f"{folder}: the adapter makes logits that are not numbers")
         effects[key] = float((after - before).abs().max())
@@ -53,6 +60,10 @@ def load(base: Any, adapters: Mapping[str, Path]) -> tuple[Any, dict[str, float]
                 f"{folder}: the adapter has no effect: logits with and without it are equal",
                 hint="it was not trained, or its layers do not fit this base",
             )
+        try:
+            effect.compare(told.get(key), before, after, dtype=dtype)
+        except PassportRefused as e:
+            raise ServeError(f"{folder}: {e.message}", hint=e.hint) from None
     return model, effects
 
 

@@ -26,6 +26,7 @@ from sovereign.serve.engines.batch import Batcher, Full
 from sovereign.serve.engines.constrain import Constraint, Grammars, json_grammar, tools_grammar
 from sovereign.serve.engines.fields import BadRequest, read_json
 from sovereign.serve.engines.gather import Choices, Stopped
+from sovereign.serve.engines.http import busy, no_memory, read, refusal
 from sovereign.serve.engines.prompt import Prompter
 from sovereign.serve.engines.row import Failed, Job
 from sovereign.serve.engines.tools import BEGIN, END
@@ -43,7 +44,6 @@ T = TypeVar("T")
 
 _MAX_BODY = 10_000_000
 _FAILURES = {
-    "out_of_memory": (503, "the engine ran out of memory; send less, or fewer at once"),
     "grammar_failed": (500, "the answer could not be held to what was asked for; simplify it"),
     "engine_error": (500, "the engine failed at this request"),
     "shutting_down": (503, "the engine is stopping"),
@@ -51,43 +51,10 @@ _FAILURES = {
 
 
 def _failure(event: Failed) -> BadRequest:
+    if event.code == "out_of_memory":
+        return no_memory()
     status, message = _FAILURES[event.code]
     return BadRequest(message, code=event.code, status=status, kind="server_error")
-
-
-def _busy() -> BadRequest:
-    return BadRequest(
-        "too many requests wait; try again", code="overloaded", status=503, kind="server_error"
-    )
-
-
-def _error(bad: BadRequest) -> JSONResponse:
-    headers = {"Retry-After": "1"} if bad.status == 503 else None
-    return JSONResponse(bad.body(), bad.status, headers)
-
-
-async def _read(request: HTTPRequest) -> bytes:
-    """The whole body, bounded. Raises :class:`BadRequest`."""
-    if "origin" in request.headers:
-        raise BadRequest("browsers are not served here", code="origin_refused", status=403)
-    # A page in a browser can send a form or text here without asking; JSON it cannot, and every
-    # such request of a browser carries an Origin.
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise BadRequest(
-            "the content type must be application/json", code="unsupported_media_type", status=415
-        )
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise BadRequest(
-            "compressed bodies are not read here", code="unsupported_media_type", status=415
-        )
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _MAX_BODY:
-            raise BadRequest(
-                f"the body is over {_MAX_BODY} bytes", code="body_too_large", status=413
-            )
-    return bytes(body)
 
 
 async def _gone(request: HTTPRequest) -> None:
@@ -146,7 +113,9 @@ class _Endpoints:
         return await self._generate(request, parse_completion)
 
     async def embeddings(self, http: HTTPRequest) -> Response:
-        request = parse_embeddings(read_json(await _read(http)), self._who.served)
+        request = parse_embeddings(
+            read_json(await read(http, "application/json", _MAX_BODY)), self._who.served
+        )
         if request.model != self._who.name:
             raise BadRequest("embeddings are of the model, not of an adapter", param="model")
         texts = [self._prompter.plain(text) for text in request.inputs]
@@ -157,7 +126,7 @@ class _Endpoints:
             try:
                 vectors.append(await asyncio.wrap_future(self._batcher.embed(tokens)))
             except Full:
-                raise _busy() from None
+                raise busy() from None
         return JSONResponse(embedded(request, vectors, sum(map(len, texts))))
 
     async def _generate(
@@ -165,14 +134,14 @@ class _Endpoints:
         http: HTTPRequest,
         parse: Callable[[dict[str, JSON], Collection[str]], Request],
     ) -> Response:
-        raw = await _read(http)
+        raw = await read(http, "application/json", _MAX_BODY)
         request, jobs, choices = await run_in_threadpool(
             self._prepare, raw, parse, asyncio.get_running_loop()
         )
         try:
             self._batcher.submit(*jobs)
         except Full:
-            raise _busy() from None
+            raise busy() from None
         prompts = jobs[:: request.n]
         answer = Answer(
             self._who, request, sum(len(j.prompt) for j in prompts), self._prompter.spell
@@ -310,12 +279,12 @@ class _Shield:
                 flush=True,
             )
             if not started and scope["type"] == "http":
-                await _error(_failure(Failed("engine_error")))(scope, receive, send)
+                await refusal(_failure(Failed("engine_error")))(scope, receive, send)
 
 
 async def _bad(_: HTTPRequest, error: Exception) -> Response:
     assert isinstance(error, BadRequest)
-    return _error(error)
+    return refusal(error)
 
 
 async def _http(_: HTTPRequest, error: Exception) -> Response:
@@ -323,7 +292,7 @@ async def _http(_: HTTPRequest, error: Exception) -> Response:
     message = {404: "there is no such endpoint here", 405: "not with this method"}.get(
         error.status_code, "the request cannot be answered"
     )
-    return _error(BadRequest(message, code="unknown_endpoint", status=error.status_code))
+    return refusal(BadRequest(message, code="unknown_endpoint", status=error.status_code))
 
 
 def create_app(

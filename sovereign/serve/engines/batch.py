@@ -28,13 +28,10 @@ import torch
 from transformers import DynamicCache
 
 from sovereign.serve.engines import adapted as adapters
+from sovereign.serve.engines.memory import lacked
 from sovereign.serve.engines.row import Failed, Job, Row
 
 __all__ = ["Batcher", "Full"]
-
-
-# What torch's allocator says, and oneDNN.
-_NO_MEMORY = ("allocate memory", "could not create a primitive", "could not create a memory")
 
 
 class Full(Exception):
@@ -204,9 +201,7 @@ class Batcher:
             file=sys.stderr,
             flush=True,
         )
-        memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-            isinstance(error, RuntimeError) and any(said in str(error) for said in _NO_MEMORY)
-        )
+        memory = lacked(error)
         jobs = self._jobs()
         self._reading = self._running = None
         for job in jobs:

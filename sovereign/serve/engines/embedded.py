@@ -1,5 +1,5 @@
 """The commands of the engines that ship with the toolkit. Their programs are
-:mod:`sovereign.serve.engines.transformers` and :mod:`sovereign.serve.engines.whisper`."""
+the modules ``transformers``, ``whisper`` and ``diffusers`` beside this one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from sovereign.errors import ConfigError
 from sovereign.serve.launch import Command, Launch
 
-__all__ = ["TransformersEngine", "WhisperEngine"]
+__all__ = ["SingleEngine", "TransformersEngine"]
 
 
 class TransformersEngine:
@@ -29,14 +29,19 @@ class TransformersEngine:
         return Command(tuple(argv), drain_signal=signal.SIGUSR1)
 
 
-class WhisperEngine:
-    """Transcribes recordings with transformers' Whisper, in a process of its own."""
+class SingleEngine:
+    """A model that answers one request after the other, in a process of its own: ``whisper``
+    transcribes recordings, ``diffusers`` makes pictures."""
+
+    def __init__(self, program: str) -> None:
+        """``program`` is the module beside this one, and the engine's name."""
+        self._program = program
 
     def command(self, launch: Launch) -> Command:
         """Raises :class:`ConfigError` for adapters: they are of language models here."""
         if launch.adapters:
-            raise ConfigError(f"models.{launch.name}: whisper is served without adapters")
-        argv = [sys.executable, "-m", "sovereign.serve.engines.whisper"]
+            raise ConfigError(f"models.{launch.name}: {self._program} is served without adapters")
+        argv = [sys.executable, "-m", f"sovereign.serve.engines.{self._program}"]
         argv += ["--weights", str(launch.weights), "--name", launch.name]
         argv += ["--socket", str(launch.socket), "--threads", str(launch.threads)]
         return Command(tuple(argv))

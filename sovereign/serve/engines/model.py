@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ import torch
 from sovereign.errors import ServeError
 from sovereign.serve.engines import adapted
 from sovereign.serve.hardware import multiplies_bfloat16
+from sovereign.types import JSON
 
 __all__ = ["Loaded", "choose_threads", "load"]
 
@@ -53,8 +55,16 @@ def choose_threads(wanted: int) -> int:
     return max(1, round(cores - os.getloadavg()[0]))
 
 
-def load(weights: Path, adapters: Mapping[str, Path], *, dtype: str, max_context: int) -> Loaded:
-    """The model in evaluation mode on the GPU if there is one. Raises :class:`ServeError`."""
+def load(
+    weights: Path,
+    adapters: Mapping[str, Path],
+    told: Mapping[str, JSON] = MappingProxyType({}),
+    *,
+    dtype: str,
+    max_context: int,
+) -> Loaded:
+    """The model in evaluation mode on the GPU if there is one; ``told`` as for
+    :func:`adapted.load`. Raises :class:`ServeError`."""
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
@@ -77,7 +87,7 @@ def load(weights: Path, adapters: Mapping[str, Path], *, dtype: str, max_context
             hint="serve it with vLLM: recipes/serve/vllm_llama31_8b.toml",
         )
     model.eval()
-    model, effects = adapted.load(model, adapters)
+    model, effects = adapted.load(model, adapters, told)
     model.to(device)
     trained = getattr(config, "max_position_embeddings", None) or max_context
     return Loaded(

@@ -75,11 +75,15 @@ def _serve(args: argparse.Namespace, network: str) -> None:
         from sovereign.serve.engines.prompt import Prompter
 
         adapters = keyed(args.adapter)
-        for folder in adapters.values() if args.base_digest else ():
-            adapter.check(folder, args.base_digest, args.trust)
+        told = {
+            key: adapter.check(folder, args.base_digest, args.trust).predicate.get("effect")
+            for key, folder in (adapters.items() if args.base_digest else ())
+        }
         threads = loader.choose_threads(args.threads)
         torch.set_num_threads(threads)
-        loaded = loader.load(args.weights, adapters, dtype=args.dtype, max_context=args.max_context)
+        loaded = loader.load(
+            args.weights, adapters, told, dtype=args.dtype, max_context=args.max_context
+        )
         prompter = Prompter(loaded.tokenizer)
         broken, leaving = threading.Event(), threading.Event()
         batcher = Batcher(

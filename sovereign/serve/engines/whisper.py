@@ -7,48 +7,43 @@ other formats: those are large programs that read what strangers sent.
 
 from __future__ import annotations
 
-import argparse
 import io
 import sys
-import threading
 import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
 
 from sovereign.errors import ServeError, SovereignError
 from sovereign.guard import form
-from sovereign.serve import cell
+from sovereign.serve.engines import single
 from sovereign.serve.engines.fields import BadRequest
+from sovereign.serve.engines.http import read
+from sovereign.serve.engines.single import Turns
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Heard", "create_app", "load", "main", "read_wave"]
+__all__ = ["Ears", "Heard", "load", "main", "read_wave"]
 
 RATE = 16_000
 """Samples a second that Whisper hears."""
 WINDOW_S = 30
 MAX_BODY = 50_000_000
 MAX_S = 3600.0
-WAITING = 16
 
 Hear = Callable[["np.ndarray[Any, Any]", str | None], str]
 
 
 class Heard:
-    """The model: one recording at a time, window by window."""
+    """The model: a recording, window by window. For one thread at a time."""
 
     def __init__(self, model: Any, processor: Any) -> None:
         self._model = model
         self._processor = processor
-        self._lock = threading.Lock()
 
     def __call__(self, samples: np.ndarray[Any, Any], language: str | None) -> str:
         """The words in ``samples``, mono at :data:`RATE`. Raises :class:`BadRequest` for a language
@@ -62,7 +57,7 @@ class Heard:
                 raise BadRequest("this model does not know the language", param="language")
             asked["language"] = language
         said = []
-        with self._lock, torch.inference_mode():
+        with torch.inference_mode():
             for at in range(0, max(len(samples), 1), RATE * WINDOW_S):
                 window = samples[at : at + RATE * WINDOW_S]
                 features = self._processor.feature_extractor(
@@ -134,39 +129,23 @@ def read_wave(data: bytes) -> np.ndarray[Any, Any]:
     return samples
 
 
-class _Endpoints:
+class Ears:
+    """``/v1/audio/transcriptions`` of the model ``name``."""
+
+    path = "/v1/audio/transcriptions"
+
     def __init__(self, name: str, hear: Hear) -> None:
         self._name = name
         self._hear = hear
-        self._waiting = 0
 
-    async def health(self, _: Request) -> Response:
-        return JSONResponse({"status": "ok", "model": self._name, "waiting": self._waiting})
-
-    async def models(self, _: Request) -> Response:
-        card = {"id": self._name, "object": "model", "created": 0, "owned_by": "sovereign"}
-        return JSONResponse({"object": "list", "data": [card]})
-
-    async def transcribe(self, request: Request) -> Response:
-        if "origin" in request.headers:
-            raise BadRequest("browsers are not served here", code="origin_refused", status=403)
-        raw = bytearray()
-        async for part in request.stream():
-            raw += part
-            if len(raw) > MAX_BODY:
-                raise BadRequest(f"the body is over {MAX_BODY} bytes", status=413)
+    async def __call__(self, request: Request, turns: Turns) -> Response:
+        raw = await read(request, "multipart/form-data", MAX_BODY)
         try:
-            body = form.read(bytes(raw), request.headers.get("content-type", ""))
+            body = form.read(raw, request.headers["content-type"])
         except SovereignError as e:
             raise BadRequest(e.message) from None
         data, language, plain = self._asked(body)
-        if self._waiting >= WAITING:
-            raise BadRequest("too many recordings wait", code="overloaded", status=503)
-        self._waiting += 1
-        try:
-            text = await run_in_threadpool(lambda: self._hear(read_wave(data), language))
-        finally:
-            self._waiting -= 1
+        text = await turns.take(lambda: self._hear(read_wave(data), language))
         return PlainTextResponse(text) if plain else JSONResponse({"text": text})
 
     def _asked(self, body: form.Form) -> tuple[bytes, str | None, bool]:
@@ -186,8 +165,7 @@ class _Endpoints:
         if body.get("stream", "false") != "false":
             raise BadRequest("transcriptions are not streamed here", param="stream")
         known = {"file", "model", "response_format", "temperature", "stream", "language"}
-        unknown = sorted(body.keys() - known)
-        if unknown:
+        if body.keys() - known:
             raise BadRequest("a field is not served here", code="unsupported_parameter")
         language = body.get("language")
         if language is not None and not isinstance(language, str):
@@ -195,67 +173,13 @@ class _Endpoints:
         return upload.data, language, body.get("response_format") == "text"
 
 
-async def _bad(_: Request, error: Exception) -> Response:
-    assert isinstance(error, BadRequest)
-    return JSONResponse(error.body(), error.status)
-
-
-async def _failed(_: Request, error: Exception) -> Response:
-    # Its type only: a message may hold what was heard.
-    cell.say(f"request failed: {type(error).__name__}")
-    bad = BadRequest("the engine failed at this request", code="engine_error", status=500)
-    return JSONResponse(bad.body(), 500)
-
-
-def create_app(name: str, hear: Hear) -> Starlette:
-    """The engine's ASGI application."""
-    at = _Endpoints(name, hear)
-    routes = [
-        Route("/health", at.health),
-        Route("/v1/models", at.models),
-        Route("/v1/audio/transcriptions", at.transcribe, methods=["POST"]),
-    ]
-    return Starlette(routes=routes, exception_handlers={BadRequest: _bad, Exception: _failed})
-
-
-def _serve(args: argparse.Namespace) -> None:
-    import uvicorn
-
-    sock = cell.listen(args.socket)
-    ours = args.socket.stat().st_ino
-    try:
-        app = create_app(args.name, load(args.weights, args.threads))
-        config = uvicorn.Config(
-            app,
-            access_log=False,
-            log_level="critical",
-            lifespan="off",
-            server_header=False,
-            timeout_keep_alive=35,  # longer than the gateway keeps a connection
-        )
-        cell.say(f"serving {args.name}")
-        uvicorn.Server(config).run(sockets=[sock])
-    finally:
-        sock.close()
-        cell.give_up(args.socket, ours)
-
-
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 stopped, 1 could not start (one ``error:`` line says why)."""
-    parser = argparse.ArgumentParser(prog="sovereign-engine-whisper", allow_abbrev=False)
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--socket", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=0)
-    args = parser.parse_args(argv)
 
-    def work() -> int:
-        cell.close_off()
-        cell.die_with_stdin()
-        _serve(args)
-        return 0
+    def ears(name: str, weights: Path, threads: int) -> Ears:
+        return Ears(name, load(weights, threads))
 
-    return cell.run(work)
+    return single.main("sovereign-engine-whisper", ears, argv)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A large file of lines is read in slices, by as many processes as there are: what is found does
+"""A large file is read in slices, by as many processes as there are: what is found does
 not depend on how many, nor on when they were stopped."""
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ import io
 import itertools
 import json
 import random
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from scan_corpus import application_log, value
 from scan_everything import table_rows
@@ -18,11 +21,11 @@ from scanned import Block, items, read
 
 from sovereign.config import GuardConfig
 from sovereign.policy import load_policy
+from sovereign.scan.readers import open_reader
 from sovereign.scan.readers.csv_reader import CsvReader
 from sovereign.scan.readers.cuts import cuts
-from sovereign.scan.readers.json_reader import JsonReader
-from sovereign.scan.readers.text import TextReader
-from sovereign.scan.record import Record, Unread
+from sovereign.scan.record import Record, Sliced, Unread
+from sovereign.scan.reveal import Revealer, place
 from sovereign.scan.run import run
 from sovereign.scan.source import BytesSource, FileSource, Slice, Uncut
 from sovereign.scan.state import State
@@ -57,15 +60,52 @@ def _table(rng: random.Random) -> str:
     return out.getvalue()
 
 
-FILES = {"app.log": _log, "app.jsonl": _lines, "rows.csv": _table}
-READERS = {"app.log": TextReader(), "app.jsonl": JsonReader(), "rows.csv": CsvReader()}
+def _array(rng: random.Random) -> str:
+    """Of objects of any depth, with brackets and quotes in strings, and an empty one."""
+    made: list[object] = [{}]
+    for n in range(3_000):
+        note = f"her SSN is {value('US_SSN', rng)}" if n % 40 == 9 else "paid ]}"
+        made.append({"n": n, "notes": [note, {"said": f'"{n % 9}" \\ {{['}]})
+    return json.dumps(made, indent=rng.choice([None, 1]))
+
+
+def _parquet(rng: random.Random) -> bytes:
+    rows, _ = table_rows(rng, 300_000)
+    columns = {
+        "id": [n for n, _, _ in rows],
+        "note": [note for _, _, note in rows],
+        "mark": [f"{rng.getrandbits(128):x}" for _ in rows],
+    }
+    out = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(columns), out, row_group_size=700)
+    return out.getvalue()
+
+
+def _zip(rng: random.Random) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for n in range(9):
+            lines = application_log(rng, 250, every=60)
+            archive.writestr(f"{n}.log", "".join(line for line, _ in lines))
+    return out.getvalue()
+
+
+FILES: dict[str, Callable[[random.Random], str | bytes]] = {
+    "app.log": _log,
+    "app.jsonl": _lines,
+    "rows.csv": _table,
+    "array.json": _array,
+    "rows.parquet": _parquet,
+    "logs.zip": _zip,
+}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("large")
     for name, make in FILES.items():
-        (made / name).write_bytes(make(random.Random(name)).encode())
+        data = make(random.Random(name))
+        (made / name).write_bytes(data.encode() if isinstance(data, str) else data)
     return made
 
 
@@ -93,7 +133,9 @@ def _records(source: Slice | FileSource) -> Iterator[Record | Unread]:
 def test_the_slices_of_a_file_are_its_records(folder: Path, name: str) -> None:
     """Each once, at its place and under its number."""
     source = FileSource.of(folder / name)
-    places = [(0, 1), *READERS[name].cuts(source, STEP)]
+    reader = open_reader(source)
+    assert isinstance(reader, Sliced)
+    places = [(0, 1), *reader.cuts(source, STEP)]
     stops = [*(place for place, _ in places[1:]), None]
     assert len(places) > 3
     assert all(b - a >= STEP // 2 for (a, _), (b, _) in itertools.pairwise(places))
@@ -101,11 +143,16 @@ def test_the_slices_of_a_file_are_its_records(folder: Path, name: str) -> None:
         Slice(source, begin, stop, line) for (begin, line), stop in zip(places, stops, strict=True)
     ]
     cut = [record for part in slices for record in _records(part)]
-    if name == "rows.csv":
-        assert cut == list(_records(source))
+    if not name.startswith("app."):
+        assert [_placed(one) for one in cut] == [_placed(one) for one in _records(source)]
         return
     # A block of lines ends where its slice does: line by line they are the same.
     assert _lined(cut) == _lined(_records(source))
+
+
+def _placed(one: Record | Unread) -> Record | Unread:
+    """Without where to go on."""
+    return one._replace(resume=0)
 
 
 def _lined(found: Iterator[Record | Unread] | list[Record | Unread]) -> list[tuple[object, ...]]:
@@ -123,11 +170,11 @@ def _lined(found: Iterator[Record | Unread] | list[Record | Unread]) -> list[tup
 def test_a_cut_is_the_start_of_a_line(raw: bytes, step: int) -> None:
     """With its number, once in each step at most, and never the end."""
     found = cuts(BytesSource("a", raw), step)
-    for place, number in found:
-        assert raw[place - 1 : place] == b"\n"
-        assert number == raw.count(b"\n", 0, place) + 1
-        assert 0 < place < len(raw)
-    assert len({place // step for place, _ in found}) == len(found)
+    for byte, number in found:
+        assert raw[byte - 1 : byte] == b"\n"
+        assert number == raw.count(b"\n", 0, byte) + 1
+        assert 0 < byte < len(raw)
+    assert len({byte // step for byte, _ in found}) == len(found)
 
 
 def test_a_table_whose_quotes_are_not_paired_says_so() -> None:
@@ -168,13 +215,13 @@ def once(folder: Path, plan: Plan, worker: Worker) -> list[dict[str, JSON]]:
 def test_two_processes_find_what_one_finds(
     folder: Path, plan: Plan, once: list[dict[str, JSON]]
 ) -> None:
-    """The same, place by place; of three files each is cut."""
+    """The same, place by place; each file is cut."""
     state = State(plan.folder / "two.db", {})
     run(state, list(walk([folder])), plan, jobs=2)
     assert list(state.findings()) == once
     totals = state.totals()
     state.close()
-    assert (totals.files, totals.done) == (3, 3)
+    assert (totals.files, totals.done) == (len(FILES), len(FILES))
     assert totals.bytes == sum(path.stat().st_size for path in folder.iterdir())
 
 
@@ -268,3 +315,43 @@ def test_a_table_that_cannot_be_cut_is_read_as_a_whole(
     (begin, line), (stop, _), *_ = CsvReader().cuts(source, STEP)
     with pytest.raises(Uncut):
         list(CsvReader().read(Slice(source, begin, stop, line)))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "7",  # no object
+        '{"records": [{"a": 1}, {"b": 2}]}',  # records of their own
+        '{"a": tru}',
+        '{"a": 1}]',
+        '{"a": 1}] [{"a": 2}',
+        json.dumps({"a": "x" * (1 << 20)}),  # too long to be held
+    ],
+)
+def test_a_document_that_is_no_array_of_records_is_read_as_a_whole(
+    plan: Plan, worker: Worker, tmp_path: Path, odd: str
+) -> None:
+    """Wherever in it that shows; what is found is what is found without slices."""
+    items = ['{"note": "paid"}'] * 6_000
+    items[5_990] = '{"note": "her SSN is 512-47-3391"}'
+    items[4_000] = odd
+    path = tmp_path / "files" / "a.json"
+    path.parent.mkdir()
+    path.write_text(f"[{', '.join(items)}]")
+    whole = Worker(Plan(plan.policy, plan.guard, plan.folder, plan.token_file))
+    found = _scan(path.parent, tmp_path / "a.db", worker)
+    assert found == _scan(path.parent, tmp_path / "whole.db", whole)
+    assert [f["entity"] for f in found] == ["US_SSN"]
+
+
+@pytest.mark.parametrize("name", ["app.log", "array.json"])
+def test_what_slices_found_is_shown_where_it_stands(
+    folder: Path, plan: Plan, once: list[dict[str, JSON]], name: str
+) -> None:
+    """All of it: whoever reveals reads the slices that were scanned."""
+    path = str(folder / name)
+    wanted = {place(found) for found in once if found["file"] == path}
+    state = State(plan.folder / "once.db", {})
+    shown = {at for at, _ in Revealer(plan).file(wanted, state.slices(path))}
+    state.close()
+    assert shown == wanted

@@ -4,6 +4,7 @@ a real one, on a tiny model, from rows to signed papers; killed and gone on with
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from families import make_base
 
-from sovereign.errors import ConfigError, PassportRefused
+from sovereign.errors import ConfigError, PassportRefused, ServeError
 from sovereign.tune.recipe import Recipe, load_recipe
 from sovereign.tune.record import RunRecord
 from sovereign.tune.run import run
@@ -103,6 +104,29 @@ def test_each_way_is_gone_on_with_and_leaves_signed_papers(
         passport.admit_model(folder, TRUST) if way == "full" else passport.admit(
             folder, base, TRUST
         )
+
+
+def test_an_adapter_is_known_by_what_it_does(
+    done: tuple[str, Path, RunRecord], store: Store, tmp_path: Path
+) -> None:
+    """The passport has its fingerprint; the engine, over the whole base, finds it again. One that
+    does the opposite is refused, whoever signed it. A whole model has none."""
+    from safetensors.torch import load_file, save_file
+
+    from sovereign.serve.engines import model as engine
+
+    way, whole, made = done
+    assert ("effect" in made.data) == (way != "full")
+    if way != "int8":  # DoRA is served merged
+        return
+    told = {"": passport.read(whole / "adapter", TRUST).predicate["effect"]}
+    options: Any = {"dtype": "float32", "max_context": 64}
+    engine.load(store.get("tiny"), {"": whole / "adapter"}, told, **options)
+    shutil.copytree(whole / "adapter", tmp_path / "turned")
+    file = tmp_path / "turned" / "adapter_model.safetensors"
+    save_file({k: -v if "lora_B" in k else v for k, v in load_file(file).items()}, file)
+    with pytest.raises(ServeError, match="otherwise than its passport says"):
+        engine.load(store.get("tiny"), {"": tmp_path / "turned"}, told, **options)
 
 
 def test_each_way_is_exported_as_one_model(

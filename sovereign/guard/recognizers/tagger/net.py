@@ -47,15 +47,19 @@ Floats = NDArray[np.float32]
 
 _EDGE: Final = max(DILATIONS)
 _BLOCK: Final = 64
-"""Rows of one multiplication by 64 x 64. OpenBLAS takes one thread for products this small; with
-more, idle threads spin and cost three times the CPU time that the work takes."""
+"""Rows of one multiplication by 64 x 64."""
+
+ALONE: Final = (1 << 19) - 1
+"""Multiplications of one product for which OpenBLAS takes one thread; with more, idle threads spin
+and cost ten times the CPU time that the work takes."""
 
 
 def _times(x: Floats, weight: Floats) -> Floats:
     """``x @ weight``, a block of rows at a time."""
-    if len(x) <= _BLOCK:
+    block = ALONE // weight.size
+    if len(x) <= block:
         return x @ weight
-    return np.concatenate([x[i : i + _BLOCK] @ weight for i in range(0, len(x), _BLOCK)])
+    return np.concatenate([x[i : i + block] @ weight for i in range(0, len(x), block)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from sovereign.errors import ServeError
@@ -19,6 +19,7 @@ from sovereign.serve.engines import adapted
 from sovereign.serve.engines.batch import Batcher
 from sovereign.serve.engines.row import Done, Event, Job, Piece
 from sovereign.serve.engines.sampling import Sampling
+from sovereign.tune.adapter import effect_of
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +131,23 @@ def test_one_adapter_without_effect_among_others_is_refused(
     idle.save_pretrained(tmp_path)
     with pytest.raises(ServeError, match="no effect"):
         adapted.load(LlamaForCausalLM.from_pretrained(base).eval(), {**folders, broken: tmp_path})
+
+
+def test_an_adapter_does_what_its_passport_says(base: Path, folders: dict[str, Path]) -> None:
+    """Each is held against its own fingerprint; one without is served on what it has."""
+
+    def said(key: str) -> dict[str, Any]:
+        base_model = LlamaForCausalLM.from_pretrained(base).eval()
+        model = PeftModel.from_pretrained(base_model, str(folders[key])).eval()
+        return effect_of(model, quantized=False)
+
+    told = {"": said(""), "b": said("b")}
+    adapted.load(LlamaForCausalLM.from_pretrained(base).eval(), folders, told)
+    in_bf16 = LlamaForCausalLM.from_pretrained(base, dtype=torch.bfloat16).eval()
+    adapted.load(in_bf16, folders, {"b": told["b"]})
+    for wrong in ({**told, "b": told[""]}, {**told, "": told["b"]}):
+        with pytest.raises(ServeError, match="otherwise than its passport says"):
+            adapted.load(LlamaForCausalLM.from_pretrained(base).eval(), folders, wrong)
 
 
 def test_a_second_adapter_of_layers_that_are_not_there_is_refused(

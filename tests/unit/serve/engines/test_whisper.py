@@ -2,97 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import json
-import wave
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import numpy as np
 import pytest
+import tiny_models
+from tiny_models import SPECIAL, recording
 
 from sovereign.config import ModelConfig
 from sovereign.errors import ConfigError, ServeError
-from sovereign.serve.engines import WhisperEngine, whisper
+from sovereign.serve.engines import SingleEngine, whisper
 from sovereign.serve.engines.fields import BadRequest
 from sovereign.serve.launch import Launch
 from sovereign.serve.supervise import Supervisor
 
-SPECIAL = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|transcribe|>"]
-SPECIAL += ["<|translate|>", "<|notimestamps|>"]
-
 
 @pytest.fixture(scope="session")
 def ears(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Whisper that says words at random, and the same ones each time."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import (
-        GenerationConfig,
-        PreTrainedTokenizerFast,
-        WhisperConfig,
-        WhisperFeatureExtractor,
-        WhisperForConditionalGeneration,
-    )
-
-    folder = tmp_path_factory.mktemp("ears")
-    words = [f"word{n}" for n in range(40)]
-    vocabulary = {word: n for n, word in enumerate([*words, *SPECIAL])}
-    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="word0"))
-    inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token=SPECIAL[0])
-    tokenizer.add_special_tokens({"additional_special_tokens": SPECIAL[1:]})
-    tokenizer.save_pretrained(folder)
-    ids = {name: vocabulary[name] for name in SPECIAL}
-    torch.manual_seed(3)
-    sizes = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "num_mel_bins": 8}
-    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
-    config = WhisperConfig(
-        vocab_size=len(vocabulary),
-        encoder_ffn_dim=16,
-        decoder_ffn_dim=16,
-        max_source_positions=1500,
-        max_target_positions=32,
-        pad_token_id=ids["<|endoftext|>"],
-        bos_token_id=ids["<|endoftext|>"],
-        eos_token_id=ids["<|endoftext|>"],
-        decoder_start_token_id=ids["<|startoftranscript|>"],
-        suppress_tokens=[],
-        begin_suppress_tokens=[],
-        **sizes,
-        **heads,
-    )
-    model = WhisperForConditionalGeneration(config)
-    model.generation_config = GenerationConfig(
-        decoder_start_token_id=ids["<|startoftranscript|>"],
-        eos_token_id=ids["<|endoftext|>"],
-        pad_token_id=ids["<|endoftext|>"],
-        lang_to_id={"<|en|>": ids["<|en|>"], "<|de|>": ids["<|de|>"]},
-        task_to_id={"transcribe": ids["<|transcribe|>"], "translate": ids["<|translate|>"]},
-        no_timestamps_token_id=ids["<|notimestamps|>"],
-        is_multilingual=True,
-        max_length=12,
-    )
-    model.save_pretrained(folder)
-    WhisperFeatureExtractor(feature_size=8).save_pretrained(folder)
-    return folder
-
-
-def recording(seconds: float = 0.5, rate: int = 16_000, channels: int = 1, width: int = 2) -> bytes:
-    """A tone."""
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(channels)
-        file.setsampwidth(width)
-        file.setframerate(rate)
-        tone = np.sin(np.arange(int(seconds * rate)) * 440 * 6.2832 / rate)
-        if width == 1:
-            samples = (tone * 127 + 128).astype(np.uint8)
-        else:
-            samples = (tone * (2 ** (8 * width - 1) - 1)).astype(f"<i{width}")
-        file.writeframes(np.repeat(samples, channels).tobytes())
-    return out.getvalue()
+    return tiny_models.ears(tmp_path_factory.mktemp("ears"))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +62,7 @@ def test_what_is_not_whisper_is_not_loaded(tmp_path: Path) -> None:
 
 def test_adapters_are_refused() -> None:
     with pytest.raises(ConfigError, match="without adapters"):
-        WhisperEngine().command(Launch("m", Path("/w"), Path("/s"), {"a": Path("/a")}))
+        SingleEngine("whisper").command(Launch("m", Path("/w"), Path("/s"), {"a": Path("/a")}))
 
 
 def test_it_hears_behind_its_socket_and_refuses_what_it_would_ignore(
@@ -174,7 +104,7 @@ def test_it_hears_behind_its_socket_and_refuses_what_it_would_ignore(
                 assert named in text
                 assert "Keller" not in text
             assert ask(b"ID3 no wav")[0] == 400
-            assert client.post("/audio/transcriptions", json={}).status_code == 400
+            assert client.post("/audio/transcriptions", json={}).status_code == 415
             origin = {"Origin": "http://evil"}
             assert client.post("/audio/transcriptions", headers=origin).status_code == 403
             assert client.get("/models").json()["data"][0]["id"] == "ears"
