@@ -27,7 +27,7 @@ GENERAL: list[dict[str, str]] = [
     {"text": f"A heron waits at bend {n}, where the river is slow, for what comes."}
     for n in range(9)
 ]
-GENERAL += [{"prompt": f"Name tree {n}.", "completion": f"Willow {n}, alder, ash"} for n in range(3)]
+GENERAL += [{"prompt": f"Name tree {n}.", "completion": f"Willow {n}, alder"} for n in range(3)]
 NAMED = 'general.rows="general.jsonl"'
 
 
