@@ -43,7 +43,7 @@ from sovereign.scan.finder import Finder
 from sovereign.scan.known import Known
 from sovereign.scan.readers import open_reader
 from sovereign.scan.source import BytesSource
-from sovereign.scan.worker import EPOCH, TENANT, token_key
+from sovereign.scan.worker import EPOCH, SLICE, TENANT, token_key
 
 SOVEREIGN = Path(sys.executable).with_name("sovereign")
 CHUNK = 3_000
@@ -143,23 +143,40 @@ def timed(folder: Path, *arguments: str | Path) -> float:
 
 
 def cores(folder: Path, size: int) -> None:
-    logs, empty = folder / "logs", folder / "empty"
-    logs.mkdir()
+    """How much faster two processes are than one: on several logs, and on one file of each kind
+    that is large enough to be cut."""
+    empty = folder / "empty"
     empty.mkdir()
     for number in range(2):
         (empty / f"{number}.log").write_text("nothing\n")
-    for number in range(4):
-        rng = random.Random(number)
-        with (logs / f"{number}.log").open("w") as file:
-            file.writelines(line for line, _ in application_log(rng, size // 4 // 85))
-    walls = []
-    for jobs in ("1", "2"):
-        begin = timed(folder, empty, "--jobs", jobs, "--out", f"e{jobs}")
-        walls.append(timed(folder, logs, "--jobs", jobs, "--out", f"o{jobs}") - begin)
-    print(
-        f"{size / 1e6:.0f} MB of logs: one process {walls[0]:.1f} s, two {walls[1]:.1f} s, "
-        f"{walls[0] / walls[1]:.2f} times as fast (beginning not counted)"
-    )
+    begin = {jobs: timed(folder, empty, "--jobs", jobs, "--out", f"e{jobs}") for jobs in "12"}
+    print(f"{'':14} {'MB':>4} {'one process':>12} {'two':>8} {'times as fast':>14}")
+    for name in ("4 logs", "one log", "one JSON array"):
+        there = folder / name
+        there.mkdir()
+        if name == "4 logs":
+            for number in range(4):
+                with (there / f"{number}.log").open("w") as file:
+                    file.writelines(line for line, _ in _log(number, size // 4))
+        elif name == "one log":
+            with (there / "a.log").open("w") as file:
+                file.writelines(line for line, _ in _log(9, 3 * SLICE))
+        else:
+            with (there / "a.json").open("w") as file:
+                lines = (json.dumps({"said": line[25:-1]}) for line, _ in _log(9, 3 * SLICE))
+                file.writelines(["[{}", *(f",\n{line}" for line in lines), "]"])
+        walls = [
+            timed(folder, there, "--jobs", jobs, "--out", f"{name}-{jobs}") - begin[jobs]
+            for jobs in "12"
+        ]
+        mb = sum(p.stat().st_size for p in there.iterdir()) / 1e6
+        ratio = walls[0] / walls[1]
+        print(f"{name:14} {mb:>4.0f} {walls[0]:>10.1f} s {walls[1]:>6.1f} s {ratio:>14.2f}")
+        shutil.rmtree(there)
+
+
+def _log(seed: int, size: int) -> Iterator[tuple[str, Any]]:
+    return application_log(random.Random(seed), size // 85)
 
 
 def peaks(folder: Path, *arguments: str | Path) -> list[int]:

@@ -3,10 +3,10 @@
     scripts/bench tune [--data even|ragged] [--steps 5] [--batch 8] [--store DIR] [--rounds 1]
 
 Needs the small model in a store (`sovereign weights import`), and TRL only if it is to be a peer
-(`pip install trl`; not a dependency). Each contender is a process of its own over the same model,
-update, rows, steps and threads. On `even` rows all see the same batches in the same order, so that
-losses can be compared step by step; on `ragged` ones each orders rows as it does by itself. The
-`ragged` rows are seen once each. Padding is nobody's token. Figures are printed, never asserted.
+(`scripts/clients tune`; not a dependency). Each contender is a process of its own over the same
+model, update, rows, steps and threads. On `even` rows all see the same batches in the same order,
+so that losses can be compared step by step; on `ragged` ones each orders rows as it does by itself.
+The `ragged` rows are seen once each. Padding is nobody's token. Figures are printed, not asserted.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from sovereign.tune.rows import Row, read_rows
 
 MODEL = "smollm2-135m-instruct"
 CONTENDERS = ("sovereign", "Trainer", "TRL")
+CLIENTS = Path(os.environ.get("SOVEREIGN_CLIENTS", ".venv-clients")).resolve()
+PEERS = [str(path) for path in (CLIENTS / "clients-tune").glob("lib/python3*/site-packages")]
 QUIET = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
 QUIET |= {"TRL_EXPERIMENTAL_SILENCE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
@@ -214,12 +216,16 @@ def main() -> None:
     if args.one:
         print(json.dumps(one(args.one, args.data, folder, config)))
         return
+    sys.path += PEERS
     names = [n for n in CONTENDERS if n != "TRL" or importlib.util.find_spec("trl")]
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for _ in range(args.rounds):
         for name in names:
             command = [sys.executable, __file__, *sys.argv[1:], "--one", name]
             env = os.environ | QUIET | {"OMP_NUM_THREADS": "1"}
+            if name == "TRL":
+                path = [os.environ.get("PYTHONPATH", ""), *PEERS]
+                env["PYTHONPATH"] = os.pathsep.join(p for p in path if p)
             done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
             found[name].append(json.loads(done.stdout.splitlines()[-1]))
     report(found, args.data == "even")

@@ -17,23 +17,34 @@ from weakref import WeakKeyDictionary
 from sovereign.audit.client import Client
 from sovereign.types import JSON, Receipt, Sink
 
-__all__ = ["durable"]
+__all__ = ["durable", "soon"]
 
 
 async def durable(sink: Sink, record: Mapping[str, JSON]) -> Receipt:
     """Append ``record``, and wait until it is durable. Raises as ``sink`` does. Who is cancelled
     while waiting has not cancelled the record."""
     loop = asyncio.get_running_loop()
-    door = _DOORS.get(loop)
-    if door is None:
-        with _MAKING:
-            door = _DOORS.setdefault(loop, _Door())
+    door = _door(loop)
     submitted = door.submit(loop, sink, record)
     if not submitted.done():
         woken: asyncio.Future[None] = loop.create_future()
         submitted.add_done_callback(lambda _: door.wake(loop, woken))
         await woken
     return submitted.result()
+
+
+def soon(sink: Sink, record: Mapping[str, JSON]) -> Future[Receipt]:
+    """Submit ``record`` from a coroutine that does not wait for it."""
+    loop = asyncio.get_running_loop()
+    return _door(loop).submit(loop, sink, record)
+
+
+def _door(loop: asyncio.AbstractEventLoop) -> _Door:
+    door = _DOORS.get(loop)
+    if door is None:
+        with _MAKING:
+            door = _DOORS.setdefault(loop, _Door())
+    return door
 
 
 class _Door:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["against"]
 
 SHOWN = 12
+TRIES = 3
+"""How often a gateway that is at work is waited for until it has signed what it recorded."""
 
 
 def against(
@@ -35,11 +38,12 @@ def against(
     from sovereign.scan.against import Against
 
     loaded = configured(config)
-    report = _verified(log, key, loaded)
+    _verified(log, key, loaded)  # a log that is not whole is said before anything else is read
     found = Against(_places(loaded))
     try:
-        span = _records(log, report, found)
         unread = _calls(paths, found, out)
+        report = _reached(log, key, loaded)
+        span = _records(log, report, found)
         verdict = found.judge(span)
         told: dict[str, Any] = {
             **asdict(verdict),
@@ -89,6 +93,21 @@ def _verified(log: Path, key: str | None, loaded: Config | None) -> Report:
             index=first.record,
             hint="`sovereign audit verify` says all that is wrong",
         )
+    return report
+
+
+def _reached(log: Path, key: str | None, loaded: Config | None) -> Report:
+    """The log as it is by now, signed as far as it goes by now: a request is recorded before it
+    leaves, so it has all that was read of the calls of a gateway that is at work."""
+    from sovereign.audit.sequencer import CHECKPOINT_SECONDS
+
+    report = _verified(log, key, loaded)
+    size = report.size
+    for _ in range(TRIES):
+        if report.covered >= size:
+            break
+        time.sleep(CHECKPOINT_SECONDS)
+        report = _verified(log, key, loaded)
     return report
 
 

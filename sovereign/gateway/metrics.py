@@ -5,6 +5,7 @@ A gateway of several workers shows the numbers of all of them, each with the lab
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -74,8 +75,7 @@ class Metrics:
             buckets = self._buckets[key] = [0] * (len(BUCKETS_S) + 1)
             self._sums[key] = 0.0
         self._sums[key] += seconds
-        place = next((i for i, b in enumerate(BUCKETS_S) if seconds <= b), len(BUCKETS_S))
-        buckets[place] += 1
+        buckets[bisect_left(BUCKETS_S, seconds)] += 1
 
     def snapshot(self) -> dict[str, Any]:
         """Everything as JSON, for :func:`render` in another process."""

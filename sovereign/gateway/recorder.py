@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 
 from sovereign.audit import record
-from sovereign.audit.awaiting import durable
+from sovereign.audit.awaiting import durable, soon
 from sovereign.errors import AuditError, LogUnavailable, SovereignError
 from sovereign.gateway.asked import Asked
 from sovereign.gateway.clear import Cleared
@@ -98,7 +98,7 @@ class Recorder:
             tokens_in=asked.used.input or None,
             tokens_out=asked.used.output or None,
         )
-        self._log.submit(fields).add_done_callback(self._say_if_lost)
+        soon(self._log, fields).add_done_callback(self._say_if_lost)
         self._metrics.count(
             "sovereign_requests_total",
             endpoint=asked.endpoint,

@@ -271,10 +271,12 @@ _INTERESTING = frozenset(
 
 def _is_fetched(key: str, value: dict[str, Any], path: Path) -> bool:
     """Whether somebody will fetch the URL in this field: a citation and a note are only text."""
-    if value.get("type") in _CITED or (path and path[0] == "metadata"):
+    kind = value.get("type")
+    kind = kind if isinstance(kind, str) else ""
+    if kind in _CITED or (path and path[0] == "metadata"):
         return False
     above = [step for step in path if isinstance(step, str)]
-    typed = value.get("type") in ("url", "mcp") or value.get("type") in _PART_TYPES
+    typed = kind in ("url", "mcp") or kind in _PART_TYPES
     return key != "url" or typed or bool(above and above[-1] in _FETCHED_UNDER)
 
 

@@ -15,6 +15,9 @@ from sovereign.guard.shapes import Shape
 
 __all__ = ["Held"]
 
+GAP = "|"
+"""In the place of what we wrote: it may stand in a JSON string, and joins no word or number."""
+
 FEW = 100
 """So many are looked for one by one, which is faster than to compile a pattern of them."""
 
@@ -54,20 +57,20 @@ class Held:
             needles.add(value, entity)
         if not needles:
             return
-        # What we wrote ourselves is no value: "[PERSON]", "PERSON_K7Q2MX4D".
+        # What we wrote ourselves is no value, and nothing to decode: "[PERSON]", "PERSON_K7Q2MX4D".
         ordered = sorted(self._placeholders, key=len, reverse=True)
         many = re.compile("|".join(map(re.escape, ordered))) if len(ordered) > FEW else None
         places, texts = [], []
         for place, leaf in self._outgoing(raw, url, headers, content_type):
-            for reading in views.of_leaf(leaf):
-                text = reading.mapped.text
-                if many is not None:
-                    text = many.sub("\n", text)
-                else:
-                    for placeholder in ordered:
-                        text = text.replace(placeholder, "\n")
+            text = leaf.text
+            if many is not None:
+                text = many.sub(GAP, text)
+            else:
+                for placeholder in ordered:
+                    text = text.replace(placeholder, GAP)
+            for reading in views.of_leaf(leaf if text is leaf.text else leaf._replace(text=text)):
                 places.append(place)
-                texts.append(text)
+                texts.append(reading.mapped.text)
         for number, _, _, entity in needles.find_in(texts):
             raise ResidualFound(
                 f"a held-back {entity} is still in the outgoing {places[number]}; nothing was sent",

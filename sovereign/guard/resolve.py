@@ -51,7 +51,12 @@ def resolve(
         _teach(leaves, hits, chosen, known or {}, learn)
     if known:
         theirs = [
-            Hit(index, Finding(leaves[index].path, f.start, f.end, f.entity, f.score, *_how(f)))
+            Hit(
+                index,
+                Finding(
+                    leaves[index].path, f.start, f.end, f.entity, f.score, f.recognizer, f.view
+                ),
+            )
             for index, own in known.items()
             for f in own.findings
         ]
@@ -73,7 +78,6 @@ def resolve(
 
 _leaf = attrgetter("leaf")
 _start = attrgetter("finding.start")
-_how = attrgetter("recognizer", "view")
 
 
 def _teach(

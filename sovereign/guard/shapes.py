@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import Final, Literal
 
-from sovereign.guard.body import KEY, Leaf
+from sovereign.guard.body import Leaf
 from sovereign.types import Path
 
 __all__ = ["ANY", "CONSTANTS", "SHAPES", "Shape", "Wire"]
@@ -74,10 +75,11 @@ class Shape:
         # By the last step first: a long body has thousands of leaves, and few are structure.
         last = leaf.path[-1]
         known = self._by_last
-        for key in ("*" if isinstance(last, int) else last, "**"):
-            for steps, values in known.get(key, ()):
-                if (values is ANY or leaf.text in values) and _fits(steps, leaf.path):
-                    return True
+        for steps, values in chain(
+            known.get("*" if isinstance(last, int) else last, ()), known.get("**", ())
+        ):
+            if (values is ANY or leaf.text in values) and _fits(steps, leaf.path):
+                return True
         return False
 
     def is_fragment(self, path: Path) -> bool:
@@ -96,16 +98,17 @@ def _split(pattern: str) -> tuple[str, ...]:
 
 
 def _fits(pattern: tuple[str, ...], path: Path) -> bool:
-    if not pattern:
-        return not path
+    if "**" not in pattern:  # as most
+        return len(pattern) == len(path) and all(map(_is_step, pattern, path))
     first, rest = pattern[0], pattern[1:]
     if first == "**":
         return any(_fits(rest, path[i:]) for i in range(len(path) + 1))
-    if not path or path[0] == KEY:
-        return False
+    return bool(path) and _is_step(first, path[0]) and _fits(rest, path[1:])
+
+
+def _is_step(want: str, step: str | int) -> bool:
     # A key that looks like an index, or an index like a key, is not the same step.
-    step = path[0]
-    return ((first == "*" and isinstance(step, int)) or first == step) and _fits(rest, path[1:])
+    return want == step or (want == "*" and isinstance(step, int))
 
 
 _OPENAI_SAMPLING = {

@@ -33,7 +33,7 @@ _USED = "it carries the id of a request that another call has already"
 _REFUSED = "it carries the id of a request that the gateway refused"
 _BEFORE = "it was before the audit log begins"
 _UNTIMED = "it says neither when it was, nor an id or body that is known"
-_LATER = "it was after the last record that is signed"
+_LATER = "it was after the last record that is signed, or just before it"
 _DELETED = "the audit log's records of that time were deleted"
 UNJUDGED = frozenset({_UNTIMED, _LATER, _DELETED})
 
@@ -64,7 +64,7 @@ class Span:
         """Why it says nothing of ``time``; empty if it does."""
         if any(start - SKEW <= time < stop + SKEW for start, stop in self.deleted):
             return _DELETED
-        return _LATER if time > self.last + SKEW else ""
+        return _LATER if time > self.last - SKEW else ""
 
 
 @dataclass(frozen=True, slots=True)

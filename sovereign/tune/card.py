@@ -22,6 +22,8 @@ def facts(made: RunRecord) -> dict[str, Any]:
     if made.after is not None:
         was = f"{made.before:.0%} before, " if made.before is not None else ""
         card["exact answers on held-out rows"] = f"{was}{made.after:.0%} after"
+    if made.data["general"] is not None:
+        card["what it can do besides"] = _besides(made.data["general"])
     kept = made.data["memorization"]
     card["memorisation"] = "not measured" if kept is None else _measured(kept)
     base = made.data["base"]
@@ -63,6 +65,26 @@ def _said(private: dict[str, Any]) -> str:
     reason = f" ({private['reason']})" if private["reason"] else ""
     done = {"allow": "left in", "drop": "dropped", "pseudonymize": "pseudonymized"}
     return f"found in {private['rows']} rows, {done[private['action']]}{reason}"
+
+
+def _besides(general: dict[str, Any]) -> str:
+    parts = []
+    if general["rise"] is not None:
+        rise, before, after = general["rise"], general["before"], general["after"]
+        parts.append(
+            f"loss of {general['rows']} general rows {before['mean']:.3f} before, "
+            f"{after['mean']:.3f} after (rise {rise['mean']:.3f}, {rise['low']:.3f} to "
+            f"{rise['high']:.3f})"
+        )
+    if general["exact"] is not None:
+        was, now = general["exact"]
+        said = f"{was['exact']} of {was['rows']} answered exactly before"
+        parts.append(f"{said}, {now['exact']} after")
+    for task, metrics in general["tasks"].items():
+        for metric, whens in metrics.items():
+            was, now = whens["before"][0], whens["after"][0]
+            parts.append(f"{task} {metric} {was:.3f} before, {now:.3f} after")
+    return "; ".join(parts)
 
 
 def _measured(kept: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ from sovereign.tune.recipe import MemorizationConfig
 from sovereign.tune.rows import Row
 from sovereign.tune.train import Progress, Update
 
-__all__ = ["Audit", "Exposure", "Kept", "hold", "measure"]
+__all__ = ["Audit", "Exposure", "Kept", "hold", "losses", "losses_of", "measure"]
 
 FEWEST = 8  # rows on each side, or membership is not measured
 BATCH = 32
@@ -241,12 +241,13 @@ def losses_of(model: Any, template: Template, rows: Sequence[Row]) -> list[float
     out = [0.0] * len(rows)
     for at in range(0, len(order), BATCH):
         part = order[at : at + BATCH]
-        for i, loss in zip(part, _losses(model, [examples[i] for i in part]), strict=True):
+        for i, loss in zip(part, losses(model, [examples[i] for i in part]), strict=True):
             out[i] = loss
     return out
 
 
-def _losses(model: Any, examples: Sequence[Example]) -> list[float]:
+def losses(model: Any, examples: Sequence[Example]) -> list[float]:
+    """The mean loss, in nats, of the learnt tokens of each of ``examples``, in one pass."""
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -278,8 +279,8 @@ def _losses(model: Any, examples: Sequence[Example]) -> list[float]:
             **more,
         ).logits.float()
     chosen = targets[:, keep].to(device)
-    losses = cross_entropy(logits.transpose(1, 2), chosen, ignore_index=IGNORED, reduction="none")
-    means: list[float] = (losses.sum(1) / (chosen != IGNORED).sum(1)).tolist()
+    each = cross_entropy(logits.transpose(1, 2), chosen, ignore_index=IGNORED, reduction="none")
+    means: list[float] = (each.sum(1) / (chosen != IGNORED).sum(1)).tolist()
     return means
 
 

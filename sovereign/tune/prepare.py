@@ -12,6 +12,8 @@ import hmac
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sovereign.errors import TuneError
@@ -29,7 +31,8 @@ __all__ = ["Prepared", "each_answer", "prepare"]
 @dataclass(frozen=True, slots=True, repr=False)
 class Prepared:
     """``train`` and ``held_out`` as the model gets them; ``source`` are the rows of ``train`` as
-    they stand in the file. ``counts`` holds numbers only."""
+    they stand in the file; ``general`` are those of ``[general]``. ``counts`` holds numbers only.
+    """
 
     train: Sequence[Row]
     source: Sequence[Row]
@@ -38,6 +41,8 @@ class Prepared:
     eval_sha256: str | None
     counts: dict[str, int]
     found: Found
+    general: Sequence[Row] = ()
+    general_sha256: str | None = None
 
     def __repr__(self) -> str:
         return f"Prepared(train={len(self.train)}, held_out={len(self.held_out)})"
@@ -82,7 +87,17 @@ def prepare(recipe: Recipe, gate: Gate) -> Prepared:
     if recipe.eval_file is not None:
         asked.extend(iter_rows(recipe.eval_file, eval_digest))
     if asked:
-        _apart(train, asked, recipe)
+        _apart(train, asked, recipe.eval_file or recipe.train_file)
+    general: Sequence[Row] = ()
+    general_digest = hashlib.sha256()
+    if recipe.general is not None and recipe.general.rows is not None:
+        file = recipe.resolve(recipe.general.rows)
+        every = spooled(iter_rows(file, general_digest))  # to its end: the digest is of the file
+        general = list(islice(every, recipe.general.limit))
+        _apart(train, general, file)
+        general = gate.pass_(general, recipe.private, str(file)).rows
+        if len(general) < 2:
+            raise TuneError(f"{file}: {len(general)} rows say nothing of what is forgotten")
     if not train:
         raise TuneError(f"{recipe.train_file}: no row is left to train on")
     found = gate.pass_(train, recipe.private, str(recipe.train_file))
@@ -102,6 +117,8 @@ def prepare(recipe: Recipe, gate: Gate) -> Prepared:
         eval_sha256=None if recipe.eval_file is None else eval_digest.hexdigest(),
         counts=counts,
         found=found,
+        general=general,
+        general_sha256=general_digest.hexdigest() if general else None,
     )
 
 
@@ -132,7 +149,7 @@ def _is_held_out(row: Row, recipe: Recipe) -> bool:
     return drawn < recipe.data.eval_share
 
 
-def _apart(rows: Iterable[Row], asked: Iterable[Row], recipe: Recipe) -> None:
+def _apart(rows: Iterable[Row], asked: Iterable[Row], file: Path) -> None:
     groups: set[str] = set()
     names: set[bytes] = set()
     for row in rows:
@@ -140,7 +157,7 @@ def _apart(rows: Iterable[Row], asked: Iterable[Row], recipe: Recipe) -> None:
         if row.group is not None:
             groups.add(row.group)
     for row in asked:
-        where = f"{recipe.eval_file or recipe.train_file}:{row.line}"
+        where = f"{file}:{row.line}"
         if row.group in groups:
             raise TuneError(
                 f"{where}: its group is trained on too",

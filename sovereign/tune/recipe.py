@@ -20,8 +20,10 @@ from sovereign.toml import StrictModel
 __all__ = [
     "DataConfig",
     "EvalConfig",
+    "GeneralConfig",
     "LoraConfig",
     "MemorizationConfig",
+    "MetricsConfig",
     "PrivacyConfig",
     "PrivateConfig",
     "Recipe",
@@ -230,6 +232,42 @@ class MemorizationConfig(StrictModel):
         return self
 
 
+class GeneralConfig(StrictModel):
+    """``[general]``: what the model can do besides, before and after, so that forgetting is seen.
+    Nothing of it is trained on."""
+
+    rows: FilePath | None = Field(
+        None, description="questions or texts that have nothing to do with data.train"
+    )
+    limit: int = Field(200, ge=2, description="take the first so many rows only")
+    rise_at_most: float | None = Field(
+        None,
+        gt=0,
+        description="nats that the mean loss of rows may rise by, by the upper end of its 95 % "
+        "interval; or the run fails",
+    )
+    tasks: Annotated[tuple[str, ...], BeforeValidator(_target)] = Field(
+        (), description='of lm-eval, such as ["arc_easy"]; their data have to be on this disk'
+    )
+    tasks_folder: FilePath | None = Field(None, description="with tasks of your own, as YAML")
+    tasks_limit: int | None = Field(None, gt=0, description="questions of each task, at most")
+
+    @model_validator(mode="after")
+    def _something(self) -> GeneralConfig:
+        if self.rows is None and not self.tasks:
+            raise ValueError("has rows, or tasks")
+        if self.rise_at_most is not None and self.rows is None:
+            raise ValueError("rise_at_most needs rows")
+        return self
+
+
+class MetricsConfig(StrictModel):
+    """``[metrics]``: the curve for other viewers too, as files in the run's folder."""
+
+    tensorboard: bool = Field(False, description="in tensorboard/, by tensorboardX")
+    mlflow: bool = Field(False, description="in mlruns/, by MLflow; its telemetry is off")
+
+
 class Recipe(StrictModel):
     """A whole recipe. ``path`` is where it was read from."""
 
@@ -241,6 +279,8 @@ class Recipe(StrictModel):
     lora: LoraConfig = LoraConfig()
     train: TrainConfig
     eval: EvalConfig = EvalConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    general: GeneralConfig | None = None
     privacy: PrivacyConfig | None = None
     memorization: MemorizationConfig | None = None
 

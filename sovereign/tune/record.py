@@ -18,6 +18,7 @@ import rfc8785
 from sovereign import __version__
 from sovereign.tune.data import Dataset
 from sovereign.tune.evaluate import Score
+from sovereign.tune.general import General
 from sovereign.tune.memorization import Kept
 from sovereign.tune.prepare import Prepared
 from sovereign.tune.private import Spent
@@ -79,6 +80,7 @@ def build(
     before: Score | None,
     after: Score | None,
     kept: Kept | None,
+    general: General | None,
     spent: Spent | None,
     precision: str,
     world: int,
@@ -113,17 +115,21 @@ def build(
                 "tokens": data.tokens,
                 "learnt": data.learnt,
             },
-            "eval": None if prepared.eval_sha256 is None else {"sha256": prepared.eval_sha256},
+            "eval": _digest(prepared.eval_sha256),
+            "general": _digest(prepared.general_sha256),
         },
         "roll": {"root": roll.root, "keys": len(roll.keys)},
         "private": private,
         "privacy": {"epsilon": "none"} if spent is None else spent.record(recipe.train.clip),
         "memorization": None if kept is None else kept.record(),
+        "general": None if general is None else general.record(),
         "hyperparameters": {
             "lora": recipe.lora.model_dump(mode="json"),
             "train": recipe.train.model_dump(mode="json") | {"precision": precision},
             "memorization": recipe.memorization and recipe.memorization.model_dump(mode="json"),
             "eval": recipe.eval.model_dump(mode="json"),
+            "general": recipe.general
+            and recipe.general.model_dump(mode="json", exclude={"rows", "tasks_folder"}),
         },
         "world": world,
         "versions": {
@@ -149,6 +155,10 @@ def environment() -> dict[str, str]:
     """Every installed distribution and its version."""
     there = importlib.metadata.distributions()
     return {d.name.lower().replace("_", "-"): d.version for d in there}
+
+
+def _digest(sha256: str | None) -> dict[str, str] | None:
+    return None if sha256 is None else {"sha256": sha256}
 
 
 def _score(score: Score | None) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sovereign.errors import SovereignError
@@ -59,6 +59,7 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
 
 
 @given(CARRYING)
+@example({"type": [], "image_url": "https://h.example/x"})
 def test_any_body_is_searched_for_documents(body: Any) -> None:
     """Whatever stands where a picture or a file would: named, or left alone; never an exception."""
     seen = found(body, bodies.leaves(body, Limits()), None)

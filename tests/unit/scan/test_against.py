@@ -126,13 +126,14 @@ def test_the_request_that_ends_first_is_taken_first() -> None:
 
 
 def test_where_the_log_says_nothing_nothing_is_said(against: Against) -> None:
-    """No time, after the last signed record, or in a log that was deleted: not judged. Before the
-    log begins there was no door to go through."""
-    for time in (None, 9_500.0, 5_000.0, 500.0):
+    """No time, after the last signed record or so little before it that the clocks could be wrong,
+    or in a log that was deleted: not judged. Before the log begins there was no door to go through.
+    """
+    for time in (None, 9_500.0, 8_999.0, 5_000.0, 500.0):
         _call(against, time)
     found = against.judge(Span(1_000.0, 9_000.0, ((4_000.0, 6_000.0),)))
-    assert (found.around, found.unjudged) == (1, 3)
-    assert [one["judged"] for one in against.around()] == [False, False, False, True]
+    assert (found.around, found.unjudged) == (1, 4)
+    assert [one["judged"] for one in against.around()] == [False, False, False, False, True]
 
 
 def test_what_stayed_inside_and_what_sums_up_calls_are_none(against: Against) -> None:

@@ -180,6 +180,25 @@ def test_a_row_lends_its_neighbours_no_certainty(ours: Scanner) -> None:
     assert sum(entity == "US_SSN" for *_, entity in found) == 20
 
 
+@pytest.mark.parametrize("known", [None, Known()])
+def test_names_and_addresses_in_several_cells_are_found_cell_by_cell(
+    ours: Scanner, known: Known | None
+) -> None:
+    """Each part by what stands beside it, whatever the columns are called."""
+    table = (
+        "id,first_name,col_b,state,strasse,plz,ort\n"
+        "1,Agnieszka,Wojciechowska,open,Lindenstr. 14,50674,Köln\n"
+        "2,Rose,Young,closed,Winterbourne Road 3,80331,München\n"
+        "3,Tunde,Okafor,open,Am Markt 12,28195,Bremen\n"
+    )
+    found = _in_table(ours, table, known)
+    for number in (2, 3, 4):
+        names = {field for n, field, *_, entity in found if n == number and entity == "PERSON"}
+        assert names == {"first_name", "col_b"}
+        places = {f for n, f, *_, entity in found if n == number and entity == "STREET_ADDRESS"}
+        assert places == {"strasse", "plz", "ort"}
+
+
 def test_what_is_known_of_a_row_is_forgotten_when_one_like_it_holds_something() -> None:
     """A whole row is put aside only as long as each of its cells is."""
     known = Known()

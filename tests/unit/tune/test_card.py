@@ -19,6 +19,7 @@ def made() -> RunRecord:
         "data": {"train": {"sha256": "cd" * 32, "read": 10, "used": 8}},
         "private": {"action": "drop", "reason": None, "rows": 2, "entities": {"PERSON": 2}},
         "privacy": {"epsilon": 7.99},
+        "general": None,
         "memorization": {
             "exposure": [{"copies": 10, "mean": 6.7, "low": 6.1, "high": 7.3}],
             "extraction": {"probed": 5, "extracted": 1, "at_most": 0.7},

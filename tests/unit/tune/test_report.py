@@ -26,6 +26,7 @@ def _made(**more: Any) -> RunRecord:
         "roll": {"root": "12" * 32, "keys": 8},
         "private": {"action": "allow", "reason": "<script>x</script>", "rows": 2, "entities": {}},
         "privacy": {"epsilon": "none"},
+        "general": None,
         "memorization": {
             "exposure": [{"copies": 10, "canaries": 8, "mean": 6.7, "low": 6.1, "high": 7.3}],
             "p": 0.0001,
