@@ -139,7 +139,7 @@ class _Streamed:
     async def run(self, answer: Answer) -> None:
         parser = sse.Parser()
         try:
-            async for chunk in answer.body.iter_any():
+            while chunk := await answer.body.readany():
                 self._asked.bytes_in += len(chunk)
                 for event in parser.feed(chunk):
                     self._ready += self._out(event)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from sovereign.guard import shapes
@@ -90,9 +90,10 @@ class Restorer:
         if index is None or len(s) <= start:
             return 0
         whole: list[tuple[int, int]] | None = None
-        for first in index.firsts.finditer(s, max(start, len(s) - index.longest)):
+        heads = index.heads
+        for first in index.firsts.finditer(s, max(start, len(s) - heads.longest)):
             at = first.start()
-            if not index.begins(s, at):
+            if not heads.begins(s, at):
                 continue
             if whole is None:
                 whole = [(begin, stop) for begin, stop, _ in index.find(s, start)]
@@ -173,8 +174,7 @@ class _Known:
     """The surrogates as a pattern, and by their letters and digits alone."""
 
     __slots__ = (
-        "_ends", "_heads", "_of_tag", "_of_word", "_pattern", "_tag_heads", "_words", "firsts",
-        "longest", "may_be_in",
+        "_names", "_of_tag", "_of_word", "_pattern", "_streaming", "_words", "firsts", "may_be_in",
     )  # fmt: skip
 
     def __init__(self, tags: Mapping[str, str], words: Mapping[str, str]) -> None:
@@ -184,25 +184,20 @@ class _Known:
         # not: each of those may.
         first = {form for name in (*tags, *words) for form in _first(name)}
         self.firsts = re.compile(f"[{re.escape(''.join(sorted(first)))}\x80-\U0010ffff]")
-        self.longest = max(
-            len(name) + _MAX_GAP * (1 + len(_SIGNS.findall(name))) for name in (*tags, *words)
-        )
         self._of_tag = {_bare(tag).upper(): value for tag, value in tags.items()}
         self._words = words
         self._of_word: dict[str, str] = {}
         for standin in words:
             self._of_word.setdefault(_bare(standin).lower(), standin)
-        self._tag_heads = frozenset(t[:i] for t in self._of_tag for i in range(1, len(t)))
-        # Of stand-ins the whole one too, and a genitive's s: that the word ends there is not known
-        # yet. And where one may end with another still to come.
-        self._heads: set[str] = set()
-        self._ends: set[str] = set()
-        for standin in words:
-            pieces = [p.lower() for p in _SIGNS.split(standin) if p]
-            bare = "".join(pieces)
-            self._heads.update(bare[:i] for i in range(1, len(bare) + 1))
-            self._heads.add(bare + "s")
-            self._ends.update("".join(pieces[:i]) for i in range(1, len(pieces)))
+        self._names = (*tags, *words)
+        self._streaming: _Heads | None = None
+
+    @property
+    def heads(self) -> _Heads:
+        """Made when the first text comes in pieces."""
+        if self._streaming is None:
+            self._streaming = _Heads(self._names, self._of_tag, self._words)
+        return self._streaming
 
     def may_begin(self, s: str, start: int) -> bool:
         """Whether a surrogate may begin in ``s`` from ``start`` on. False is certain."""
@@ -232,6 +227,28 @@ class _Known:
         if found.isupper() and not standin.isupper():
             return value.upper()
         return value.lower() if found.islower() and not standin.islower() else value
+
+
+class _Heads:
+    """How the surrogates may begin, for a text of which the end is not there yet."""
+
+    __slots__ = ("_ends", "_heads", "_tag_heads", "longest")
+
+    def __init__(
+        self, names: Sequence[str], of_tag: Mapping[str, str], words: Mapping[str, str]
+    ) -> None:
+        self.longest = max(len(name) + _MAX_GAP * (1 + len(_SIGNS.findall(name))) for name in names)
+        self._tag_heads = frozenset(t[:i] for t in of_tag for i in range(1, len(t)))
+        # Of stand-ins the whole one too, and a genitive's s: that the word ends there is not known
+        # yet. And where one may end with another still to come.
+        self._heads: set[str] = set()
+        self._ends: set[str] = set()
+        for standin in words:
+            pieces = [p.lower() for p in _SIGNS.split(standin) if p]
+            bare = "".join(pieces)
+            self._heads.update(bare[:i] for i in range(1, len(bare) + 1))
+            self._heads.add(bare + "s")
+            self._ends.update("".join(pieces[:i]) for i in range(1, len(pieces)))
 
     def begins(self, s: str, at: int) -> bool:
         """Whether ``s`` from ``at`` to its end may be the beginning of a surrogate."""

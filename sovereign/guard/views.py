@@ -7,7 +7,7 @@ some of its surroundings, so that a label before an encoded value still counts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sovereign.guard import decode, nested
 from sovereign.guard.body import Leaf
@@ -36,8 +36,7 @@ AROUND = 80
 """Characters before and after a decoded stretch that are read with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mapped:
+class Mapped(NamedTuple):
     """A text and, for each of its characters, the stretch of the original that carries it.
     ``None`` stands for the identity."""
 
@@ -70,8 +69,7 @@ class Mapped:
         return self.starts[at] if at < len(self.starts) else (self.ends[-1] if self.ends else 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One way to read a leaf. ``text`` may begin with ``lead`` characters of label that are not in
     the leaf. ``segments`` are what was decoded: ``(start, end, kind)``; with any, only findings
     that touch one count, since the rest was read before."""
@@ -82,7 +80,7 @@ class Reading:
     segments: tuple[tuple[int, int, str], ...] = ()
     levels: int = 0
     bare: bool = False
-    name: bytes | None = field(default=None, compare=False)
+    name: bytes | None = None
     """A keyed hash of the leaf's text, if this reading is all of it, as it is written."""
 
     def __repr__(self) -> str:

@@ -15,6 +15,7 @@ from sovereign.scan.clean import Cleaner
 from sovereign.scan.finder import Finder
 from sovereign.scan.known import Known
 from sovereign.scan.look import Look
+from sovereign.scan.parent import end_with_parent
 from sovereign.scan.readers import open_reader
 from sovereign.scan.record import Unread
 from sovereign.scan.rewrite import NotRewritten, rewrite
@@ -75,6 +76,7 @@ _hand: list[_Hand] = []
 
 
 def _begin(how: _How) -> None:
+    end_with_parent()
     _hand.append(_Hand(how))
 
 

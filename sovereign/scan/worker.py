@@ -1,6 +1,6 @@
 """One process of a scan: recognisers loaded once, then file after file, batch after batch.
 
-It is told what to do and tells what it did over one pipe; when the other end is gone, so is it.
+It is told what to do and tells what it did over one pipe; when the command is gone, so is it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from sovereign.scan.bucket import Objects
 from sovereign.scan.finder import Beside, Finder
 from sovereign.scan.finding import Finding
 from sovereign.scan.known import Known
+from sovereign.scan.parent import end_with_parent
 from sovereign.scan.readers import open_reader
 from sovereign.scan.readers.postgres_reader import TableSource
 from sovereign.scan.record import Reader, Record, Rows, Sliced, Source, Unread
@@ -255,6 +256,7 @@ def answers(worker: Worker, task: Task) -> Iterator[Answer]:
 def main(pipe: Connection, plan: Plan, make: Callable[[Plan], Worker] = Worker) -> None:
     """The body of a worker's process. What goes out: None once it can work, or the error that
     keeps it from working; then for each task its batches, and ``(id, why)`` at its end."""
+    end_with_parent()
     try:
         try:
             worker = make(plan)

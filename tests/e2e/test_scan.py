@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 import pytest
 from postgres import Cluster
-from scan_cli import SOVEREIGN, scan
+from scan_cli import SOVEREIGN, alive, scan
 from scan_corpus import application_log, prose, value
 
 
@@ -133,26 +133,12 @@ def test_a_scan_that_is_killed_five_times_finds_the_same(
         time.sleep(rng.uniform(0.5, 2.5))
         process.kill()
         process.wait(timeout=10)
-        until = time.monotonic() + 10  # its workers hear of it by the end of their pipe
-        while _alive(process.pid) and time.monotonic() < until:
+        until = time.monotonic() + 10
+        while alive(process.pid) and time.monotonic() < until:
             time.sleep(0.05)
-        assert not _alive(process.pid), "a worker outlived its scan"
+        assert not alive(process.pid), "a worker outlived its scan"
     assert scan(corpus.folder, "--out", "out", cwd=tmp_path).returncode == 1
     assert _findings(out) == _findings(done[0])
-
-
-def _alive(session: int) -> list[int]:
-    """Processes of the session that are not dead."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            text = stat.read_text()
-        except OSError:
-            continue
-        state, _, _, its = text.rpartition(")")[2].split()[:4]
-        if int(its) == session and state != "Z":
-            found.append(int(stat.parent.name))
-    return found
 
 
 def test_a_worker_that_dies_takes_its_file_with_it_and_no_other(

@@ -23,7 +23,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 import pytest
-from scan_cli import scan
+from scan_cli import alive, scan
 from scan_corpus import Planted, application_log
 from scan_everything import REWRITTEN, VERBATIM, everything
 from scan_places import at_its_place
@@ -136,21 +136,27 @@ def test_a_value_has_one_surrogate_wherever_it_stands(tmp_path: Path) -> None:
 
 
 def test_a_rewrite_that_is_killed_goes_on(tmp_path: Path) -> None:
-    """Files that were copied are not copied again, what was half done is gone, and every copy is
-    whole: byte by byte those of a rewrite that was not killed, once the key is the same. Two
-    rewrites do not write into one folder, and one with other arguments is not gone on with."""
+    """Whoever worked for it is gone, too. Files that were copied are not copied again, what was
+    half done is gone, and every copy is whole: byte by byte those of a rewrite that was not killed,
+    once the key is the same. One with other arguments is not gone on with."""
     logs, copy = tmp_path / "logs", tmp_path / "copy" / "logs"
     logs.mkdir()
     for n in range(4):
         lines = [line for line, _ in application_log(random.Random(n), 3_000, every=40)]
         (logs / f"{n}.log").write_text("".join(lines))
     command = [SOVEREIGN, "scan", "logs", "--policy=direct", "--rewrite=copy", "--jobs=2"]
-    killed = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    killed = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     while not list(copy.glob("[0-9].log")):
         assert killed.poll() is None
         time.sleep(0.02)
     killed.kill()
     killed.wait()
+    until = time.monotonic() + 10
+    while alive(killed.pid) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not alive(killed.pid), "a worker outlived its rewrite"
     before = {p: p.stat().st_ino for p in copy.glob("[0-9].log")}
     (copy / ".7.log.0.new").write_text("half done")
     other = scan("logs", "--rewrite", "copy", "--tenant", "other", cwd=tmp_path)

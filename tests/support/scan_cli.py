@@ -21,3 +21,17 @@ def scan(
         timeout=timeout,
         check=False,
     )
+
+
+def alive(session: int) -> list[int]:
+    """Processes of the session that are not dead."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text()
+        except OSError:
+            continue
+        state, _, _, its = text.rpartition(")")[2].split()[:4]
+        if int(its) == session and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
