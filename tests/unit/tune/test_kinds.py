@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from families import make_base
 
-from sovereign.errors import ConfigError, PassportRefused, ServeError
+from sovereign.errors import ConfigError, PassportRefused, ServeError, TuneError
 from sovereign.tune.recipe import Recipe, load_recipe
 from sovereign.tune.record import RunRecord
 from sovereign.tune.run import run
@@ -173,3 +173,18 @@ def test_what_cannot_be_trained_together_is_refused(
     """Before a model is loaded."""
     with pytest.raises(ConfigError, match=says):
         recipe(tmp_path, *overrides)
+
+
+def test_a_private_run_that_learnt_only_noise_keeps_no_adapter(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At an epsilon that leaves nothing of the rows: weights moved and logits too, by noise, which
+    the checks of other runs take for learning. One fixed draw: some are lucky."""
+    from sovereign.tune.private import fit_private
+
+    defaults: Any = fit_private.__kwdefaults__
+    monkeypatch.setitem(defaults, "entropy", lambda size: b"\1" * size)
+    drowned = ["privacy.epsilon=0.02", "train.lr=0.5", "lora.r=4"]
+    with pytest.raises(TuneError, match="the loss did not fall: the noise was larger"):
+        run(recipe(tmp_path / "r", *drowned), store, tmp_path / "out", key=KEY)
+    assert not (tmp_path / "out" / "adapter").exists()
