@@ -70,7 +70,7 @@ def plan_command(
     assumed = Assumptions()
     kinds = [hardware.find(name) for name in gpus] or list(hardware.GPUS.values())
     found = fleets(dims, load, precision, kinds, assumed)
-    bf16 = hardware.multiplies_bfloat16()
+    bf16 = hardware.bfloat16()
     memory = embedded(dims, load, bf16=bf16) if precision == "bf16" else None
     if as_json:
         told = {"embedded_bytes": memory and memory.total, "gpus": [_told(f) for f in found]}
@@ -79,7 +79,7 @@ def plan_command(
         what = f"{users} requests at once of up to {load.context:,} tokens"
         click.echo(f"{model}: {dims.parameters:,} parameters, {precision}, {what}\n")
         if memory is not None:
-            kind = "bfloat16" if bf16 else "float32"
+            kind = "float32" if bf16 == "no" else "bfloat16"
             said = plan_page.amount(memory.total)
             click.echo(f"embedded engine on a CPU like this one, in {kind}: {said}")
             click.echo(

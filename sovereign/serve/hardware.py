@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from sovereign.errors import ConfigError
 
-__all__ = ["GPUS", "Gpu", "find", "multiplies_bfloat16"]
+__all__ = ["GPUS", "Bfloat16", "Gpu", "bfloat16", "find"]
+
+Bfloat16 = Literal["tiles", "vectors", "no"]
 
 MIB = 2**20
 
@@ -59,10 +62,13 @@ def find(name: str) -> Gpu:
     raise ConfigError(f"no GPU {name!r} is known here", hint=f"known: {', '.join(GPUS)}")
 
 
-def multiplies_bfloat16() -> bool:
-    """Whether this machine's CPU does, as its kernel says. Others emulate it, at half the speed."""
+def bfloat16() -> Bfloat16:
+    """How this machine's CPU multiplies bfloat16, as its kernel says: in tiles (AMX), in vectors
+    (AVX-512), or not. Others emulate it, at half the speed."""
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
     except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+        return "no"
+    if "amx_bf16" in flags:
+        return "tiles"
+    return "vectors" if "avx512_bf16" in flags else "no"

@@ -16,7 +16,7 @@ import torch
 
 from sovereign.errors import ServeError
 from sovereign.serve.engines import adapted
-from sovereign.serve.hardware import multiplies_bfloat16
+from sovereign.serve.hardware import bfloat16
 from sovereign.types import JSON
 
 __all__ = ["Loaded", "choose_threads", "load"]
@@ -109,7 +109,7 @@ def _dtype(wanted: str, device: str) -> torch.dtype:
         return found
     if device == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.bfloat16 if multiplies_bfloat16() else torch.float32
+    return torch.float32 if bfloat16() == "no" else torch.bfloat16
 
 
 def _eos(model: Any, tokenizer: Any) -> frozenset[int]:
