@@ -52,7 +52,5 @@ def test_the_plan_is_within_a_tenth_of_what_the_engine_takes(
         assert answer.json()["usage"]["total_tokens"] == USERS * CONTEXT
         status = Path(f"/proc/{engine.pid}/status").read_text()
     peak = next(int(x.split()[1]) for x in status.splitlines() if x.startswith("VmHWM")) * 1024
-    planned = embedded(
-        model_card(base).dims, Load(USERS, CONTEXT), bf16=hardware.bfloat16()
-    ).total
+    planned = embedded(model_card(base).dims, Load(USERS, CONTEXT), bf16=hardware.bfloat16()).total
     assert planned == pytest.approx(peak, rel=0.1)
