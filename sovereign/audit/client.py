@@ -276,9 +276,11 @@ class Client:
                 self._why = why
                 # A database that is started again is waited for like a sequencer that is. Past our
                 # patience, and for what no new attempt mends, the answer is there at once.
-                tried = time.monotonic() - self._trouble_since >= self._patience
-                if tried or isinstance(why, RecordRejected | LogTampered):
+                if isinstance(why, RecordRejected | LogTampered):
                     self._refused += self._flight.refuse(why)
+                elif time.monotonic() - self._trouble_since >= self._patience:
+                    self._flight.park()
+                    self._refused += self._flight.give_up(why)
             else:
                 self._why = LogUnavailable(f"audit log: the sequencer is gone: {_said(why)}")
 

@@ -246,6 +246,30 @@ def test_a_sequencer_that_hangs_is_one_that_is_away(starter: Starter) -> None:
     assert verify(starter.folder).ok
 
 
+def test_a_database_that_is_away_is_waited_for_once_and_then_refused_at_once(
+    starter: Starter,
+) -> None:
+    """Each record that comes after our patience has its answer, whatever else waits; what had
+    happened meanwhile is in the log once the database is back, and what had not is not."""
+    with begin(starter, patience=1.0) as log:
+        log.append(intent(0))
+        database = starter.folder / "log.db"
+        database.rename(database.with_suffix(".away"))
+        with pytest.raises(LogUnavailable):
+            log.append(intent(1))
+        for n in range(2, 6):
+            refused = [log.submit(one) for one in (some(n), intent(n), some(10 + n))]
+            for future in refused:
+                with pytest.raises(LogUnavailable):
+                    future.result(timeout=10)
+        database.with_suffix(".away").rename(database)
+        wait_until(lambda: any(r.get("request") == "r15" for r in stored(starter)))
+        log.append(intent(20))
+    there = [r["request"] for r in stored(starter) if "request" in r]
+    assert sorted(there) == sorted(["i0", "i20", *(f"r{n}" for n in (2, 3, 4, 5, 12, 13, 14, 15))])
+    assert verify(starter.folder).ok
+
+
 def test_a_heartbeat_shows_that_a_silent_source_lives(starter: Starter) -> None:
     """A source that says nothing for longer than its heartbeat was not there."""
     with begin(starter, heartbeat=0.1) as log:
