@@ -275,12 +275,12 @@ class Client:
                 self._pause = min(self._pause * 1.5, LONGEST_WAIT)
                 self._why = why
                 # A database that is started again is waited for like a sequencer that is. Past our
-                # patience, and for what no new attempt mends, the answer is there at once.
+                # patience an attempt is enough, and for what none mends the answer is there at once.
                 if isinstance(why, RecordRejected | LogTampered):
                     self._refused += self._flight.refuse(why)
-                elif time.monotonic() - self._trouble_since >= self._patience:
-                    self._flight.park()
-                    self._refused += self._flight.give_up(why)
+                else:
+                    tired = time.monotonic() - self._trouble_since >= self._patience
+                    self._refused += self._flight.tried(why, refuse=tired)
             else:
                 self._why = LogUnavailable(f"audit log: the sequencer is gone: {_said(why)}")
 
@@ -291,12 +291,13 @@ class Client:
         since = self._away_since or time.monotonic()
         helper: threading.Thread | None = None
         attempt: Attempt | None = None
+        began = time.monotonic()
         if self._pause > FIRST_WAIT:  # it is there, but can commit nothing: ask it now and then
             self._nudge.clear()
             self._nudge.wait(self._pause)
         while True:
             if attempt is None:
-                attempt = Attempt(self._reach, self._nudge)
+                attempt, began = Attempt(self._reach, self._nudge), time.monotonic()
             attempt.join(FIRST_WAIT)
             if not attempt.is_alive():
                 if attempt.line is not None:
@@ -306,15 +307,18 @@ class Client:
                     self._why = attempt.error
                 if isinstance(attempt.error, LogTampered):
                     since = min(since, time.monotonic() - self._patience)
-                attempt = None
+                attempt, failed = None, True
+            else:  # who waits for a word for so long has none
+                failed = time.monotonic() - began >= LONGEST_WAIT
             if self._starter is not None and (helper is None or not helper.is_alive()):
                 helper = threading.Thread(target=self._start, args=(self._starter,), daemon=True)
                 helper.start()
             with self._lock:
                 self._flight.park()
-                if time.monotonic() - since >= self._patience:
-                    self._refused += self._flight.give_up(self._why)
-                    if self._closing:
+                tired = time.monotonic() - since >= self._patience
+                if failed:
+                    self._refused += self._flight.tried(self._why, refuse=tired)
+                    if tired and self._closing:
                         self._failure = self._failure or self._why
                         self._done = True
                         if attempt is not None:

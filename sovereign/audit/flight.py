@@ -32,7 +32,7 @@ bytes, and the kernel's own for each."""
 class Item:
     """A record, and who waits for it. ``data`` and ``seq`` are there once it has its number."""
 
-    __slots__ = ("data", "future", "holds", "prepared", "seq", "since", "time")
+    __slots__ = ("data", "failed", "future", "holds", "prepared", "seq", "since", "time")
 
     def __init__(
         self, prepared: bytes, stamped: bytes, future: Future[Receipt] | None, holds: bool
@@ -40,6 +40,8 @@ class Item:
         self.prepared, self.time, self.future = prepared, stamped, future
         self.holds = holds
         """Something waits for it that has not happened yet: an intent."""
+        self.failed = False
+        """An attempt to commit has failed since it came."""
         self.since = time.monotonic()
         self.seq, self.data = -1, b""
 
@@ -137,6 +139,21 @@ class Flight:
         refused = sum(item.fail(why) for item in self._sent)
         while self.waiting:
             refused += self.waiting.popleft().fail(why)
+        return refused
+
+    def tried(self, why: AuditError, *, refuse: bool) -> int:
+        """One more attempt has failed. With ``refuse`` it was the last for those who were there
+        when the one before failed, since this one began after they came; they are told. Returns how
+        many were."""
+        waiting = [self.waiting.popleft() for _ in range(len(self.waiting))]
+        again = [item for item in (*self._sent, *waiting) if item.failed and refuse]
+        for item in (*self._sent, *waiting):
+            item.failed = True
+        refused = sum(item.fail(why) for item in again)
+        # Of those that are refused before they happened there is nothing to send.
+        self.waiting.extendleft(
+            item for item in reversed(waiting) if not (item.holds and item.future is None)
+        )
         return refused
 
     def stuck(self, before: float) -> bool:
