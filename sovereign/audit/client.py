@@ -275,7 +275,7 @@ class Client:
                 self._pause = min(self._pause * 1.5, LONGEST_WAIT)
                 self._why = why
                 # A database that is started again is waited for like a sequencer that is. Past our
-                # patience an attempt is enough, and for what none mends the answer is there at once.
+                # patience one attempt is enough; for what none mends the answer is there at once.
                 if isinstance(why, RecordRejected | LogTampered):
                     self._refused += self._flight.refuse(why)
                 else:
