@@ -177,10 +177,12 @@ class SQLiteStore:
             self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             self._db.execute("PRAGMA trusted_schema = OFF")
             self._db.execute("PRAGMA cell_size_check = ON")
-            self._db.execute("PRAGMA journal_mode = WAL")
+            # Two processes may be making it at once, and for this SQLite waits for nobody.
+            with self._turn:
+                self._db.execute("PRAGMA journal_mode = WAL")
             # FULL: the write-ahead log is fsynced on every commit. NORMAL would lose commits.
             self._db.execute("PRAGMA synchronous = FULL")
-        with self.batch():  # two processes may be making it at once
+        with self.batch():
             if self._pragma("schema_version") == 0:
                 for statement in filter(str.strip, _TABLES.split(";")):
                     self._db.execute(statement)
