@@ -8,7 +8,7 @@ something about the *database* (``sovereign audit verify``) makes a whole new co
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -54,23 +54,38 @@ def update(place: Place, into: Path) -> None:
     logs = place.logs()
     assert isinstance(logs, PostgresLogs)
     into.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.closing(logs), logs.moment():
-        numbers, finals = logs.numbers(), logs.finals()
-        copies = Folders(into)
-        for number, proof in finals.items():
-            folder = folder_of(into, number)
-            if not (folder / FINAL).exists():
-                write_whole(folder / FINAL, proof.encode(), mode=0o600)
-                copies.drop(number, proof)
-        for number in numbers:
-            folder = folder_of(into, number)
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with contextlib.closing(copies.open(number)) as copy:
-                _add(PostgresStore(logs._session, number), copy, number, into)
-            anchor = folder_of(place.folder, number)
-            for name in (PUBLIC_KEY, "checkpoint", "cosigned"):
-                if (anchor / name).exists():
-                    write_whole(folder / name, (anchor / name).read_bytes(), mode=0o600)
+    with contextlib.closing(logs):
+        while True:
+            # First: a checkpoint of a later moment would be of records that the copy lacks.
+            anchors = {number: _anchor(place, number) for number in logs.numbers()}
+            with logs.moment():
+                if anchors.keys() >= set(logs.numbers()):
+                    _copy(logs, anchors, into)
+                    return
+
+
+def _anchor(place: Place, number: int) -> dict[str, bytes]:
+    files = [
+        folder_of(place.folder, number) / name for name in (PUBLIC_KEY, "checkpoint", "cosigned")
+    ]
+    return {file.name: file.read_bytes() for file in files if file.exists()}
+
+
+def _copy(logs: PostgresLogs, anchors: Mapping[int, Mapping[str, bytes]], into: Path) -> None:
+    numbers, finals = logs.numbers(), logs.finals()
+    copies = Folders(into)
+    for number, proof in finals.items():
+        folder = folder_of(into, number)
+        if not (folder / FINAL).exists():
+            write_whole(folder / FINAL, proof.encode(), mode=0o600)
+            copies.drop(number, proof)
+    for number in numbers:
+        folder = folder_of(into, number)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.closing(copies.open(number)) as copy:
+            _add(PostgresStore(logs._session, number), copy, number, into)
+        for name, data in anchors[number].items():
+            write_whole(folder / name, data, mode=0o600)
 
 
 def _add(source: PostgresStore, copy: SQLiteStore, number: int, into: Path) -> None:

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from postgres import Cluster
 
-from sovereign.audit import record
+from sovereign.audit import mirror, record
 from sovereign.audit.chain import Chain
 from sovereign.audit.mirror import fresh, local
 from sovereign.audit.place import Place
@@ -80,6 +80,26 @@ def test_machines_take_turns_in_one_log(begin: Begin, database: str, tmp_path: P
     add(chains["a"], "a", sign=True)
     report = verified(database, tmp_path / "a")
     assert (report.size, report.covered, report.sources) == (301, 301, 4)
+
+
+def test_a_log_that_grows_while_it_is_copied_is_whole(
+    begin: Begin, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint that is signed between the copying of records and of files is not one of records
+    that the database lost."""
+    chain, copied = begin("a"), mirror._add
+    add(chain, "a", 3, sign=True)
+    chain.publish()
+
+    def grows(*given: Any) -> None:
+        copied(*given)
+        add(chain, "a", 2, sign=True)
+        chain.publish()
+
+    monkeypatch.setattr(mirror, "_add", grows)
+    assert verified(database, tmp_path / "a").size == 3
+    monkeypatch.setattr(mirror, "_add", copied)
+    assert verified(database, tmp_path / "a").size == 5
 
 
 def test_a_lock_of_a_killed_process_is_free_at_once(
