@@ -167,6 +167,8 @@ _UNNAMED = frozenset({"default", "const", "enum", "examples", "example", "value"
 
 
 def _gather(value: JSON, path: Path, label: str, depth: int, most: int, found: list[Leaf]) -> None:
+    if depth < 0:
+        raise TooLarge("the body is nested too deep")
     if isinstance(value, str):
         found.append(Leaf(path, value, "text", label))
     elif value is None or isinstance(value, bool):
@@ -190,8 +192,6 @@ def _gather(value: JSON, path: Path, label: str, depth: int, most: int, found: l
         found.append(Leaf((*path, "content_type"), value.content_type, "text"))
     else:
         raise Unreadable(f"the body holds a {type(value).__name__}, which is not JSON")
-    if depth < 0:
-        raise TooLarge("the body is nested too deep")
     if len(found) > most:
         raise TooLarge(f"the body has more than {most} leaves")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,20 @@ def test_what_is_not_strict_json_is_refused_without_quoting_it(what: str) -> Non
     with pytest.raises(Unreadable) as caught:
         body.read(BROKEN[what], LIMITS)
     assert len(str(caught.value)) < 80
+
+
+@pytest.mark.parametrize("inner", [None, True, 1, "x", []])
+def test_a_deep_value_of_python_is_refused_before_it_is_walked(inner: Any) -> None:
+    """Whoever inspects a body that no parser has bounded gets the same refusal."""
+    deep: Any = inner
+    for _ in range(9):
+        deep = [deep]
+    with pytest.raises(TooLarge, match="nested too deep"):
+        body.leaves(deep, LIMITS)
+    for _ in range(50_000):
+        deep = [deep]
+    with pytest.raises(TooLarge, match="nested too deep"):
+        body.leaves(deep, LIMITS)
 
 
 @pytest.mark.parametrize("raw", [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 9 + b"]" * 9])
