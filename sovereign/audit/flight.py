@@ -133,13 +133,13 @@ class Flight:
         else:
             self._kept = len(self._sent)
 
-    def give_up(self, why: AuditError) -> int:
-        """The sequencer has been away for too long: refuse what waits for it. What has a number is
-        sent to the next sequencer all the same. Returns how many were refused."""
-        refused = sum(item.fail(why) for item in self._sent)
+    def give_up(self, why: AuditError) -> None:
+        """Nobody sends any more: refuse all that waits. What has a number, and is in the spool, is
+        the next sequencer's all the same."""
+        for item in self._sent:
+            item.fail(why)
         while self.waiting:
-            refused += self.waiting.popleft().fail(why)
-        return refused
+            self.waiting.popleft().fail(why)
 
     def tried(self, why: AuditError, *, refuse: bool) -> int:
         """One more attempt has failed. With ``refuse`` it was the last for those who were there

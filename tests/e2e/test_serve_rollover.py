@@ -20,6 +20,8 @@ from sovereign.serve.supervise import Supervisor
 from sovereign.weights.passport import read, signing_key
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from sovereign.weights.store import Store
 
 pytestmark = pytest.mark.model
@@ -40,6 +42,19 @@ def _streamed(http: httpx2.Client, body: dict[str, object]) -> str:
     return fingerprint
 
 
+def _engine(store: Store, adapter: Path, key: Ed25519PrivateKey, run_dir: Path) -> Supervisor:
+    """The real model with one adapter, whose passport is signed by ``key``."""
+    return Supervisor(
+        "m",
+        ModelConfig(base=BASE, threads=1),
+        weights=store.get(BASE),
+        adapters={"": adapter},
+        run_dir=run_dir,
+        base_digest=store.entry(BASE).digest,
+        trust=hexed([key.public_key()]),
+    )
+
+
 def test_an_adapter_that_does_something_else_than_its_passport_says_is_not_served(
     model_store: Store, tmp_path: Path
 ) -> None:
@@ -50,15 +65,7 @@ def test_an_adapter_that_does_something_else_than_its_passport_says_is_not_serve
     other = random_adapter(weights, digest, tmp_path / "other", key, seed=2)
     effect = read(other, [key.public_key()]).predicate["effect"]
     stamp(adapter, digest, key, predicate={"effect": effect})
-    engine = Supervisor(
-        "m",
-        ModelConfig(base=BASE, threads=1),
-        weights=weights,
-        adapters={"": adapter},
-        run_dir=tmp_path / "run",
-        base_digest=digest,
-        trust=hexed([key.public_key()]),
-    )
+    engine = _engine(model_store, adapter, key, tmp_path / "run")
     with engine, pytest.raises(EngineDown, match="otherwise than its passport says"):
         engine.start()
 
@@ -73,15 +80,7 @@ def test_an_adapter_is_exchanged_under_load_without_dropping_a_request(
     weights, digest = model_store.get(BASE), model_store.entry(BASE).digest
     served = random_adapter(weights, digest, tmp_path / "served", key, seed=1)
     fresh = random_adapter(weights, digest, tmp_path / "fresh", key, seed=2)
-    engine = Supervisor(
-        "m",
-        ModelConfig(base=BASE, threads=1),
-        weights=weights,
-        adapters={"": served},
-        run_dir=tmp_path / "run",
-        base_digest=digest,
-        trust=hexed([key.public_key()]),
-    )
+    engine = _engine(model_store, served, key, tmp_path / "run")
     with engine:
         engine.start()
         engine.watch()

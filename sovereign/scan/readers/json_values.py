@@ -104,12 +104,8 @@ class _Document:
 
     def records(self) -> Iterator[Record | Unread]:
         while True:
-            self.need(LARGEST + 1)
-            self.at = self._between()
-            byte = self.buffer[self.at : self.at + 1]
+            byte = self._next()
             if not byte:
-                if self.need(1):
-                    continue
                 if self.open and not self.stream.failure:
                     yield self._unread("a JSON document that is cut off")
                 return
@@ -149,14 +145,7 @@ class _Document:
         self.count = part.line - 1
         self.open = [array] if part.begin else []
         begun = part.begin > 0
-        while True:
-            self.need(LARGEST + 1)
-            self.at = self._between()
-            byte = self.buffer[self.at : self.at + 1]
-            if not byte:
-                if self.need(1):
-                    continue
-                break
+        while byte := self._next():
             if byte == b"[" and not begun:
                 begun = True
                 self.open = [array]
@@ -176,6 +165,16 @@ class _Document:
             raise Uncut
         if part.stop is None and self.open and not self.stream.failure:
             yield self._unread("a JSON document that is cut off")
+
+    def _next(self) -> bytes:
+        """The byte that the next value or bracket begins with, and the place is there; none at the
+        end. A record lies ahead whole, if it is no larger than one may be."""
+        while True:
+            self.need(LARGEST + 1)
+            self.at = self._between()
+            byte = self.buffer[self.at : self.at + 1]
+            if byte or not self.need(1):
+                return byte
 
     def _between(self) -> int:
         found = _BETWEEN.match(self.buffer, self.at)

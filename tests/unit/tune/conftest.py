@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from families import make_base
 
 from sovereign.tune.rows import Message
+from sovereign.weights.store import Store
 
 END = 1
 
@@ -31,6 +33,15 @@ class Letters:
 
     def document(self, text: str) -> list[int]:
         return [*self.tokens(text), END]
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Holds ``tiny``, a model with random weights and a template in ChatML."""
+    root = tmp_path_factory.mktemp("store")
+    made = Store(root / "store", root / "store.lock")
+    made.add_folder(make_base("chatml", root / "base"), name="tiny")
+    return made
 
 
 @pytest.fixture(scope="session")

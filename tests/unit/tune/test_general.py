@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from families import make_base
 
 from sovereign.errors import ConfigError, MissingExtra, TuneError
 from sovereign.tune.recipe import Recipe, load_recipe
@@ -29,14 +28,6 @@ GENERAL: list[dict[str, str]] = [
 ]
 GENERAL += [{"prompt": f"Name tree {n}.", "completion": f"Willow {n}, alder"} for n in range(3)]
 NAMED = 'general.rows="general.jsonl"'
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    root = tmp_path_factory.mktemp("store")
-    made = Store(root / "store", root / "store.lock")
-    made.add_folder(make_base("chatml", root / "base"), name="tiny")
-    return made
 
 
 def recipe(folder: Path, *more: str, general: list[dict[str, str]] = GENERAL) -> Recipe:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from families import make_base
 
 from sovereign.errors import ConfigError, PassportRefused, ServeError, TuneError
 from sovereign.tune.recipe import Recipe, load_recipe
@@ -34,14 +33,6 @@ WAYS = {
 
 class Killed(BaseException):
     pass
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    root = tmp_path_factory.mktemp("store")
-    made = Store(root / "store", root / "store.lock")
-    made.add_folder(make_base("chatml", root / "base"), name="tiny")
-    return made
 
 
 def recipe(folder: Path, *more: str) -> Recipe:
