@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import tracemalloc
 from pathlib import Path
@@ -20,8 +21,8 @@ from sovereign.tune.roll import Roll, content_of
 from sovereign.tune.rows import Row, read_rows, spooled
 from sovereign.turns import Tool
 
-ROWS = 300
-LONG = "A note about nothing in particular. " * 280  # 10 KB
+FEW, MANY = 50, 300
+LONG = "A note about nothing in particular. " * 560  # 20 KB
 BOUND = 100_000
 
 
@@ -40,7 +41,7 @@ def recipe(tmp_path: Path) -> Any:
     return load_recipe(file)
 
 
-def test_rows_of_three_megabytes_pass_in_one(
+def test_rows_of_six_megabytes_pass_in_one(
     tmp_path: Path, recipe: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the file through duplicates, groups, gate, roll and tokens: the peak of all that Python
@@ -64,10 +65,13 @@ def test_rows_of_three_megabytes_pass_in_one(
         document = tokens
 
     peaks = []
-    for count in (ROWS // 3, ROWS):
+    sizes = []
+    for count in (FEW, MANY):
         with (tmp_path / "rows.jsonl").open("w") as file:
             for row in [*rows_of(count), rows_of(1)[0]]:
                 file.write(json.dumps(row) + "\n")
+        sizes.append((tmp_path / "rows.jsonl").stat().st_size)
+        gc.collect()
         tracemalloc.start()
         made = prepare(recipe, gate)
         roll = Roll.of(made.source, bytes(32))
@@ -80,10 +84,11 @@ def test_rows_of_three_megabytes_pass_in_one(
         assert all(roll.holds("row", content_of(made.train[i])) for i in range(3))
         assert len(data.examples) == len(made.train)
         assert list((tmp_path / "tmp").iterdir()) == []
-    size = (tmp_path / "rows.jsonl").stat().st_size
-    assert size > 3_000_000
+    assert sizes[1] > 6_000_000
     assert max(peaks) < 1_000_000
-    assert peaks[1] < peaks[0] * 1.5
+    # What a row leaves is its digest and its place, hundreds of bytes of its twenty thousand. When
+    # the collector runs is its own affair, hence a bound on the slope, not on the peaks' ratio.
+    assert peaks[1] - peaks[0] < (sizes[1] - sizes[0]) / 10
 
 
 def _short(rows: Any) -> Any:
