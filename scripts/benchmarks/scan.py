@@ -43,7 +43,7 @@ from sovereign.scan.finder import Finder
 from sovereign.scan.known import Known
 from sovereign.scan.readers import open_reader
 from sovereign.scan.source import BytesSource
-from sovereign.scan.worker import EPOCH, SLICE, TENANT, token_key
+from sovereign.scan.worker import EPOCH, TENANT, token_key
 
 SOVEREIGN = Path(sys.executable).with_name("sovereign")
 CHUNK = 3_000
@@ -160,10 +160,10 @@ def cores(folder: Path, size: int) -> None:
                     file.writelines(line for line, _ in _log(number, size // 4))
         elif name == "one log":
             with (there / "a.log").open("w") as file:
-                file.writelines(line for line, _ in _log(9, 3 * SLICE))
+                file.writelines(line for line, _ in _log(9, 2 * size))
         else:
             with (there / "a.json").open("w") as file:
-                lines = (json.dumps({"said": line[25:-1]}) for line, _ in _log(9, 3 * SLICE))
+                lines = (json.dumps({"said": line[25:-1]}) for line, _ in _log(9, 2 * size))
                 file.writelines(["[{}", *(f",\n{line}" for line in lines), "]"])
         walls = [
             timed(folder, there, "--jobs", jobs, "--out", f"{name}-{jobs}") - begin[jobs]

@@ -47,9 +47,10 @@ CHARACTERS, FINDINGS = 8_000_000, 5_000
 """A part of a file ends once it has so many. Nothing of one part is known in the next, and where
 they end depends on the file alone: who goes on at an end finds what would have been found."""
 
-SLICE = 32_000_000
-"""Bytes of a file that are read by themselves, if it is twice as large at least, and can be cut:
-what is found does not depend on how many processes read it."""
+SLICE, PIECES = 4_000_000, 64
+"""Bytes of a file that are read by themselves, if it is twice as large at least, and can be cut;
+more of one that would be cut into more pieces than that. The last piece is all that one process
+waits for another for. What is found does not depend on how many processes read it."""
 
 TENANT = EPOCH = "scan"
 """Tokens of a scan are equal for equal values wherever and whenever they stood."""
@@ -161,9 +162,10 @@ class Worker:
     def _cuts(self, task: Task, source: Source, reader: Reader | Unread) -> list[tuple[int, int]]:
         """Where a file is cut that is large, and that nothing was done with yet."""
         size = source.size or 0
+        step = max(self._slice, size // PIECES)
         new = not (task.resume or task.whole)
-        if new and isinstance(source, FileSource) and size >= 2 * self._slice:
-            return reader.cuts(source, self._slice) if isinstance(reader, Sliced) else []
+        if new and isinstance(source, FileSource) and size >= 2 * step:
+            return reader.cuts(source, step) if isinstance(reader, Sliced) else []
         return []
 
     def _finder(self, path: str) -> Finder:
