@@ -25,7 +25,7 @@ CONFIG = click.option(
     type=click.Path(path_type=Path),
     default=Path("sovereign.toml"),
     show_default=True,
-    help="Where [weights] and [audit] are.",
+    help="Where [weights], [audit] and [tune] are.",
 )
 STORE = click.option("--store", type=click.Path(path_type=Path), help="A store's folder.")
 
