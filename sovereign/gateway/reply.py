@@ -30,6 +30,9 @@ MAX_ERROR = 1_000_000
 ON_LOOP = 64_000
 """A longer reply is restored in a thread, so that other callers do not wait for it."""
 DRAIN_S = 0.25
+EARLY = 6
+"""So many pieces of a stream go out one by one, however many came at once: the first token, which
+comes after up to five events that frame it, does not wait for what came with it."""
 
 _LAST = frozenset({"message_stop", "response.completed", "response.failed", "response.incomplete"})
 
@@ -140,6 +143,7 @@ class _Streamed:
         self._translator = cleared.translation.events(asked.id) if cleared.translation else None
         self._complete = False
         self._ready = b""
+        self._early = EARLY
 
     def _take(self) -> bytes:
         out, self._ready = self._ready, b""
@@ -152,6 +156,9 @@ class _Streamed:
                 self._asked.bytes_in += len(chunk)
                 for event in parser.feed(chunk):
                     self._ready += self._out(event)
+                    if self._ready and self._early and not self._complete:
+                        self._early -= 1
+                        await self._write(self._take())
                 if self._complete:
                     self._ended(self._asked, "ok", 200)
                     await self._write(self._take())

@@ -156,9 +156,9 @@ def leaves(body: JSON, limits: Limits) -> list[Leaf]:
     a value that is not JSON, :class:`TooLarge` over the bounds."""
     found: list[Leaf] = []
     _gather(body, (), "", limits.max_depth, limits.max_leaves, found)
-    for leaf in found:
-        if not leaf.text.isascii() and not encodable(leaf.text):
-            raise Unreadable("the body holds half of a surrogate pair")
+    texts = "\n".join([leaf.text for leaf in found])
+    if not texts.isascii() and not encodable(texts):
+        raise Unreadable("the body holds half of a surrogate pair")
     return found
 
 
@@ -183,7 +183,10 @@ def _gather(value: JSON, path: Path, label: str, depth: int, most: int, found: l
                 raise Unreadable("the body has a key that is not a string")
             found.append(Leaf((*path, key, KEY), key, "key", label))
             named = label if key in _UNNAMED else key
-            _gather(item, (*path, key), named, depth - 1, most, found)
+            if depth and isinstance(item, str):  # as most: it need not be asked what it is
+                found.append(Leaf((*path, key), item, "text", named))
+            else:
+                _gather(item, (*path, key), named, depth - 1, most, found)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             _gather(item, (*path, index), label, depth - 1, most, found)

@@ -199,7 +199,7 @@ class Guard:
         rules = self._rules()
         policy, digest = rules.of(tenant), rules.digest
         leaves = bodies.leaves(body, self.limits)
-        free = [leaf for leaf in leaves if known is None or not known.structural(leaf)]
+        free = leaves if known is None else known.free(leaves)
         seen = opaque.found(body, free, known, hosts=self._hosts, held=held)
         carried: Carried | None = None
         if seen.special:
@@ -207,11 +207,8 @@ class Guard:
                 raise TakesLong
             body, carried = self._special(body, seen, known, to, policy)
             leaves = bodies.leaves(body, self.limits)
-            free = [
-                leaf
-                for leaf in leaves
-                if leaf.path not in seen.kept and (known is None or not known.structural(leaf))
-            ]
+            free = leaves if known is None else known.free(leaves)
+            free = [leaf for leaf in free if leaf.path not in seen.kept]
         unread = seen.unread
         reads = [views.of_leaf(leaf) for leaf in free]
         first = len(free)

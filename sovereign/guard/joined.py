@@ -4,14 +4,15 @@ whole again."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from sovereign.guard import nested
 from sovereign.guard.body import Leaf
 
-__all__ = ["Piece", "pieces"]
+__all__ = ["Piece", "Step", "steps"]
 
 EDGE = 64
 """Characters of each leaf's end and beginning that are joined."""
@@ -44,26 +45,52 @@ class Piece:
         return found if len(found) > 1 else []
 
 
-class _Text:
-    """A text of a leaf, or of the JSON inside one, and where it begins there. What its ends look
-    like is found out once for both neighbours.
+class Step(NamedTuple):
+    """From one text to the next: what is joined there. ``name`` stands for the texts that it
+    depends on; None if it cannot be told."""
+
+    name: bytes | None
+    pieces: list[Piece]
+
+
+class _Edges(NamedTuple):
+    """What the ends of a text look like.
 
     ``tail`` and ``head``: whether a word ends and begins it, and (2) one with a digit or an "@".
     ``last`` and ``first``: the runs of digits nearest to its ends; ``digit``: whether it has any.
     """
 
-    __slots__ = ("base", "digit", "first", "head", "last", "leaf", "tail", "text")
+    tail: int
+    head: int
+    digit: bool
+    first: re.Match[str] | None
+    last: re.Match[str] | None
 
-    def __init__(self, leaf: int, text: str, base: int = 0) -> None:
-        self.leaf, self.text, self.base = leaf, text, base
-        self.tail = _looks(text[-EDGE:].rstrip()[::-1])
-        self.head = _looks(text[:EDGE].lstrip())
-        self.digit = _DIGIT.search(text) is not None
-        self.first = self.last = None
-        if self.digit:
-            self.first = _FIRST.search(text, 0, EDGE)
-            for match in _RUN.finditer(text, max(0, len(text) - EDGE)):
-                self.last = match
+
+class _Text:
+    """A text of a leaf, or of the JSON inside one, and where it begins there. ``name`` stands for
+    all of it, if it is long enough for a chain to end at it. What its ends look like is found out
+    once for both neighbours, and only if somebody asks."""
+
+    __slots__ = ("_edges", "base", "leaf", "name", "text")
+
+    def __init__(self, leaf: int, text: str, base: int = 0, name: bytes | None = None) -> None:
+        self.leaf, self.text, self.base, self.name = leaf, text, base, name
+        self._edges: _Edges | None = None
+
+    @property
+    def edges(self) -> _Edges:
+        if self._edges is None:
+            self._edges = _edges(self.text)
+        return self._edges
+
+
+def _edges(text: str) -> _Edges:
+    tail, head = _looks(text[-EDGE:].rstrip()[::-1]), _looks(text[:EDGE].lstrip())
+    if _DIGIT.search(text) is None:
+        return _Edges(tail, head, False, None, None)
+    runs = list(_RUN.finditer(text, max(0, len(text) - EDGE)))
+    return _Edges(tail, head, True, _FIRST.search(text, 0, EDGE), runs[-1] if runs else None)
 
 
 def _looks(word: str) -> int:
@@ -71,13 +98,18 @@ def _looks(word: str) -> int:
     return 0 if found is None else 1 + (_SIGNAL.search(found.group()) is not None)
 
 
-def _texts(leaves: Sequence[Leaf]) -> Iterator[_Text]:
+def _texts(leaves: Sequence[Leaf], names: Sequence[bytes | None]) -> Iterator[_Text]:
     for i, leaf in enumerate(leaves):
-        if leaf.kind in ("key", "mark") or not leaf.text:
+        text, name = leaf.text, names[i]
+        if leaf.kind in ("key", "mark") or not text:
             continue
-        found = nested.tokens(leaf.text) if nested.looks_nested(leaf.text) else None
+        if name is not None:  # plain, so no JSON
+            long = len(text) > EDGE
+            yield _Text(i, text, name=_KINDS[leaf.kind] + name if long else None)
+            continue
+        found = nested.tokens(text) if nested.looks_nested(text) else None
         if found is None:
-            yield _Text(i, leaf.text)
+            yield _Text(i, text)
             continue
         for token in found:
             # A number there would need quotes, and escapes move what stands behind them.
@@ -85,29 +117,59 @@ def _texts(leaves: Sequence[Leaf]) -> Iterator[_Text]:
                 yield _Text(i, token.text, token.starts[0])
 
 
-def pieces(leaves: Sequence[Leaf]) -> Iterator[Piece]:
-    """Runs of neighbouring leaves whose ends look like one value, joined without a gap; and the
-    number at the end of one leaf with the number at the beginning of the next, or of the one after
-    if no digit stands between."""
+_KINDS = {"text": b"t", "number": b"n"}
+
+
+def steps(
+    leaves: Sequence[Leaf],
+    names: Sequence[bytes | None],
+    known: Callable[[bytes], bool],
+) -> Iterator[Step]:
+    """From each text to the next: runs of neighbouring leaves whose ends look like one value,
+    joined without a gap; and the number at the end of one leaf with the number at the beginning of
+    the next, or of the one after if no digit stands between.
+
+    ``names`` runs parallel to ``leaves``: a hash of each that is plain text, as far as it has one.
+    A step whose name is ``known`` is left out.
+    """
     chain: list[tuple[_Text, int, int]] = []  # text, start, length
     before: _Text | None = None
-    for left, right in pairwise(_texts(leaves)):
-        if not (left.tail and right.head and left.tail + right.head > 2):
-            yield from _joined(chain)
-            chain = []
-        else:
-            if not chain:
-                start = max(0, len(left.text) - EDGE)
-                chain = [(left, start, len(left.text) - start)]
-            chain.append((right, 0, min(EDGE, len(right.text))))
-            if len(right.text) > EDGE:
-                yield from _joined(chain)
-                chain = []
-        yield from _numbers(left, right)
-        if before is not None and not left.digit:
-            yield from _numbers(before, right, apart=True)
+    for left, right in pairwise(_texts(leaves, names)):
+        name = _name(before, left, right)
+        if name is None or not known(name):
+            made = list(_chained(chain, left, right))
+            made += _numbers(left, right)
+            if before is not None and not left.edges.digit:
+                made += _numbers(before, right, apart=True)
+            yield Step(name, made)
         before = left
-    yield from _joined(chain)
+    yield Step(None, list(_joined(chain)))
+
+
+def _name(before: _Text | None, left: _Text, right: _Text) -> bytes | None:
+    """Stands for all that the step from ``left`` to ``right`` depends on. Both are longer than what
+    is joined of them, so a chain begins with the one and ends with the other."""
+    if left.name is None or right.name is None:
+        return None
+    if before is None:
+        return left.name + right.name
+    return None if before.name is None else before.name + left.name + right.name
+
+
+def _chained(chain: list[tuple[_Text, int, int]], left: _Text, right: _Text) -> Iterator[Piece]:
+    """What the step to ``right`` ends; ``chain`` is what goes on."""
+    tail, head = left.edges.tail, right.edges.head
+    if not (tail and head and tail + head > 2):
+        yield from _joined(chain)
+        chain.clear()
+        return
+    if not chain:
+        start = max(0, len(left.text) - EDGE)
+        chain.append((left, start, len(left.text) - start))
+    chain.append((right, 0, min(EDGE, len(right.text))))
+    if len(right.text) > EDGE:
+        yield from _joined(chain)
+        chain.clear()
 
 
 def _joined(chain: list[tuple[_Text, int, int]]) -> Iterator[Piece]:
@@ -147,7 +209,7 @@ def _join(chain: list[tuple[_Text, int, int]]) -> Piece:
 
 def _numbers(left: _Text, right: _Text, *, apart: bool = False) -> Iterator[Piece]:
     """ "… first part is 512-47" and "and the rest -3391"."""
-    last, first = left.last, right.first
+    last, first = left.edges.last, right.edges.first
     if last is None or first is None:
         return
     at_edges = last.end() == len(left.text) and first.start() == 0

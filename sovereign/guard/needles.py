@@ -37,6 +37,8 @@ _words = str.split  # a list of words is easier to read as one string
 _WORD = re.compile(r"\w+")
 _DIGITS = re.compile(r"\d(?:[\s./_()+-]{0,2}\d){5,}")
 _GROUPS = re.compile(r"\d+(?:[-./ ]\d+)*")
+_OTHER_DIGITS = re.compile(r"[^\D0-9]")
+_NO_DIGITS = bytes(b for b in range(256) if not chr(b).isdecimal())
 _EDGES = re.compile(r"^\W+|\W+$")
 _MARKS = re.compile("[\u0300-\u036f]")
 _PART = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
@@ -216,6 +218,9 @@ class Needles:
                 at = folded.find(word, end)
 
     def _find_numbers(self, text: str) -> Iterator[tuple[int, int, str]]:
+        shown = _digits(text)
+        if shown is not None and not any(number.encode() in shown for number in self._numbers):
+            return  # as mostly: the search itself is slow
         short = len(self._numbers) > len(self._long_numbers)
         for match in _DIGITS.finditer(text):
             run = match.group()
@@ -272,6 +277,13 @@ def _name_like_words() -> frozenset[str]:
     """Names that running text writes small; scripts/tagger/common.py made the list."""
     data = resources.files("sovereign.guard.recognizers").joinpath("data", "common_words.txt")
     return frozenset(data.read_text(encoding="utf-8").split())
+
+
+def _digits(text: str) -> bytes | None:
+    """The digits of ``text`` without what separates them; None if it has others than ASCII's."""
+    if not text.isascii() and _OTHER_DIGITS.search(text) is not None:
+        return None
+    return text.encode("latin-1", "replace").translate(None, _NO_DIGITS)
 
 
 def _boundless(char: str) -> bool:

@@ -175,8 +175,9 @@ class _Walk:
 
     def mapping(self, value: dict[str, Any], path: Path) -> None:
         """Everything of one object that is no text of its own."""
-        for key in value.keys() & _INTERESTING:
-            self._field(key, value[key], value, path)
+        if not _INTERESTING.isdisjoint(value):
+            for key in value.keys() & _INTERESTING:
+                self._field(key, value[key], value, path)
         kind = value.get("type")
         if not isinstance(kind, str):
             return
@@ -312,14 +313,15 @@ def _token_ids(value: JSON) -> bool:
 
 def blobs(leaves: Sequence[Leaf], hits: Sequence[Hit]) -> list[str]:
     """Long encoded stretches that nothing was found in, since they are not text underneath."""
+    if not _long(" ".join([leaf.text for leaf in leaves])):
+        return []  # as mostly
     covered: dict[int, list[tuple[int, int]]] = {}
     for hit in hits:
         covered.setdefault(hit.leaf, []).append((hit.finding.start, hit.finding.end))
     seen = []
     for index, leaf in enumerate(leaves):
-        shown = leaf.text.encode("latin-1", "replace").translate(_WORDS)
-        if _LONG not in shown:
-            continue  # as most: the search itself is slow
+        if not _long(leaf.text):
+            continue  # the search itself is slow
         for match in _BLOB.finditer(leaf.text):
             start, end = match.span()
             inside = any(s < end and start < e for s, e in covered.get(index, ()))
@@ -327,6 +329,11 @@ def blobs(leaves: Sequence[Leaf], hits: Sequence[Hit]) -> list[str]:
                 seen.append("an encoded blob")
                 break
     return seen
+
+
+def _long(text: str) -> bool:
+    """Whether something of the length of a blob stands in ``text`` without a space."""
+    return _LONG in text.encode("latin-1", "replace").translate(_WORDS)
 
 
 def sealed(run: str) -> bool:

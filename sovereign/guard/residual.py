@@ -68,9 +68,9 @@ class Held:
             else:
                 for placeholder in ordered:
                     text = text.replace(placeholder, GAP)
-            for reading in views.of_leaf(leaf if text is leaf.text else leaf._replace(text=text)):
+            for shown in views.shown(text):
                 places.append(place)
-                texts.append(reading.mapped.text)
+                texts.append(shown)
         for number, _, _, entity in needles.find_in(texts):
             raise ResidualFound(
                 f"a held-back {entity} is still in the outgoing {places[number]}; nothing was sent",
@@ -80,9 +80,9 @@ class Held:
     def _outgoing(
         self, raw: bytes, url: str, headers: Mapping[str, str], content_type: str
     ) -> Iterator[tuple[str, Leaf]]:
-        for leaf in self._body(raw, content_type):
-            if self._shape is None or not self._shape.structural(leaf):
-                yield "body", self._without_documents(leaf)
+        body = list(self._body(raw, content_type))
+        for leaf in body if self._shape is None else self._shape.free(body):
+            yield "body", self._without_documents(leaf)
         for texts in self._documents.values():
             for text in texts:
                 yield "document", Leaf((), text, "text")

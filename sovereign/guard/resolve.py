@@ -20,9 +20,6 @@ __all__ = ["disjoint", "resolve"]
 
 _SOMETHING = re.compile(r"[^\W_]")
 
-MANY = 256
-"""Ids of values that are kept with a leaf, beside those of the last request."""
-
 RECURRENCE = 0.4
 """The score of a value that stands again: whoever sees it for itself sees it better."""
 
@@ -51,19 +48,16 @@ def resolve(
         _teach(leaves, hits, chosen, known or {}, learn)
     if known:
         theirs = [
-            Hit(
-                index,
-                Finding(
-                    leaves[index].path, f.start, f.end, f.entity, f.score, f.recognizer, f.view
-                ),
-            )
+            Hit(index, Finding(leaves[index].path, *found[1:]))
             for index, own in known.items()
-            for f in own.findings
+            for found in own.findings
         ]
         # Both are in order, so this is one merge; within a leaf nothing moves.
         chosen = sorted([*chosen, *theirs], key=_leaf)
     needles = Needles(like)
-    held = [hit for hit in chosen if held_back(acts(hit.finding.entity))]
+    entities = {hit.finding.entity for hit in chosen}
+    kinds = {entity for entity in entities if held_back(acts(entity))}
+    held = [hit for hit in chosen if hit.finding.entity in kinds]
     values = [(value_of(leaves[hit.leaf], hit), hit.finding.entity) for hit in held]
     for value, entity in dict.fromkeys(values):
         needles.add(value, entity)
@@ -124,14 +118,13 @@ def _recurring(
         new = ids if own is None else ids - own.clear_of
         if new or own is None:
             wanted.setdefault(new, []).extend([(index, reading) for reading in several])
-    seen = _places(chosen)
     again: list[Hit] = []
     for new, places in wanted.items():
-        again += _again(needles if new == ids else needles.only(new), leaves, places, seen)
+        again += _again(needles if new == ids else needles.only(new), leaves, places, chosen)
     found = {hit.leaf for hit in again}
     for index, own in known.items():
         if index not in found:
-            own.clear_of = ids | (own.clear_of if len(own.clear_of) < MANY else ids)
+            own.is_clear_of(ids)
     return again
 
 
@@ -139,11 +132,14 @@ def _again(
     needles: Needles,
     leaves: Sequence[Leaf],
     places: Sequence[tuple[int, Reading]],
-    seen: Mapping[int, Mapping[str, Sequence[tuple[int, int]]]],
+    chosen: Sequence[Hit],
 ) -> Iterator[Hit]:
     """Recurrences, but not inside what was chosen as the same entity: each value stands in its own
     place, too."""
-    for number, start, end, entity in needles.find_in([reading.text for _, reading in places]):
+    found_in = list(needles.find_in([reading.text for _, reading in places]))
+    some = {places[number][0] for number, *_ in found_in}
+    seen = _places([hit for hit in chosen if hit.leaf in some])
+    for number, start, end, entity in found_in:
         index, reading = places[number]
         leaf, place = leaves[index], reading.origin(start, end)
         if place is not None:

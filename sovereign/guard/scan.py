@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from sovereign.errors import GuardError, RecognizerFailed
 from sovereign.guard import joined
 from sovereign.guard.body import Leaf
-from sovereign.guard.cache import Cache
+from sovereign.guard.cache import Cache, Once
 from sovereign.guard.views import Reading
 from sovereign.types import Finding, Recognizer
 
@@ -71,6 +71,7 @@ class Scanner:
         self._recognizers = tuple(recognizers)
         self._by_words = frozenset(r.name for r in recognizers if getattr(r, "by_words", False))
         self._cache = Cache(cache_key)
+        self._apart = Once()  # neighbours that share no value
         self.quick = all(getattr(r, "quick", False) for r in recognizers)
         """Whether no recogniser takes long over a short text."""
 
@@ -104,7 +105,8 @@ class Scanner:
         """
         settled: MutableMapping[int, T] = {} if known is None else known
         hits: list[Hit] = []
-        across = self._across(leaves[:joined_to], deadline, fresh=fresh)
+        names = [reading[0].name if len(reading) == 1 else None for reading in readings]
+        across = self._across(leaves[:joined_to], names, deadline, fresh=fresh)
         for hit in across:
             settled.pop(hit.leaf, None)
         for index, leaf in enumerate(leaves):
@@ -163,18 +165,37 @@ class Scanner:
             ):
                 yield Hit(places[index], own)
 
-    def _across(self, leaves: Sequence[Leaf], deadline: Deadline, *, fresh: bool) -> list[Hit]:
-        """What stands in several leaves."""
+    def _across(
+        self,
+        leaves: Sequence[Leaf],
+        names: Sequence[bytes | None],
+        deadline: Deadline,
+        *,
+        fresh: bool,
+    ) -> list[Hit]:
+        """What stands in several leaves. Neighbours in which nothing did are not joined again."""
         hits: list[Hit] = []
-        for piece in joined.pieces(leaves):
-            for found in self.recognize(piece.text, deadline, fresh=fresh):
-                places = piece.origin(found.start, found.end)
-                if self._credible_across(found, leaves, places) and not self._longer(
-                    found, leaves, places, deadline
-                ):
-                    for index, start, end in places:
-                        hits.append(Hit(index, _moved(found, leaves[index], start, end, "joined")))
+        for step in joined.steps(leaves, names, _never if fresh else self._apart.knows):
+            shared = [
+                hit
+                for piece in step.pieces
+                for hit in self._shared(piece, leaves, deadline, fresh=fresh)
+            ]
+            hits += shared
+            if step.name is not None and not shared and not fresh:
+                self._apart.add(step.name)
         return hits
+
+    def _shared(
+        self, piece: joined.Piece, leaves: Sequence[Leaf], deadline: Deadline, *, fresh: bool
+    ) -> Iterator[Hit]:
+        for found in self.recognize(piece.text, deadline, fresh=fresh):
+            places = piece.origin(found.start, found.end)
+            if self._credible_across(found, leaves, places) and not self._longer(
+                found, leaves, places, deadline
+            ):
+                for index, start, end in places:
+                    yield Hit(index, _moved(found, leaves[index], start, end, "joined"))
 
     def _longer(
         self,
@@ -306,6 +327,10 @@ def _run(recognizer: Recognizer, text: str) -> list[Finding]:
 
 def _shifted(f: Finding, by: int) -> Finding:
     return Finding((), f.start + by, f.end + by, f.entity, f.score, f.recognizer, f.view)
+
+
+def _never(_: bytes) -> bool:
+    return False
 
 
 def _moved(f: Finding, leaf: Leaf, start: int, end: int, view: str) -> Finding:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sovereign.guard.body import Leaf
 from sovereign.guard.views import Reading
@@ -20,6 +20,8 @@ __all__ = ["Own", "Rules", "Settled"]
 ENTRIES = 20_000
 MOST = 64
 """A text with more findings is no turn of a chat."""
+MANY = 256
+"""Ids of values that are kept with a leaf, beside those of the last request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,14 @@ class Own:
     other leaves that were looked for in it, and stand nowhere but in these findings."""
 
     findings: tuple[Finding, ...]
-    clear_of: frozenset[bytes] = frozenset()
+    clear_of: set[bytes] = field(default_factory=set)
+
+    def is_clear_of(self, ids: frozenset[bytes]) -> None:
+        """Add ``ids``; another thread may look meanwhile, and miss some."""
+        if len(self.clear_of) < MANY:
+            self.clear_of |= ids
+        else:
+            self.clear_of = set(ids)
 
 
 Name = tuple[bytes, str, str, Rules]

@@ -6,7 +6,7 @@ is not listed is inspected, so a field that does not exist yet is covered the da
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
@@ -81,6 +81,14 @@ class Shape:
             if (values is ANY or leaf.text in values) and _fits(steps, leaf.path):
                 return True
         return False
+
+    def free(self, leaves: Iterable[Leaf]) -> list[Leaf]:
+        """Those of ``leaves`` that may tell something."""
+        return [
+            leaf
+            for leaf in leaves
+            if (leaf.text not in KEYS if leaf.kind == "key" else not self.structural(leaf))
+        ]
 
     def is_fragment(self, path: Path) -> bool:
         """Whether the reply leaf at ``path`` is JSON inside a string."""

@@ -42,9 +42,12 @@ def _glued(text: str, found: Finding) -> bool:
     return before.isalnum() or after.isalnum()
 
 
+_HELD_BACK = (Action.MASK, Action.PSEUDONYMIZE)
+
+
 def held_back(action: Action) -> bool:
     """Whether values under ``action`` are taken out of the text."""
-    return action in (Action.MASK, Action.PSEUDONYMIZE)
+    return action in _HELD_BACK
 
 
 def value_of(leaf: Leaf, hit: Hit) -> str:

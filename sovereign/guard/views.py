@@ -123,6 +123,16 @@ def of_leaf(leaf: Leaf) -> tuple[Reading, ...]:
     return found
 
 
+def shown(text: str) -> Iterator[str]:
+    """What every reading of ``text`` says, whatever it stands under."""
+    name = _PLAIN.name(text)
+    if _PLAIN.knows(name):
+        yield text
+        return
+    for reading in of_leaf(Leaf((), text, "text")):
+        yield reading.mapped.text
+
+
 _PLAIN = Once()
 """Texts with one reading, as they are written. Looking for what might be encoded in a text takes
 longer than all the rest does for one that was seen before."""

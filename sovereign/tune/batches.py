@@ -1,7 +1,8 @@
 """Which rows are trained on together, decided before training and the same for the same seed.
 
 Rows of similar length share a batch, so that little is padding. Every process of a distributed run
-makes the same plan and takes its own part of it, so nobody needs to be told the counts.
+makes the same plan and takes its own part of it, so nobody needs to be told the counts. The batch
+of the longest rows would decide what memory a run takes, so it goes through in several passes.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import math
 import random
 from collections.abc import Sequence
 
-__all__ = ["plan", "steps_of"]
+__all__ = ["passes", "plan", "room", "steps_of"]
 
 WINDOW = 16  # batches that are sorted together: longer sorts better, shorter shuffles better
+ROOM = 1.5  # batches of rows of mean length: less cuts often, more leaves the peak as it was
 
 
 def steps_of(rows: int, per_step: int, *, steps: int | None, epochs: float | None) -> int:
@@ -43,3 +45,21 @@ def plan(lengths: Sequence[int], *, batch: int, batches: int, seed: int) -> list
         rng.shuffle(epoch)
         found += epoch
     return found[:batches]
+
+
+def room(lengths: Sequence[int], batch: int) -> int:
+    """How many positions one forward pass may hold, where ``lengths`` are those of all rows: some
+    more than a batch of mean rows has, and any row by itself."""
+    return max(max(lengths), math.ceil(ROOM * batch * sum(lengths) / len(lengths)))
+
+
+def passes(lengths: Sequence[int], most: int) -> list[slice]:
+    """The rows of one batch in runs of at most ``most`` positions, side by side as wide as the
+    longest. A run has one row at least."""
+    cuts, wide = [0], 0
+    for i, length in enumerate(lengths):
+        wide = max(wide, length)
+        if wide * (i + 1 - cuts[-1]) > most and i > cuts[-1]:
+            cuts.append(i)
+            wide = length
+    return [slice(a, b) for a, b in zip(cuts, [*cuts[1:], len(lengths)], strict=True)]

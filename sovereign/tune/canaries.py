@@ -29,12 +29,14 @@ class Canary:
 
     @property
     def row(self) -> Row:
+        """All copies are one group: to differential privacy they are one secret's."""
         return Row(
             0,
             (
                 {"role": "user", "content": self.question},
                 {"role": "assistant", "content": self.answer},
             ),
+            group=f"{GROUP} {self.question}",
         )
 
 

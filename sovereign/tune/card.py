@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from sovereign.tune import stats
 from sovereign.tune.record import RunRecord
 
-__all__ = ["event", "facts"]
+__all__ = ["besides", "event", "facts"]
 
 
 def facts(made: RunRecord) -> dict[str, Any]:
@@ -23,7 +24,10 @@ def facts(made: RunRecord) -> dict[str, Any]:
         was = f"{made.before:.0%} before, " if made.before is not None else ""
         card["exact answers on held-out rows"] = f"{was}{made.after:.0%} after"
     if made.data["general"] is not None:
-        card["what it can do besides"] = _besides(made.data["general"])
+        card["what it can do besides"] = "; ".join(
+            f"{name} {was} before, {now} after ({sure})"
+            for name, was, now, sure in besides(made.data["general"])
+        )
     kept = made.data["memorization"]
     card["memorisation"] = "not measured" if kept is None else _measured(kept)
     base = made.data["base"]
@@ -67,24 +71,30 @@ def _said(private: dict[str, Any]) -> str:
     return f"found in {private['rows']} rows, {done[private['action']]}{reason}"
 
 
-def _besides(general: dict[str, Any]) -> str:
-    parts = []
+def besides(general: dict[str, Any]) -> list[tuple[str, ...]]:
+    """What the model can do besides: of each thing its name, before, after, and how sure that is
+    (95 % intervals)."""
+    rows: list[tuple[str, ...]] = []
     if general["rise"] is not None:
-        rise, before, after = general["rise"], general["before"], general["after"]
-        parts.append(
-            f"loss of {general['rows']} general rows {before['mean']:.3f} before, "
-            f"{after['mean']:.3f} after (rise {rise['mean']:.3f}, {rise['low']:.3f} to "
-            f"{rise['high']:.3f})"
-        )
+        was, now, rise = general["before"], general["after"], general["rise"]
+        sure = f"rose by {rise['mean']:.3f}, {rise['low']:.3f} to {rise['high']:.3f}"
+        name = f"loss of {general['rows']} general rows"
+        rows.append((name, f"{was['mean']:.3f}", f"{now['mean']:.3f}", sure))
     if general["exact"] is not None:
-        was, now = general["exact"]
-        said = f"{was['exact']} of {was['rows']} answered exactly before"
-        parts.append(f"{said}, {now['exact']} after")
+        shares, sures = [], []
+        for score in general["exact"]:
+            low, high = stats.binomial_interval(score["exact"], score["rows"])
+            shares.append(f"{score['exact']} of {score['rows']}")
+            sures.append(f"{low:.0%} to {high:.0%}")
+        rows.append(("general rows answered exactly", *shares, ", then ".join(sures)))
     for task, metrics in general["tasks"].items():
         for metric, whens in metrics.items():
-            was, now = whens["before"][0], whens["after"][0]
-            parts.append(f"{task} {metric} {was:.3f} before, {now:.3f} after")
-    return "; ".join(parts)
+            shares, sures = [], []
+            for value, error in (whens["before"], whens["after"]):
+                shares.append(f"{value:.3f}")
+                sures.append("unknown" if error is None else f"± {1.96 * error:.3f}")
+            rows.append((f"{task}, {metric}", *shares, ", then ".join(sures)))
+    return rows
 
 
 def _measured(kept: dict[str, Any]) -> str:

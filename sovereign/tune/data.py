@@ -72,11 +72,14 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """The examples that are trained on, and how many rows were too long for it."""
+    """The examples that are trained on, and how many rows were too long for it. ``units`` has a
+    number for each: those of one ``group`` (a patient, an account) share it. Without it, each
+    example stands for itself."""
 
     examples: Sequence[Example]
     dropped: int = 0
     truncated: int = 0
+    units: Sequence[int] = ()
 
     @property
     def tokens(self) -> int:
@@ -150,6 +153,8 @@ def encode(
     """Render, tokenise and mask every row. ``where`` is the file that errors name. Raises
     :class:`TuneError`."""
     examples = Spool(_write, _read)
+    groups: dict[str, int] = {}
+    units = array("L")
     dropped = truncated = 0
     for row in rows:
         try:
@@ -159,6 +164,7 @@ def encode(
         if len(example.ids) > max_length:
             if over_long == "split" and row.is_text:
                 examples.extend(_parts(example, max_length))
+                units.extend([_unit(row, len(units), groups)] * (len(examples) - len(units)))
                 continue
             if over_long in ("raise", "split"):
                 raise TuneError(
@@ -173,12 +179,18 @@ def encode(
                 dropped += 1
                 continue
             truncated += 1
+        units.append(_unit(row, len(examples), groups))
         examples.append(example)
     if not examples:
         raise TuneError(
             f"{where}: every row is over train.max_length {max_length}", hint="raise it"
         )
-    return Dataset(examples, dropped, truncated)
+    return Dataset(examples, dropped, truncated, units)
+
+
+def _unit(row: Row, at: int, groups: dict[str, int]) -> int:
+    """Of the row whose first example is number ``at``."""
+    return at if row.group is None else groups.setdefault(row.group, at)
 
 
 def answer(row: Row, template: Template, at: int = -1) -> tuple[str, str]:

@@ -39,6 +39,8 @@ class Exposure:
     mean: float
     low: float
     high: float
+    bits: tuple[float, ...] = ()
+    """Of each of them, so that several runs can be looked at together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Kept:
                     "mean": round(e.mean, 3),
                     "low": round(e.low, 3),
                     "high": round(e.high, 3),
+                    "bits": [round(bits, 3) for bits in e.bits],
                 }
                 for e in self.exposures
             ],
@@ -150,7 +153,7 @@ def _exposures(
         bits.setdefault(canary.copies, []).append(math.log2(len(losses)) - math.log2(rank))
         _tell(audit, "audit: canaries", done, len(canaries))
     found = tuple(
-        Exposure(copies, len(values), *stats.mean_interval(values))
+        Exposure(copies, len(values), *stats.mean_interval(values), tuple(values))
         for copies, values in sorted(bits.items())
     )
     most = max(bits, default=0)

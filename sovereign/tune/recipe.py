@@ -189,11 +189,15 @@ class EvalConfig(StrictModel):
 
 
 class PrivacyConfig(StrictModel):
-    """``[privacy]``: differential privacy for each row (DP-SGD). ``train.clip`` bounds a row."""
+    """``[privacy]``: differential privacy (DP-SGD) for all rows of a ``group``, or for each row
+    that names none. ``train.clip`` bounds what one of them does in a step."""
 
-    epsilon: float = Field(gt=0, le=100, description="the guarantee for one row, such as 8")
+    epsilon: float = Field(gt=0, le=100, description="the guarantee for each of them, such as 8")
     delta: float | None = Field(
-        None, gt=0, lt=1, description="its slack, below 1 / rows; rows ** -1.1 otherwise"
+        None,
+        gt=0,
+        lt=1,
+        description="its slack, below 1 / n of them; n ** -1.1 otherwise",
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sovereign.tune import stats
-from sovereign.tune.card import facts
+from sovereign.tune.card import besides, facts
 from sovereign.tune.record import RunRecord
 
 __all__ = ["FILE", "curve_of", "page"]
@@ -119,33 +119,8 @@ def _scores(evaluation: dict[str, Any]) -> str:
 
 def _general(general: dict[str, Any]) -> list[str]:
     rows = ["<tr><th></th><th>before</th><th>after</th><th>95 % interval</th></tr>"]
-    if general["rise"] is not None:
-        was, now, rise = general["before"], general["after"], general["rise"]
-        rows.append(
-            f"<tr><td>loss of {general['rows']} rows</td><td>{was['mean']:.3f}</td>"
-            f"<td>{now['mean']:.3f}</td><td>rose by {rise['mean']:.3f} ({rise['low']:.3f} to "
-            f"{rise['high']:.3f})</td></tr>"
-        )
-    if general["exact"] is not None:
-        shares = []
-        for score in general["exact"]:
-            low, high = stats.binomial_interval(score["exact"], score["rows"])
-            shares.append((f"{score['exact']} of {score['rows']}", f"{low:.0%} to {high:.0%}"))
-        (was, of_was), (now, of_now) = shares
-        rows.append(
-            f"<tr><td>answered exactly</td><td>{was}</td><td>{now}</td><td>{of_was}; {of_now}"
-            "</td></tr>"
-        )
-    for task, metrics in general["tasks"].items():
-        for metric, whens in metrics.items():
-            cells = []
-            for when in ("before", "after"):
-                value, error = whens[when]
-                cells.append(f"{value:.3f}" + ("" if error is None else f" ± {1.96 * error:.3f}"))
-            rows.append(
-                f"<tr><td>{escape(task)}, {escape(metric)}</td><td>{cells[0]}</td>"
-                f"<td>{cells[1]}</td><td>±: of each alone</td></tr>"
-            )
+    for row in besides(general):
+        rows.append(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>")
     said = "Rows and tasks that were not trained on; a loss that rose is something forgotten."
     return [f"<table>{''.join(rows)}</table>", f"<p>{said}</p>"]
 

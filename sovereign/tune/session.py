@@ -241,7 +241,7 @@ class Session:
             common |= {"checkpoints": self._checkpoints, "precision": self.precision}
             common["watch"] = self.watch
             return fit(self.model, self.data, self._recipe.train, **common)
-        self.spent = spend(self._recipe.privacy, self._recipe.train, len(self.data.examples))
+        self.spent = spend(self._recipe.privacy, self._recipe.train, self.data)
         return fit_private(self.model, self.data, self._recipe.train, self.spent, **common)
 
     def _say(self, phase: str, done: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["auc", "binomial_interval", "binomial_upper", "mean_interval", "rank_sum_p"]
+__all__ = ["Z95", "auc", "binomial_interval", "binomial_upper", "mean_interval", "rank_sum_p"]
 
 Z95 = 1.959963984540054
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import resource
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -84,12 +85,10 @@ def fit(
     steps = batches.steps_of(
         len(examples), config.batch * per_step, steps=config.steps, epochs=config.epochs
     )
-    order = batches.plan(
-        [len(e.ids) for e in examples],
-        batch=config.batch,
-        batches=steps * per_step,
-        seed=config.seed,
-    )
+    lengths = [len(e.ids) for e in examples]
+    order = batches.plan(lengths, batch=config.batch, batches=steps * per_step, seed=config.seed)
+    # A model that is cut is put together in each pass, by all processes at once: as many in each.
+    room = sys.maxsize if shards.is_cut(model) else batches.room(lengths, config.batch)
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=config.lr, weight_decay=config.weight_decay)
     packed = config.packing and packs(model)
@@ -113,7 +112,11 @@ def fit(
         chosen = order[step * per_step : (step + 1) * per_step]
         group = [[examples[i] for i in micro] for micro in chosen]
         learnt = sum(e.learnt for micro in group for e in micro)
-        mine = group[rank::world]
+        mine = [
+            micro[part]
+            for micro in group[rank::world]
+            for part in batches.passes([len(e.ids) for e in micro], room)
+        ]
         total = torch.zeros((), device=accelerator.device)
         try:
             for k, micro in enumerate(mine):

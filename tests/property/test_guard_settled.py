@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sovereign.guard import Guard
+from sovereign.errors import ResidualFound
+from sovereign.guard import Guard, Inspection
 from sovereign.policy import load_policy
 from sovereign.types import Destination, Finding
 
@@ -19,6 +20,7 @@ PATTERNS = {
     "PHONE_NUMBER": r"\+\d[\d ]{7,}\d",
     "EMAIL_ADDRESS": r"[\w.]+@[\w.]+\.\w+",
     "MEDICAL_RECORD_NUMBER": r"\bMRN \d{6,}",
+    "BANK_ACCOUNT": r"\b77123\d{4,}",
 }
 
 
@@ -58,6 +60,14 @@ PIECES = st.sampled_from(
 TURN = st.lists(PIECES, min_size=1, max_size=6).map(" ".join)
 CHAT = st.lists(TURN, min_size=1, max_size=6)
 
+ENDS = st.sampled_from(
+    ["+1 212 55", "5 0143", "a@b", ".org", "77123", "45678", "12", "Dr. Maria Keller", "", "."]
+)
+MIDDLE = " and the dose is taken at breakfast, lunch and dinner, as the letter of the ward has it "
+"""Longer than what is joined of a text at either end."""
+LONG = st.tuples(ENDS, st.sampled_from([MIDDLE, f"{MIDDLE}7{MIDDLE}"]), ENDS).map("".join)
+LONG_CHAT = st.lists(st.one_of(LONG, LONG, ENDS), min_size=2, max_size=6)
+
 
 def _body(turns: Sequence[str]) -> dict[str, object]:
     roles = ("user", "assistant")
@@ -77,10 +87,38 @@ def test_a_warm_guard_decides_as_a_cold_one(chats: list[list[str]]) -> None:
     for turns in chats:
         for upto in range(1, len(turns) + 1):
             for to in (HOSTED, OTHER):
-                body = _body(turns[:upto])
-                ours = warm.inspect(body, to=to, shape="openai.chat", tenant="it")
-                fresh = _guard().inspect(body, to=to, shape="openai.chat", tenant="it")
-                assert ours.body == fresh.body
-                assert ours.findings == fresh.findings
-                assert ours.verdict == fresh.verdict
-                assert sorted(ours.values) == sorted(fresh.values)
+                _same(warm, _body(turns[:upto]), to)
+
+
+@settings(max_examples=150, deadline=None)
+@given(chat=LONG_CHAT, twice=st.integers(1, 3))
+@example(chat=[f"{MIDDLE}+1 212 55", f"5 0143{MIDDLE}", f"x{MIDDLE}x"], twice=3)
+@example(chat=[f"{MIDDLE}77123.", MIDDLE, f"45678{MIDDLE}"], twice=3)  # over one turn
+def test_what_is_cut_between_turns_is_found_however_often_they_were_seen(
+    chat: list[str], twice: int
+) -> None:
+    """Neighbours that share no value are not joined again. Those that do are, whatever stood
+    between them or before them when they were seen the last time."""
+    warm = _guard()
+    for _ in range(twice):
+        for start in range(len(chat)):
+            _same(warm, _body(chat[start:]), HOSTED)
+            _same(warm, _body(chat[:start] + chat[start + 1 :]), HOSTED)
+
+
+def _same(warm: Guard, body: dict[str, object], to: Destination) -> None:
+    ours = warm.inspect(body, to=to, shape="openai.chat", tenant="it")
+    fresh = _guard().inspect(body, to=to, shape="openai.chat", tenant="it")
+    assert ours.encode() == fresh.encode()
+    assert ours.findings == fresh.findings
+    assert ours.verdict == fresh.verdict
+    assert sorted(ours.values) == sorted(fresh.values)
+    assert _refused(ours) == _refused(fresh)
+
+
+def _refused(made: Inspection) -> bool:
+    try:
+        made.check_residual(raw=made.encode())
+    except ResidualFound:
+        return True
+    return False

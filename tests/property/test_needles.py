@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sovereign.guard.needles import Needles
@@ -28,6 +29,25 @@ def test_many_texts_are_looked_through_as_each_of_them(texts: list[str], values:
     plain = [normalise(Mapped(text)).text for text in texts]
     each = [(n, *found) for n, text in enumerate(plain) for found in needles.find(text)]
     assert sorted(needles.find_in(plain)) == sorted(each)
+
+
+NUMBERS = st.sampled_from(
+    [*"0123456789", "512-47-3391", "512473391", "5124 73391", "\u0663", "\u0966", "\u00b2",
+     "\uff11", *" -./x\n\u00e4\u2003"]
+)  # fmt: skip
+
+
+@settings(max_examples=500)
+@given(st.lists(NUMBERS, max_size=40).map("".join), st.lists(NUMBERS, min_size=1, max_size=12))
+def test_a_first_look_at_the_digits_of_a_text_misses_no_number(text: str, value: list[str]) -> None:
+    """Whether its digits stand there at all is asked first. Numbers of other scripts count."""
+    needles = Needles()
+    for one in (text[3:14], text[8:15], "".join(value)):
+        needles.add(one, "NUMBER")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sovereign.guard.needles._digits", lambda _: None)
+        slow = sorted(needles.find(text))
+    assert sorted(needles.find(text)) == slow
 
 
 @given(st.text(), st.text())

@@ -9,7 +9,7 @@ from typing import Any
 __all__ = ["FAMILIES", "make_base"]
 
 FAMILIES = ("chatml", "llama3", "mistral", "qwen3", "gemma3")
-CORPUS = Path(__file__).resolve().parents[2] / "docs" / "tune.md"
+CORPUS = Path(__file__).resolve().parent / "corpus.md"
 
 CHATML = """{% if messages[0].role != 'system' %}<|im_start|>system
 You are a helpful assistant<|im_end|>

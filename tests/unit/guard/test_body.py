@@ -53,6 +53,12 @@ def test_a_deep_value_of_python_is_refused_before_it_is_walked(inner: Any) -> No
         body.leaves(deep, LIMITS)
 
 
+def test_half_a_surrogate_pair_is_refused_though_the_next_leaf_has_the_other_half() -> None:
+    """They are looked at together, and are still two texts, neither of which can be sent."""
+    with pytest.raises(Unreadable, match="surrogate"):
+        body.leaves(["\ud83d", "\ude00"], LIMITS)
+
+
 @pytest.mark.parametrize("raw", [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 9 + b"]" * 9])
 def test_a_deep_body_is_refused_before_the_parser_meets_it(raw: bytes) -> None:
     """A stack of brackets is a bomb; brackets inside strings are not."""

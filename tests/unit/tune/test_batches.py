@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sovereign.tune.batches import plan, steps_of
+from sovereign.tune.batches import passes, plan, room, steps_of
 
 
 @given(
@@ -50,3 +50,23 @@ def test_another_seed_is_another_order() -> None:
 def test_epochs_become_steps(steps: int | None, epochs: float | None, wanted: int) -> None:
     """Rounded up: the last rows are seen too."""
     assert steps_of(10, 8, steps=steps, epochs=epochs) == wanted
+
+
+@given(lengths=st.lists(st.integers(1, 500), min_size=1, max_size=60), batch=st.integers(1, 9))
+def test_no_pass_is_wider_than_its_room_and_none_loses_a_row(
+    lengths: list[int], batch: int
+) -> None:
+    """Each row once, in order; a row has a pass, however long it is."""
+    most = room(lengths, batch)
+    chosen = sorted(lengths)[-batch:]
+    parts = [chosen[part] for part in passes(chosen, most)]
+    assert [length for part in parts for length in part] == chosen
+    assert all(part and max(part) * len(part) <= most for part in parts)
+
+
+def test_rows_of_one_length_are_never_cut_and_the_longest_of_ragged_ones_are() -> None:
+    """Or every step would pay for the few that are long."""
+    assert passes([60] * 8, room([60] * 100, 8)) == [slice(0, 8)]
+    ragged = [20] * 90 + [200] * 10
+    assert len(passes([200] * 8, room(ragged, 8))) == 4
+    assert len(passes([20] * 8, room(ragged, 8))) == 1

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sovereign.audit import record as audit_record
-from sovereign.tune.card import event, facts
+from sovereign.tune.card import besides, event, facts
 from sovereign.tune.record import RunRecord
 
 
@@ -44,6 +44,27 @@ def test_the_card_names_what_a_reviewer_asks_for(made: RunRecord) -> None:
     )
     made.data["memorization"] = None
     assert facts(made)["card"]["memorisation"] == "not measured"
+
+
+def test_what_it_forgot_is_said_in_one_form(made: RunRecord) -> None:
+    """Card and report take their lines from here: each thing with before, after and an interval."""
+    general = {
+        "rows": 12,
+        "before": {"mean": 2.0},
+        "after": {"mean": 2.5},
+        "rise": {"mean": 0.5, "low": 0.4, "high": 0.6},
+        "exact": [{"exact": 6, "rows": 12}, {"exact": 3, "rows": 12}],
+        "tasks": {"levels": {"acc": {"before": [0.5, 0.1], "after": [0.25, None]}}},
+    }
+    made.data["general"] = general
+    assert besides(general) == [
+        ("loss of 12 general rows", "2.000", "2.500", "rose by 0.500, 0.400 to 0.600"),
+        ("general rows answered exactly", "6 of 12", "3 of 12", "25% to 75%, then 9% to 53%"),
+        ("levels, acc", "0.500", "0.250", "± 0.196, then unknown"),
+    ]
+    said = facts(made)["card"]["what it can do besides"]
+    assert said.startswith("loss of 12 general rows 2.000 before, 2.500 after (rose by 0.500, 0.4")
+    assert said.endswith("; levels, acc 0.500 before, 0.250 after (± 0.196, then unknown)")
 
 
 def test_the_event_is_one_that_the_log_takes(made: RunRecord) -> None:

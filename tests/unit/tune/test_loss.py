@@ -68,3 +68,45 @@ def test_flash_attention_is_refused_where_it_cannot_compute(tmp_path: Path) -> N
     with pytest.raises(TuneError, match="there is no GPU here") as failed:
         load_base(tmp_path, precision="bf16", quantize="none", attention="flash_attention_2")
     assert "sdpa" in (failed.value.hint or "")
+
+
+def test_a_batch_of_long_rows_goes_through_in_parts_and_learns_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The curve is that of whole batches, and no pass has more positions than there is room for:
+    the peak of memory is no longer the batch of the longest rows."""
+    from accelerate import Accelerator
+
+    from sovereign.tune import batches
+    from sovereign.tune.data import Dataset
+    from sovereign.tune.model import add_lora, load_base
+    from sovereign.tune.recipe import LoraConfig, TrainConfig
+    from sovereign.tune.train import fit
+
+    base = make_base("chatml", tmp_path / "base")
+    lengths = [8] * 28 + [60] * 4
+    rows = [Example(i, ids, ids) for i, n in enumerate(lengths) if (ids := tuple(range(5, 5 + n)))]
+    config = TrainConfig(steps=8, batch=4, lr=0.01)
+    found, widest = {}, {}
+    for share in (batches.ROOM, 100.0):
+        monkeypatch.setattr(batches, "ROOM", share)
+        model, _, _ = load_base(base, precision="fp32", quantize="none")
+        model = add_lora(model, LoraConfig(r=4), config)
+        curve, wide = [], []
+        model.register_forward_pre_hook(
+            lambda _, __, inputs, wide=wide: wide.append(inputs["input_ids"].numel()),
+            with_kwargs=True,
+        )
+        fit(
+            model,
+            Dataset(tuple(rows)),
+            config,
+            pad=0,
+            accelerator=Accelerator(cpu=True),
+            progress=lambda update, curve=curve: curve.append(update.loss),
+        )
+        found[share], widest[share] = curve, max(wide)
+    whole, parts = found[100.0], found[1.5]
+    assert parts == pytest.approx(whole, rel=1e-5)
+    assert whole[-1] < whole[0]
+    assert widest == {1.5: 60, 100.0: 240}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ from sovereign.errors import TuneError
 from sovereign.tune.data import Dataset, Example
 from sovereign.tune.private import Spent, epsilon_of, fit_private, sigma_for, spend
 from sovereign.tune.recipe import PrivacyConfig, TrainConfig
+
+ROW = Example(1, (1, 2, 3, 4), (-100, 2, 3, 4))
+OTHER = Example(2, (5, 6, 7, 8), (-100, 6, 7, 8))
 
 
 @pytest.mark.parametrize(
@@ -43,16 +47,20 @@ def test_the_noise_is_the_least_that_keeps_the_promise() -> None:
     assert epsilon_of(sigma * 0.99, 0.05, 200, 1e-4) > 8
 
 
+def rows(count: int) -> Dataset:
+    return Dataset((ROW,) * count)
+
+
 def test_a_promise_that_cannot_be_kept_is_refused() -> None:
     """Before anything is trained."""
     train = TrainConfig(steps=10, batch=4)
     with pytest.raises(TuneError, match=r"x train\.accumulate is 4, and there are 4 rows"):
-        spend(PrivacyConfig(epsilon=8), train, 4)
+        spend(PrivacyConfig(epsilon=8), train, rows(4))
     with pytest.raises(TuneError, match="is no less than 1 / 100 rows"):
-        spend(PrivacyConfig(epsilon=8, delta=0.01), train, 100)
+        spend(PrivacyConfig(epsilon=8, delta=0.01), train, rows(100))
     with pytest.raises(TuneError, match="no noise keeps epsilon"):
-        spend(PrivacyConfig(epsilon=1e-6), TrainConfig(steps=10**6, batch=4), 10)
-    spent = spend(PrivacyConfig(epsilon=8), train, 100)
+        spend(PrivacyConfig(epsilon=1e-6), TrainConfig(steps=10**6, batch=4), rows(10))
+    spent = spend(PrivacyConfig(epsilon=8), train, rows(100))
     assert spent.epsilon <= 8
     assert spent.delta == pytest.approx(100**-1.1)
     assert spent.rate == 0.04
@@ -80,7 +88,13 @@ def _model() -> Any:
     )
 
 
-def _step(rows: list[Example], sigma: float, lr: float = 1.0, clip: float = 1.0) -> float:
+def _step(
+    rows: list[Example],
+    sigma: float,
+    lr: float = 1.0,
+    clip: float = 1.0,
+    units: Sequence[int] = (),
+) -> float:
     """The norm of what one step with SGD's arithmetic would take: read off before AdamW does."""
     import torch
 
@@ -97,7 +111,7 @@ def _step(rows: list[Example], sigma: float, lr: float = 1.0, clip: float = 1.0)
     try:
         fit_private(
             model,
-            Dataset(tuple(rows)),
+            Dataset(tuple(rows), units=units),
             TrainConfig(steps=1, batch=1, lr=lr, clip=clip),
             Spent(8, 1e-3, sigma, 0.999999, 1),
             pad=0,
@@ -109,14 +123,39 @@ def _step(rows: list[Example], sigma: float, lr: float = 1.0, clip: float = 1.0)
     return seen[0]
 
 
-ROW = Example(1, (1, 2, 3, 4), (-100, 2, 3, 4))
-OTHER = Example(2, (5, 6, 7, 8), (-100, 6, 7, 8))
-
-
 def test_no_row_moves_the_sum_by_more_than_the_clip() -> None:
     """Ten times the same row is clipped ten times; the mean keeps the norm of one."""
     assert _step([ROW] * 10, sigma=0.0, clip=0.01) == pytest.approx(0.01, rel=1e-3)
     assert _step([ROW, OTHER], sigma=0.0, clip=0.01) <= 0.01 + 1e-6
+
+
+def test_all_rows_of_a_group_together_move_it_no_more_than_one_row() -> None:
+    """Nine rows of one patient beside one of another: each is clipped as one, and what they say
+    alike is no louder for being said nine times."""
+    alone = _step([ROW, OTHER], sigma=0.0, clip=0.01)
+    assert _step([ROW] * 9 + [OTHER], sigma=0.0, clip=0.01, units=[0] * 9 + [1]) == pytest.approx(
+        alone, rel=1e-3
+    )
+    assert _step([ROW, OTHER] * 5, sigma=0.0, clip=0.01, units=[7] * 10) == pytest.approx(
+        0.01, rel=1e-3
+    )
+
+
+def test_groups_are_what_is_drawn_and_counted() -> None:
+    """Sixty rows of twelve patients: the chance of a patient to be in a step is 4 of 12."""
+    data = Dataset((ROW,) * 60, units=[i % 12 for i in range(60)])
+    spent = spend(PrivacyConfig(epsilon=8), TrainConfig(steps=10, batch=4), data)
+    assert spent.rate == 4 / 12
+    assert spent.delta == pytest.approx(12**-1.1)
+    assert spent.record(1.0)["unit"] == "group"
+    assert (
+        spend(PrivacyConfig(epsilon=8), TrainConfig(steps=10, batch=4), rows(60)).record(1.0)[
+            "unit"
+        ]
+        == "row"
+    )
+    with pytest.raises(TuneError, match="there are 12 groups"):
+        spend(PrivacyConfig(epsilon=8), TrainConfig(steps=10, batch=12), data)
 
 
 def test_the_noise_has_the_size_that_was_accounted_for() -> None:
@@ -154,7 +193,7 @@ def test_a_private_run_still_learns_and_counts_its_steps() -> None:
     torch = pytest.importorskip("torch")
     rows = tuple(Example(i, (i % 13, 14, 15, 14), (-100, 14, 15, 14)) for i in range(1, 61))
     train = TrainConfig(steps=30, batch=20, lr=0.01)
-    spent = spend(PrivacyConfig(epsilon=8), train, len(rows))
+    spent = spend(PrivacyConfig(epsilon=8), train, Dataset(rows))
     model, seen = _model(), []
     fit_private(
         model,

@@ -54,7 +54,7 @@ def _tuned(letters: Any, epsilon: float | None) -> tuple[Kept, float, float]:
     if epsilon is None:
         fit(model, data, train, **more)
     else:
-        spent = spend(PrivacyConfig(epsilon=epsilon), train, len(data.examples))
+        spent = spend(PrivacyConfig(epsilon=epsilon), train, data)
         # The same noise each time, or this test would fail once in a while.
         fit_private(model, data, train, spent, entropy=lambda size: b"\1" * size, **more)
     after = sum(losses_of(model, letters, ROWS)) / len(ROWS)
