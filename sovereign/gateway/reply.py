@@ -19,6 +19,7 @@ from sovereign.gateway.clear import Cleared
 from sovereign.gateway.given import Gives, passed
 from sovereign.gateway.ledger import Ledger
 from sovereign.gateway.pool import Answer, Pool
+from sovereign.gateway.recorder import Intent, Recorder
 from sovereign.gateway.wires import dumps, error_body, error_event, upstream_error
 from sovereign.types import JSON
 
@@ -29,6 +30,9 @@ MAX_ERROR = 1_000_000
 ON_LOOP = 64_000
 """A longer reply is restored in a thread, so that other callers do not wait for it."""
 DRAIN_S = 0.25
+EARLY = 6
+"""So many pieces of a stream go out one by one, however many came at once: the first token, which
+comes after up to five events that frame it, does not wait for what came with it."""
 
 _LAST = frozenset({"message_stop", "response.completed", "response.failed", "response.incomplete"})
 
@@ -36,15 +40,22 @@ Ended = Callable[[Asked, str, int], None]
 
 
 async def send_back(
-    asked: Asked, cleared: Cleared, pool: Pool, send: Send, ended: Ended, ledger: Ledger
+    asked: Asked,
+    cleared: Cleared,
+    pool: Pool,
+    send: Send,
+    recorder: Recorder,
+    intent: Intent,
+    ledger: Ledger,
 ) -> None:
-    """Send what was cleared, and the answer back. ``ended`` gets the outcome and the caller's
-    status once, just before the last bytes go out; ``ledger`` what the answer gives to the caller's
-    team, before the caller can know it.
+    """Send what was cleared, once ``intent`` has landed, and the answer back. ``recorder`` gets the
+    outcome and the caller's status once, just before the last bytes go out; ``ledger`` what the
+    answer gives to the caller's team, before the caller can know it.
 
     Raises :class:`UpstreamFailed` as long as nothing was sent to the caller; after that, the
-    failure is an event of the stream.
+    failure is an event of the stream. Raises :class:`AuditError` if the intent did not land.
     """
+    ended = recorder.result
     gives = Gives(asked, cleared, ledger)
     async with pool.post(
         cleared.upstream,
@@ -53,6 +64,7 @@ async def send_back(
         cleared.headers,
         asked.attempts,
         method=cleared.endpoint.method,
+        first=intent.landed,
     ) as answer:
         if not 200 <= answer.status < 300:
             await _error(asked, cleared, answer, send, ended)
@@ -131,6 +143,7 @@ class _Streamed:
         self._translator = cleared.translation.events(asked.id) if cleared.translation else None
         self._complete = False
         self._ready = b""
+        self._early = EARLY
 
     def _take(self) -> bytes:
         out, self._ready = self._ready, b""
@@ -143,6 +156,9 @@ class _Streamed:
                 self._asked.bytes_in += len(chunk)
                 for event in parser.feed(chunk):
                     self._ready += self._out(event)
+                    if self._ready and self._early and not self._complete:
+                        self._early -= 1
+                        await self._write(self._take())
                 if self._complete:
                     self._ended(self._asked, "ok", 200)
                     await self._write(self._take())

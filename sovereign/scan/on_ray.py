@@ -55,8 +55,11 @@ def run_on_ray(
     own: dict[str, Any] = {"include_dashboard": False, "num_cpus": jobs} if not address else {}
     try:
         ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **own)
-    except (ConnectionError, RuntimeError, ValueError) as e:
-        raise ScanError(f"no Ray cluster answers ({type(e).__name__})") from None
+    except Exception as e:  # noqa: BLE001 - a plain one if its own processes are not up in time
+        raise ScanError(
+            f"Ray does not start, or no cluster of it answers ({type(e).__name__})",
+            hint="is the machine too busy? Its logs are in /tmp/ray",
+        ) from None
     try:
         make = ray.remote(_Hand)
         at: dict[Any, tuple[Any, Task]] = {}  # what is awaited, of whom, for what

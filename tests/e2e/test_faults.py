@@ -49,8 +49,11 @@ UPSTREAM: dict[str, Fault] = {
     "redirect": Fault("redirects", 502, "result: upstream_failed"),
     "switch": Fault("switches protocols", 502, "result: upstream_failed"),
     "endless-header": Fault("sends a header of a megabyte", 502, "result: upstream_failed"),
+    "broken-first": Fault(
+        "begins its stream with an event that is not JSON", 502, "result: upstream_failed", True
+    ),
     "broken-event": Fault(
-        "streams an event that is not JSON", 502, "result: upstream_failed", True
+        "streams an event that is not JSON after others", 200, "result: upstream_failed", True
     ),
     "no-end": Fault("ends its stream without its last event", 200, "result: upstream_failed", True),
     "empty-stream": Fault("streams nothing at all", 502, "result: upstream_failed", True),

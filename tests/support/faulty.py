@@ -26,6 +26,7 @@ WAYS: dict[str, bytes | None] = {
     "redirect": b"HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:9/x\r\nContent-Length: 0\r\n\r\n",
     "switch": b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
     "endless-header": None,
+    "broken-first": SSE + b"data: {not json\n\n" + CHUNK,
     "broken-event": SSE + CHUNK + b"data: {not json\n\n",
     "no-end": SSE + CHUNK,
     "empty-stream": SSE,

@@ -62,10 +62,15 @@ class _Protocol:
 
 
 async def _run(
-    chunks: list[bytes], *, fail: BaseException | None = None, **how: Any
+    chunks: list[bytes],
+    *,
+    fail: BaseException | None = None,
+    into: list[bytes] | None = None,
+    **how: Any,
 ) -> tuple[bytes, list[str]]:
-    """What the caller gets of ``chunks``, and the outcomes that were told."""
-    got: list[bytes] = []
+    """What the caller gets of ``chunks``, and the outcomes that were told; ``into`` gets it piece
+    by piece."""
+    got: list[bytes] = [] if into is None else into
     outcomes: list[str] = []
     reader = aiohttp.StreamReader(_Protocol(), 2**16, loop=asyncio.get_running_loop())  # type: ignore[arg-type]
 
@@ -115,6 +120,21 @@ def test_a_whole_stream_is_restored_and_ok() -> None:
     chunks = [_chunk("I am PERSON_"), _chunk("AAAA."), _chunk("", "stop"), b"data: [DONE]\n\n"]
     raw, outcomes = asyncio.run(_run(chunks))
     assert _said(raw) == "I am Maria."
+    assert raw.endswith(b"data: [DONE]\n\n")
+    assert outcomes == ["ok"]
+
+
+def test_the_first_token_does_not_wait_for_what_came_with_it() -> None:
+    """All of an answer may come at once. Its beginning goes out event by event, the rest at once,
+    and nothing is said twice or lost."""
+    texts = [str(n) for n in range(reply.EARLY + 20)]
+    got: list[bytes] = []
+    whole = b"".join(map(_chunk, texts)) + b"data: [DONE]\n\n"
+    raw, outcomes = asyncio.run(_run([whole], into=got))
+    first = [piece for piece in got if piece][: reply.EARLY]
+    assert [_said(piece) for piece in first] == texts[: reply.EARLY]
+    assert len([piece for piece in got if piece]) == reply.EARLY + 1
+    assert _said(raw) == "".join(texts)
     assert raw.endswith(b"data: [DONE]\n\n")
     assert outcomes == ["ok"]
 
