@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -20,12 +20,17 @@ from sovereign.types import JSON, Receipt, Sink
 __all__ = ["durable", "soon"]
 
 
-async def durable(sink: Sink, record: Mapping[str, JSON]) -> Receipt:
+async def durable(
+    sink: Sink, record: Mapping[str, JSON], meanwhile: Callable[[], None] | None = None
+) -> Receipt:
     """Append ``record``, and wait until it is durable. Raises as ``sink`` does. Who is cancelled
-    while waiting has not cancelled the record."""
+    while waiting has not cancelled the record. ``meanwhile`` is called once the record is on its
+    way: work that is needed later, for which the time is there now."""
     loop = asyncio.get_running_loop()
     door = _door(loop)
     submitted = door.submit(loop, sink, record)
+    if meanwhile is not None:
+        loop.call_soon(meanwhile)
     if not submitted.done():
         woken: asyncio.Future[None] = loop.create_future()
         submitted.add_done_callback(lambda _: door.wake(loop, woken))

@@ -7,7 +7,7 @@ there, the next intent will tell.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
 from sovereign.audit import record
@@ -57,7 +57,7 @@ class Recorder:
         # From here on it may be in the log, even if we are cancelled while we wait.
         asked.intended = True
         try:
-            asked.receipt = await self._durable(fields)
+            asked.receipt = await self._durable(fields, cleared.restorer.prepare)
         except AuditError:
             asked.intended = False
             asked.body_sha256 = None
@@ -110,9 +110,11 @@ class Recorder:
         """A record for its own sake, to see whether a log that failed works again."""
         await self._durable(record.event("log.read", command="readyz"))
 
-    async def _durable(self, fields: Mapping[str, JSON]) -> Receipt:
+    async def _durable(
+        self, fields: Mapping[str, JSON], meanwhile: Callable[[], None] | None = None
+    ) -> Receipt:
         try:
-            receipt = await durable(self._log, fields)
+            receipt = await durable(self._log, fields, meanwhile)
         except AuditError:
             self._lost()
             raise
