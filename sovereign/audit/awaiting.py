@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -17,21 +17,20 @@ from weakref import WeakKeyDictionary
 from sovereign.audit.client import Client
 from sovereign.types import JSON, Receipt, Sink
 
-__all__ = ["durable", "soon"]
+__all__ = ["durable", "landed", "soon"]
 
 
-async def durable(
-    sink: Sink, record: Mapping[str, JSON], meanwhile: Callable[[], None] | None = None
-) -> Receipt:
+async def durable(sink: Sink, record: Mapping[str, JSON]) -> Receipt:
     """Append ``record``, and wait until it is durable. Raises as ``sink`` does. Who is cancelled
-    while waiting has not cancelled the record. ``meanwhile`` is called once the record is on its
-    way: work that is needed later, for which the time is there now."""
-    loop = asyncio.get_running_loop()
-    door = _door(loop)
-    submitted = door.submit(loop, sink, record)
-    if meanwhile is not None:
-        loop.call_soon(meanwhile)
+    while waiting has not cancelled the record."""
+    return await landed(soon(sink, record))
+
+
+async def landed(submitted: Future[Receipt]) -> Receipt:
+    """Wait for what :func:`soon` gave."""
     if not submitted.done():
+        loop = asyncio.get_running_loop()
+        door = _door(loop)
         woken: asyncio.Future[None] = loop.create_future()
         submitted.add_done_callback(lambda _: door.wake(loop, woken))
         await woken
@@ -39,7 +38,8 @@ async def durable(
 
 
 def soon(sink: Sink, record: Mapping[str, JSON]) -> Future[Receipt]:
-    """Submit ``record`` from a coroutine that does not wait for it."""
+    """Submit ``record`` from a coroutine that does not wait for it now. It is on its way in the
+    loop's next turn."""
     loop = asyncio.get_running_loop()
     return _door(loop).submit(loop, sink, record)
 

@@ -106,26 +106,3 @@ def test_who_is_cancelled_has_not_cancelled_the_record() -> None:
         return held
 
     assert asyncio.run(run()).result().index == 1
-
-
-def test_what_is_done_meanwhile_is_done_once_the_record_is_on_its_way() -> None:
-    """It must hold up neither the record nor whoever waits for it."""
-    order: list[str] = []
-    pending: Future[Receipt] = Future()
-
-    class Slow:
-        def submit(self, record: Mapping[str, JSON]) -> Future[Receipt]:
-            order.append("sent")
-            return pending
-
-    async def run() -> None:
-        sink: Any = Slow()
-        waiting = asyncio.create_task(durable(sink, {"n": 1}, lambda: order.append("meanwhile")))
-        while "meanwhile" not in order:
-            await asyncio.sleep(0)
-        assert order == ["sent", "meanwhile"]
-        assert not waiting.done()
-        pending.set_result(Receipt(1, bytes(32)))
-        assert (await waiting).index == 1
-
-    asyncio.run(asyncio.wait_for(run(), 10))
