@@ -17,16 +17,20 @@ from weakref import WeakKeyDictionary
 from sovereign.audit.client import Client
 from sovereign.types import JSON, Receipt, Sink
 
-__all__ = ["durable", "soon"]
+__all__ = ["durable", "landed", "soon"]
 
 
 async def durable(sink: Sink, record: Mapping[str, JSON]) -> Receipt:
     """Append ``record``, and wait until it is durable. Raises as ``sink`` does. Who is cancelled
     while waiting has not cancelled the record."""
-    loop = asyncio.get_running_loop()
-    door = _door(loop)
-    submitted = door.submit(loop, sink, record)
+    return await landed(soon(sink, record))
+
+
+async def landed(submitted: Future[Receipt]) -> Receipt:
+    """Wait for what :func:`soon` gave."""
     if not submitted.done():
+        loop = asyncio.get_running_loop()
+        door = _door(loop)
         woken: asyncio.Future[None] = loop.create_future()
         submitted.add_done_callback(lambda _: door.wake(loop, woken))
         await woken
@@ -34,7 +38,8 @@ async def durable(sink: Sink, record: Mapping[str, JSON]) -> Receipt:
 
 
 def soon(sink: Sink, record: Mapping[str, JSON]) -> Future[Receipt]:
-    """Submit ``record`` from a coroutine that does not wait for it."""
+    """Submit ``record`` from a coroutine that does not wait for it now. It is on its way in the
+    loop's next turn."""
     loop = asyncio.get_running_loop()
     return _door(loop).submit(loop, sink, record)
 

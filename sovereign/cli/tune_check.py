@@ -25,7 +25,7 @@ CONFIG = click.option(
     type=click.Path(path_type=Path),
     default=Path("sovereign.toml"),
     show_default=True,
-    help="Where [weights] and [audit] are.",
+    help="Where [weights], [audit] and [tune] are.",
 )
 STORE = click.option("--store", type=click.Path(path_type=Path), help="A store's folder.")
 
@@ -58,6 +58,7 @@ def check_command(
     from sovereign.tune.machine import find_machine, plan
     from sovereign.tune.preflight import Knobs, fitting, need
     from sovereign.tune.recipe import find_recipe, load_recipe
+    from sovereign.tune.servable import disk, hold_disk, served_by
     from sovereign.weights.dims import parse_memory
 
     if memory and machine:
@@ -79,6 +80,7 @@ def check_command(
         there = parse_memory(memory) if memory else _free_memory()
         counted = need(dims, Knobs.of(loaded))
         turns = fitting(dims, Knobs.of(loaded), there)
+    written, served = disk(counted.trainable, loaded), served_by(loaded)
     if as_json:
         click.echo(
             json.dumps(
@@ -94,6 +96,8 @@ def check_command(
                     "memory": round(there),
                     "fits": counted.total <= there,
                     "turn": turns[0] if turns else None,
+                    "disk": written,
+                    "served_by": served,
                     **({} if planned is None else planned.record()),
                 },
                 indent=2,
@@ -110,10 +114,14 @@ def check_command(
         each = f" on each of {planned.world} GPUs" if planned and planned.world > 1 else ""
         total = f"{counted.total / 1e9:7.2f} GB of {there / 1e9:.2f} GB{each}"
         click.echo(f"  {'at most':<15} {total}")
+        click.echo(f"disk: at most {written / 1e9:.2f} GB")
+        click.echo("served by: " + "; ".join(f"{name} {how}" for name, how in served.items()))
     if planned is not None:
         _launchable(loaded, planned, quiet=as_json)
     if counted.total > there:
         _too_large(loaded, there, turns)
+    if not memory and not machine:
+        hold_disk(Path("runs"), written)
 
 
 def _launchable(recipe: Recipe, planned: Plan, *, quiet: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from sovereign.cli.tune_check import CONFIG, STORE
 from sovereign.cli.tune_passport import TRUST, key_of, keys_of
 
 if TYPE_CHECKING:
@@ -31,15 +32,9 @@ __all__ = ["export_command"]
     "--converter", type=click.Path(path_type=Path), help="llama.cpp's convert_hf_to_gguf.py."
 )
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-@click.option("--store", type=click.Path(path_type=Path), help="A store's folder.")
+@STORE
 @TRUST
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=Path("sovereign.toml"),
-    show_default=True,
-    help="Where [weights] and [tune] are.",
-)
+@CONFIG
 def export_command(
     adapter: Path,
     dest: Path,

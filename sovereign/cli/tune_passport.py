@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sovereign.cli.tune_check import CONFIG, STORE
 from sovereign.errors import ConfigError, PassportRefused, TuneError
 
 if TYPE_CHECKING:
@@ -31,13 +32,6 @@ __all__ = [
 
 MADE = ("adapter", "model")
 
-CONFIG = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=Path("sovereign.toml"),
-    show_default=True,
-    help="Where [tune] is.",
-)
 TRUST = click.option(
     "--key",
     "trust",
@@ -60,7 +54,7 @@ def key_of(config: Path, store: Path | None) -> Ed25519PrivateKey:
 
 
 @click.command("key")
-@click.option("--store", type=click.Path(path_type=Path), help="A store's folder.")
+@STORE
 @CONFIG
 def key_command(store: Path | None, config: Path) -> None:
     """Print the public key that signs passports, as PEM.

@@ -133,7 +133,7 @@ class Guardrail:
             return self._reply(asked, (key.id, call), body)
         asked.model, asked.destination = SCOPE, TO
         cleared, answer = await self._workers.run(self._clear, asked, guard, body)
-        await self._recorder.intent(asked, cleared)
+        await self._recorder.intent(asked, cleared).landed()
         if call:
             self._keep((key.id, call), _Open(asked, cleared.restorer, time.monotonic()))
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -35,27 +35,29 @@ class Attempts:
 
 
 class Body:
-    """An answer's bytes. Raises :class:`TimeoutError` if none come for ``idle_s`` seconds.
+    """An answer's bytes. Raises :class:`TimeoutError` if none come for ``idle_s`` seconds, or if
+    they have not come to their end after ``total_s``.
 
     What is not taken stays with the destination: the reader holds some 128 KiB, then stops reading
     from the socket. One timer looks after the whole of it, and is set again when it finds that
     bytes came meanwhile: a timer for each read was a tenth of what a streamed token costs.
     """
 
-    __slots__ = ("_idle_s", "_loop", "_reader", "_since", "_timer")
+    __slots__ = ("_end", "_idle_s", "_loop", "_reader", "_since", "_timer")
 
-    def __init__(self, reader: aiohttp.StreamReader, idle_s: float) -> None:
+    def __init__(self, reader: aiohttp.StreamReader, idle_s: float, total_s: float) -> None:
         """Inside a running event loop."""
         self._reader = reader
         self._idle_s = idle_s
         self._loop = asyncio.get_running_loop()
+        self._end = self._loop.time() + total_s
         self._since: float | None = None  # when the read began that waits now
-        self._timer = self._loop.call_later(idle_s, self._look)
+        self._timer = self._loop.call_later(min(idle_s, total_s), self._look)
 
     def _look(self) -> None:
-        left = self._idle_s
-        if self._since is not None:
-            left += self._since - self._loop.time()
+        now = self._loop.time()
+        idle = self._idle_s if self._since is None else self._since + self._idle_s - now
+        left = min(idle, self._end - now)
         if left > 0:
             self._timer = self._loop.call_later(left, self._look)
         else:
@@ -116,7 +118,9 @@ class Pool:
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
-                timeout=aiohttp.ClientTimeout(total=upstream.timeout_s, connect=upstream.connect_s),
+                # How long all of it may take is looked after below, and in Body: aiohttp's own
+                # timer would be asked for each read.
+                timeout=aiohttp.ClientTimeout(total=None, connect=upstream.connect_s),
             )
         return session
 
@@ -129,9 +133,12 @@ class Pool:
         headers: Mapping[str, str],
         attempts: Attempts | None = None,
         *,
+        first: Callable[[], Awaitable[None]],
         method: str = "POST",
     ) -> AsyncIterator[Answer]:
-        """Send ``raw`` and give the answer; leaving the block early drops the connection.
+        """Send ``raw`` and give the answer; leaving the block early drops the connection. ``first``
+        is waited for before each try does anything that could be seen outside: what a request is
+        made of costs nothing while the log waits for its disk.
 
         Raises :class:`UpstreamFailed`, also for what goes wrong inside the block on the
         connection, and :class:`Overloaded` if no connection becomes free in time. Messages name
@@ -140,11 +147,13 @@ class Pool:
         name = upstream.destination.name
         session = self._session(upstream)
         try:
+            attempts = attempts or Attempts()
             sent = await self._answered(
-                session, upstream, method, url, raw, headers, attempts or Attempts()
+                session, upstream, method, url, raw, headers, attempts, first
             )
             async with sent as response:
-                body = Body(response.content, upstream.idle_s)
+                left_s = upstream.timeout_s - (attempts.waited or 0)
+                body = Body(response.content, upstream.idle_s, left_s)
                 try:
                     yield Answer(
                         response.status,
@@ -191,35 +200,53 @@ class Pool:
         raw: bytes,
         headers: Mapping[str, str],
         attempts: Attempts,
+        first: Callable[[], Awaitable[None]],
     ) -> aiohttp.ClientResponse:
         """The answer's head, after as many tries as are allowed.
 
         Only what nobody has acted on is sent again: no connection, or a destination that says it
         is too busy and when to come back. A connection that broke may have delivered the request.
         """
-        give_up = time.monotonic() + upstream.retry_within_s
-        for left in range(upstream.retries, -1, -1):
-            attempts.count += 1
+        loop = asyncio.get_running_loop()
+        within_s = min(upstream.first_byte_s, upstream.timeout_s)
+        give_up = began = 0.0
+
+        async def go(
+            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            nonlocal give_up, began
+            await first()
             began = time.perf_counter()
+            give_up = give_up or began + upstream.retry_within_s
+            attempts.count += 1
+            first_byte.reschedule(loop.time() + within_s)
+            return await handler(request)
+
+        for left in range(upstream.retries, -1, -1):
             try:
-                async with asyncio.timeout(upstream.first_byte_s) as first_byte:
+                async with asyncio.timeout(None) as first_byte:
                     response = await session.request(
-                        method, url, data=raw or None, headers=headers, allow_redirects=False
+                        method,
+                        url,
+                        data=raw or None,
+                        headers=headers,
+                        allow_redirects=False,
+                        middlewares=(go,),
                     )
             except aiohttp.ClientConnectorError as e:
                 wait = FIRST_WAIT_S * 2 ** (attempts.count - 1)
                 untrusted = isinstance(e, aiohttp.ClientSSLError)
-                if not left or untrusted or time.monotonic() + wait > give_up:
+                if not left or untrusted or time.perf_counter() + wait > give_up:
                     raise
             except TimeoutError:
-                if first_byte.expired():
+                if first_byte.expired() and upstream.first_byte_s <= upstream.timeout_s:
                     raise _NoFirstByte from None
                 raise
             else:
                 attempts.waited = time.perf_counter() - began
                 after = _seconds(response.headers.get("Retry-After"))
                 busy = response.status in _BUSY and after is not None
-                if not left or not busy or after is None or time.monotonic() + after > give_up:
+                if not left or not busy or after is None or time.perf_counter() + after > give_up:
                     return response
                 response.close()
                 wait = after

@@ -7,18 +7,20 @@ there, the next intent will tell.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 
 from sovereign.audit import record
-from sovereign.audit.awaiting import durable, soon
+from sovereign.audit.awaiting import landed, soon
 from sovereign.errors import AuditError, LogUnavailable, SovereignError
 from sovereign.gateway.asked import Asked
 from sovereign.gateway.clear import Cleared
 from sovereign.gateway.metrics import Metrics
+from sovereign.gateway.traces import INTERNAL
 from sovereign.types import JSON, Receipt, Sink
 
-__all__ = ["Recorder"]
+__all__ = ["Intent", "Recorder"]
 
 LOGGER = logging.getLogger("sovereign.gateway")
 
@@ -32,8 +34,8 @@ class Recorder:
         self.failing = False
         self.results_lost = 0
 
-    async def intent(self, asked: Asked, cleared: Cleared) -> None:
-        """What is about to leave. Raises :class:`AuditError`; then nothing may."""
+    def intent(self, asked: Asked, cleared: Cleared) -> Intent:
+        """What is about to leave, on its way to the disk. Nothing may leave before it landed."""
         assert asked.key is not None
         assert asked.model is not None
         assert asked.guard_build is not None
@@ -56,14 +58,7 @@ class Recorder:
         asked.body_sha256 = cleared.sha256
         # From here on it may be in the log, even if we are cancelled while we wait.
         asked.intended = True
-        try:
-            asked.receipt = await self._durable(fields)
-        except AuditError:
-            asked.intended = False
-            asked.body_sha256 = None
-            raise
-        verb = cleared.verdict.action.verb
-        self._metrics.count("sovereign_verdicts_total", destination=to.name, verb=verb)
+        return Intent(self, asked, cleared, fields)
 
     async def refusal(self, asked: Asked, error: SovereignError) -> None:
         """What was not sent, and why. Raises :class:`AuditError`."""
@@ -111,8 +106,19 @@ class Recorder:
         await self._durable(record.event("log.read", command="readyz"))
 
     async def _durable(self, fields: Mapping[str, JSON]) -> Receipt:
+        return await self._landed(self._soon(fields))
+
+    def _soon(self, fields: Mapping[str, JSON]) -> Future[Receipt]:
         try:
-            receipt = await durable(self._log, fields)
+            return soon(self._log, fields)
+        except Exception as e:  # noqa: BLE001 - told like any other, to whoever waits
+            failed: Future[Receipt] = Future()
+            failed.set_exception(e)
+            return failed
+
+    async def _landed(self, submitted: Future[Receipt]) -> Receipt:
+        try:
+            receipt = await landed(submitted)
         except AuditError:
             self._lost()
             raise
@@ -132,3 +138,36 @@ class Recorder:
         if not submitted.cancelled() and submitted.exception() is not None:
             self.results_lost += 1
             LOGGER.error("a result was not recorded: %s", type(submitted.exception()).__name__)
+
+
+class Intent:
+    """The record of what is about to leave, once it was submitted. ``landed_at`` is set, in seconds
+    since the epoch, when it is durable."""
+
+    def __init__(
+        self, recorder: Recorder, asked: Asked, cleared: Cleared, fields: Mapping[str, JSON]
+    ) -> None:
+        """Use :meth:`Recorder.intent`."""
+        self.landed_at: float | None = None
+        self._recorder, self._asked, self._cleared = recorder, asked, cleared
+        self._began = time.time()
+        self._submitted = recorder._soon(fields)
+
+    async def landed(self) -> None:
+        """Wait until it is durable; the first time costs, not the next. Raises
+        :class:`AuditError`; then nothing may leave."""
+        if self.landed_at is not None:
+            return
+        asked, recorder = self._asked, self._recorder
+        try:
+            asked.receipt = await recorder._landed(self._submitted)
+        except AuditError:
+            asked.intended = False
+            asked.body_sha256 = None
+            raise
+        self.landed_at = now = time.time()
+        to, verb = self._cleared.upstream.destination.name, self._cleared.verdict.action.verb
+        recorder._metrics.count("sovereign_verdicts_total", destination=to, verb=verb)
+        recorder._metrics.observe("sovereign_audit_seconds", now - self._began)
+        if asked.trace is not None:
+            asked.trace.span("audit", self._began, now, INTERNAL)

@@ -19,6 +19,7 @@ from sovereign.gateway.clear import Cleared
 from sovereign.gateway.given import Gives, passed
 from sovereign.gateway.ledger import Ledger
 from sovereign.gateway.pool import Answer, Pool
+from sovereign.gateway.recorder import Intent, Recorder
 from sovereign.gateway.wires import dumps, error_body, error_event, upstream_error
 from sovereign.types import JSON
 
@@ -39,15 +40,22 @@ Ended = Callable[[Asked, str, int], None]
 
 
 async def send_back(
-    asked: Asked, cleared: Cleared, pool: Pool, send: Send, ended: Ended, ledger: Ledger
+    asked: Asked,
+    cleared: Cleared,
+    pool: Pool,
+    send: Send,
+    recorder: Recorder,
+    intent: Intent,
+    ledger: Ledger,
 ) -> None:
-    """Send what was cleared, and the answer back. ``ended`` gets the outcome and the caller's
-    status once, just before the last bytes go out; ``ledger`` what the answer gives to the caller's
-    team, before the caller can know it.
+    """Send what was cleared, once ``intent`` has landed, and the answer back. ``recorder`` gets the
+    outcome and the caller's status once, just before the last bytes go out; ``ledger`` what the
+    answer gives to the caller's team, before the caller can know it.
 
     Raises :class:`UpstreamFailed` as long as nothing was sent to the caller; after that, the
-    failure is an event of the stream.
+    failure is an event of the stream. Raises :class:`AuditError` if the intent did not land.
     """
+    ended = recorder.result
     gives = Gives(asked, cleared, ledger)
     async with pool.post(
         cleared.upstream,
@@ -56,6 +64,7 @@ async def send_back(
         cleared.headers,
         asked.attempts,
         method=cleared.endpoint.method,
+        first=intent.landed,
     ) as answer:
         if not 200 <= answer.status < 300:
             await _error(asked, cleared, answer, send, ended)

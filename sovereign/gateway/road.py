@@ -147,23 +147,21 @@ class Road:
     async def _send(self, asked: Asked, cleared: Cleared, send: Send, hangup: Hangup) -> None:
         """Intent, the bytes, the answer, and its result."""
         name = cleared.upstream.destination.name
-        began = time.time()
+        if asked.trace is not None and name in self._propagate_to:
+            cleared.headers["Traceparent"] = asked.trace.parent_of()
         try:
-            await self._recorder.intent(asked, cleared)
-            sent = time.time()
-            self._metrics.observe("sovereign_audit_seconds", sent - began)
-            if asked.trace is not None:
-                asked.trace.span("audit", began, sent, INTERNAL)
-                if name in self._propagate_to:
-                    cleared.headers["Traceparent"] = asked.trace.parent_of()
+            intent = self._recorder.intent(asked, cleared)
+            await asyncio.sleep(0)  # it goes to the disk, while what may follow it is made ready
             try:
                 await send_back(
-                    asked, cleared, self._pool, send, self._recorder.result, self._ledger
+                    asked, cleared, self._pool, send, self._recorder, intent, self._ledger
                 )
             finally:
-                if asked.trace is not None:
+                if asked.trace is not None and intent.landed_at is not None:
                     tries = asked.attempts.count
-                    asked.trace.span(name, sent, time.time(), CLIENT, destination=name, tries=tries)
+                    asked.trace.span(
+                        name, intent.landed_at, time.time(), CLIENT, destination=name, tries=tries
+                    )
         except UpstreamFailed as e:
             self._recorder.result(asked, "upstream_failed", e.status)
             if asked.answering:

@@ -19,6 +19,7 @@ from sovereign.tune.recipe import Recipe
 from sovereign.tune.record import RunRecord
 from sovereign.tune.roll import FILE as ROLL
 from sovereign.tune.roll import SALT_SIZE, Roll
+from sovereign.tune.servable import disk, hold_disk
 from sovereign.tune.session import Session
 from sovereign.tune.workplace import working
 from sovereign.types import Sink
@@ -93,6 +94,7 @@ def run(
         ):
             run = Session(recipe, accelerator, tell, figures, checkpoints)
             run.load(folder, prepared)
+            hold_disk(out, disk(run.trainable, recipe))
             before = run.ask(rows, "evaluate before") if recipe.eval.before else None
             fit = run.fit()
             run.learnt(prepared)

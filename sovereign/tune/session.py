@@ -94,6 +94,11 @@ class Session:
         self.model.eval()
         self._say("load", 1)
 
+    @property
+    def trainable(self) -> int:
+        """How many numbers are trained."""
+        return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+
     def _encoded(self, rows: Iterable[Row], where: str) -> Dataset:
         train = self._recipe.train
         return encode(

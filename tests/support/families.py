@@ -100,14 +100,14 @@ KINDS: dict[str, tuple[str, tuple[str, ...], bool]] = {
 }
 
 
-def make_base(family: str, folder: Path) -> Path:
-    """``folder`` as a model of ``family``, two layers deep, in fp32."""
+def make_base(family: str, folder: Path, *, scale: int = 1) -> Path:
+    """``folder`` as a model of ``family``, two layers deep, in fp32; ``scale`` times as wide."""
     import torch
 
     tokenizer, stops = _tokenizer(family)
     size = len(tokenizer)
     torch.manual_seed(11)
-    made = _model(family, size)
+    made = _model(family, size, scale)
     with torch.no_grad():  # or a tied head would say the last token for ever
         made.get_input_embeddings().weight.mul_(0.02)
         for name, weight in made.named_parameters():
@@ -159,7 +159,7 @@ def _tokenizer(family: str) -> tuple[Any, list[int]]:
     return tokenizer, sorted({tokenizer.convert_tokens_to_ids(t) for t in (eos, end)})
 
 
-def _model(family: str, size: int) -> Any:
+def _model(family: str, size: int, scale: int) -> Any:
     from transformers import (
         Gemma3ForCausalLM,
         Gemma3TextConfig,
@@ -173,21 +173,21 @@ def _model(family: str, size: int) -> Any:
 
     common: dict[str, Any] = {
         "vocab_size": size,
-        "hidden_size": 32,
-        "intermediate_size": 64,
+        "hidden_size": 32 * scale,
+        "intermediate_size": 64 * scale,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "max_position_embeddings": 256,
-        "initializer_range": 0.3,
+        "initializer_range": 0.3 / scale**0.5,
     }
     if family == "mistral":
         return MistralForCausalLM(MistralConfig(**common, sliding_window=None))
     if family == "qwen3":
-        return Qwen3ForCausalLM(Qwen3Config(**common, head_dim=16))
+        return Qwen3ForCausalLM(Qwen3Config(**common, head_dim=16 * scale))
     if family == "gemma3":
         kinds = ["sliding_attention", "full_attention"]
-        more: dict[str, Any] = {"head_dim": 16, "sliding_window": 16, "layer_types": kinds}
+        more: dict[str, Any] = {"head_dim": 16 * scale, "sliding_window": 16, "layer_types": kinds}
         more["query_pre_attn_scalar"] = 1
         return Gemma3ForCausalLM(Gemma3TextConfig(**common | more))
     more = {"tie_word_embeddings": family == "chatml"}
