@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -241,19 +242,15 @@ def decide(
     given = list(findings)
     if least is None:
         least = policy.escalated(given, to)
-    actions: list[Action] = []
-    tally: dict[str, int] = {}
+    entities = [finding.entity for finding in given]
+    tally = Counter(entities)
     known: dict[str, Action] = {}
-    for finding in given:
-        entity = finding.entity
-        action = known.get(entity)
-        if action is None:
-            named = policy.action(entity, to) if acts is None else acts(entity)
-            action = known[entity] = max(named, least.get(entity, named))
-        actions.append(action)
-        tally[entity] = tally.get(entity, 0) + 1
+    for entity in tally:
+        named = policy.action(entity, to) if acts is None else acts(entity)
+        known[entity] = max(named, least.get(entity, named))
+    actions = [known[entity] for entity in entities]
     return Verdict(
-        action=max(actions, default=Action.ALLOW),
+        action=max(known.values(), default=Action.ALLOW),
         destination=to,
         policy=digest or policy.digest(),
         actions=tuple(actions),

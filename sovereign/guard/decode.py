@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from sovereign.guard.chance import LENGTH, is_random
 from sovereign.guard.disguise import disguised
 from sovereign.guard.glance import Glance
 from sovereign.guard.segment import Kinds, Make, Segment, whole
@@ -47,13 +48,15 @@ def segments(text: str) -> list[Segment]:
 
 
 def _runs(raw: bytes) -> Iterator[tuple[int, int]]:
-    """Where twelve characters of base64 or more stand side by side, except plain words."""
+    """Where twelve characters of base64 or more stand side by side, except plain words and random
+    ids."""
     letters = raw.translate(_BASE64_LETTERS)
     at = 0
     for word in letters.split():
         size = len(word)
         if size >= 12 and not (
-            word.isalpha() and ((word.islower() and size < 24) or (word.isupper() and size < 16))
+            (word.isalpha() and ((word.islower() and size < 24) or (word.isupper() and size < 16)))
+            or (size == LENGTH and is_random(word.decode()))
         ):
             start = letters.index(word, at)
             at = start + size
@@ -206,7 +209,7 @@ def _spaced(match: re.Match[str]) -> Segment | None:
         if groups != [3, 2, 4] and max(groups) > 1:
             return None
         cuts = {3, 5}
-    elif len(digits) < 13 and max(groups) > 2:
+    elif len(digits) < 13 and (max(groups) > 2 or len(groups) < 5):
         return None  # dates, versions, addresses of machines
     else:
         cuts = set()

@@ -236,19 +236,21 @@ class Guard:
             learn if names else None,
             spelled,
         )
-        floor = policy.escalated([hit.finding for hit in chosen], to)
+        given = [hit.finding for hit in chosen]
+        floor = policy.escalated(given, to)
         if floor:  # what is held back only now is held back wherever it recurs, too
             hits = self.scanner.scan(free, reads, deadline, joined_to=first)
             stricter = _at_least(acts, floor)
             chosen = resolve.resolve(free, reads, hits, stricter, policy.counts, like=spelled)
-            for entity, least in policy.escalated([hit.finding for hit in chosen], to).items():
+            given = [hit.finding for hit in chosen]
+            for entity, least in policy.escalated(given, to).items():
                 floor[entity] = max(least, floor.get(entity, least))
         unread += opaque.blobs(free, chosen)
-        given = [hit.finding for hit in chosen]
         verdict = decide(policy, given, to, floor, digest=digest, acts=acts)
         texts = [leaf.text for leaf in chain(leaves, carried.leaves if carried else ())]
         surrogates = Surrogates(self._key, tenant, texts, self.style)
-        done: Transformed = transform(body, free, chosen, verdict.actions, surrogates)
+        said = [value_of(free[hit.leaf], hit) for hit in chosen]
+        done: Transformed = transform(body, free, chosen, said, verdict.actions, surrogates)
         out = done.body
         if carried is not None and (to.side == "local" or not unread):
             if verdict.action < Action.LOCAL:
@@ -260,10 +262,10 @@ class Guard:
         verdict = opaque.judge(verdict, unread, policy, to)
         return Inspection(
             verdict=verdict,
-            findings=tuple(hit.finding for hit in chosen),
+            findings=tuple(given),
             restorer=Restorer(surrogates.tags, surrogates.words),
             body=out,
-            values=tuple((h.finding.entity, value_of(free[h.leaf], h)) for h in chosen),
+            values=tuple(zip([found.entity for found in given], said, strict=True)),
             _held=residual.Held(
                 done.values,
                 done.placeholders,

@@ -82,7 +82,7 @@ class Held:
     ) -> Iterator[tuple[str, Leaf]]:
         body = list(self._body(raw, content_type))
         for leaf in body if self._shape is None else self._shape.free(body):
-            yield "body", self._without_documents(leaf)
+            yield "body", self._without_documents(leaf) if self._documents else leaf
         for texts in self._documents.values():
             for text in texts:
                 yield "document", Leaf((), text, "text")

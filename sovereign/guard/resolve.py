@@ -47,11 +47,7 @@ def resolve(
     if learn is not None:
         _teach(leaves, hits, chosen, known or {}, learn)
     if known:
-        theirs = [
-            Hit(index, Finding(leaves[index].path, *found[1:]))
-            for index, own in known.items()
-            for found in own.findings
-        ]
+        theirs = [hit for index, own in known.items() for hit in own.at(index, leaves[index].path)]
         # Both are in order, so this is one merge; within a leaf nothing moves.
         chosen = sorted([*chosen, *theirs], key=_leaf)
     needles = Needles(like)

@@ -57,6 +57,12 @@ class Restorer:
             self._known = _Known(self._tags, self._words)
         return self._known
 
+    def prepare(self) -> None:
+        """Make now what the first piece of a reply would have to wait for."""
+        index = self._index
+        if index is not None:
+            index.prepare()
+
     def text(self, s: str, start: int = 0, end: int | None = None) -> str:
         """``s`` from ``start`` to ``end``, with every surrogate replaced by its value. What is
         around it tells whether a stand-in is a word of its own."""
@@ -191,6 +197,9 @@ class _Known:
             self._of_word.setdefault(_bare(standin).lower(), standin)
         self._names = (*tags, *words)
         self._streaming: _Heads | None = None
+
+    def prepare(self) -> None:
+        self._streaming = self.heads
 
     @property
     def heads(self) -> _Heads:

@@ -14,6 +14,7 @@ from sovereign.errors import GuardError, RecognizerFailed
 from sovereign.guard import joined
 from sovereign.guard.body import Leaf
 from sovereign.guard.cache import Cache, Once
+from sovereign.guard.chance import part_of, random_ids
 from sovereign.guard.views import Reading
 from sovereign.types import Finding, Recognizer
 
@@ -229,11 +230,14 @@ class Scanner:
             return list(known)
         found: list[Finding] = []
         for offset, chunk in chunks(text):
+            ids = random_ids(chunk)
             for recognizer in self._recognizers:
                 if by_words and recognizer.name not in self._by_words:
                     continue
                 deadline.check(recognizer.name)
                 for finding in _run(recognizer, chunk):
+                    if ids and finding.score < 1 and part_of(ids, finding.start, finding.end):
+                        continue
                     found.append(_shifted(finding, offset) if offset else finding)
                 deadline.check(recognizer.name)
         if not fresh:

@@ -12,14 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sovereign.guard.body import Leaf
+from sovereign.guard.scan import Hit
+from sovereign.guard.shapes import KEYS
 from sovereign.guard.views import Reading
-from sovereign.types import Finding
+from sovereign.types import Finding, Path
 
 __all__ = ["Own", "Rules", "Settled"]
 
 ENTRIES = 20_000
 MOST = 64
 """A text with more findings is no turn of a chat."""
+FEW = 16
+"""So many findings are kept where they stood, too."""
 MANY = 256
 """Ids of values that are kept with a leaf, beside those of the last request."""
 
@@ -41,6 +45,19 @@ class Own:
 
     findings: tuple[Finding, ...]
     clear_of: set[bytes] = field(default_factory=set)
+    _placed: tuple[int, Path, tuple[Hit, ...]] | None = None
+
+    def at(self, index: int, path: Path) -> tuple[Hit, ...]:
+        """The findings, in the leaf of this number and path. A turn of a chat mostly stands where
+        it stood the last time."""
+        placed = self._placed
+        if placed is None or placed[0] != index or placed[1] != path:
+            hits = tuple(Hit(index, Finding(path, *found[1:])) for found in self.findings)
+            placed = (index, path, hits)
+            # A key may be anybody's name: only those of the wire are kept.
+            if len(hits) <= FEW and all(isinstance(s, int) or s in KEYS for s in path):
+                self._placed = placed
+        return placed[2]
 
     def is_clear_of(self, ids: frozenset[bytes]) -> None:
         """Add ``ids``; another thread may look meanwhile, and miss some."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain
 from typing import Final, Literal
 
 from sovereign.guard.body import Leaf
@@ -40,6 +39,10 @@ _TIERS = frozenset({"auto", "default", "flex", "priority", "scale", "standard_on
 _STATUS = frozenset({"in_progress", "completed", "incomplete"})
 
 
+_Exempt = tuple[tuple[str | None, ...] | None, tuple[str, ...], frozenset[str]]
+"""A pattern's steps, with nothing in place of ``*``, if it has no ``**``; its steps; its values."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """One endpoint. Patterns are paths in which ``*`` is one step and ``**`` any number of steps.
@@ -55,14 +58,16 @@ class Shape:
     token_ids: frozenset[str] = frozenset()
     fragments: tuple[str, ...] = ()
     deltas: tuple[str, ...] = ()
-    _by_last: dict[str | int, list[tuple[tuple[str, ...], frozenset[str]]]] = field(
+    _by_last: dict[str | None, list[_Exempt]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
 
     def __post_init__(self) -> None:
         for pattern, values in self.exempt.items():
             steps = _split(pattern)
-            self._by_last.setdefault(steps[-1], []).append((steps, values))
+            fixed = None if "**" in steps else tuple(None if s == "*" else s for s in steps)
+            last = None if steps[-1] == "*" else steps[-1]
+            self._by_last.setdefault(last, []).append((fixed, steps, values))
 
     def structural(self, leaf: Leaf) -> bool:
         """Whether ``leaf`` is a constant of the wire, so that it can tell nothing of anybody."""
@@ -74,11 +79,13 @@ class Shape:
             return False
         # By the last step first: a long body has thousands of leaves, and few are structure.
         last = leaf.path[-1]
-        known = self._by_last
-        for steps, values in chain(
-            known.get("*" if isinstance(last, int) else last, ()), known.get("**", ())
-        ):
-            if (values is ANY or leaf.text in values) and _fits(steps, leaf.path):
+        for fixed, steps, values in self._by_last.get(last if isinstance(last, str) else None, ()):
+            if values is not ANY and leaf.text not in values:
+                continue
+            if fixed is None:
+                if _fits(steps, leaf.path):
+                    return True
+            elif fixed == tuple([s if isinstance(s, str) else None for s in leaf.path]):
                 return True
         return False
 

@@ -82,28 +82,28 @@ def transform(
     body: JSON,
     leaves: Sequence[Leaf],
     hits: Sequence[Hit],
+    said: Sequence[str],
     actions: Sequence[Action],
     surrogates: Surrogates,
 ) -> Transformed:
-    """``hits`` are disjoint and run parallel to ``actions``."""
+    """``hits`` are disjoint, and run parallel to ``actions`` and to the values that they are."""
     edits: dict[int, list[tuple[int, int, str]]] = defaultdict(list)
     values: dict[str, str] = {}
     placeholders: set[str] = set()
-    for hit, action in zip(hits, actions, strict=True):
+    realistic = surrogates.realistic
+    for hit, value, action in zip(hits, said, actions, strict=True):
         if not held_back(action):
             continue
-        leaf, found = leaves[hit.leaf], hit.finding
-        value = value_of(leaf, hit)
-        pseudonym = action is Action.PSEUDONYMIZE
-        if pseudonym:
-            glued = surrogates.realistic and _glued(leaf.text, found)
+        found = hit.finding
+        if action is Action.PSEUDONYMIZE:
+            glued = realistic and _glued(leaves[hit.leaf].text, found)
             new = surrogates.of(found.entity, value, glued=glued)
         else:
             new = mask(found.entity)
         if found.recognizer != REST:
             values[value] = found.entity
         placeholders.add(new)
-        edits[hit.leaf].append((found.start, found.end, quoted(new, hit)))
+        edits[hit.leaf].append((found.start, found.end, quoted(new, hit) if hit.bare else new))
     replaced: dict[Path, str] = {}
     for index, changes in edits.items():
         leaf = leaves[index]

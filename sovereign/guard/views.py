@@ -32,6 +32,8 @@ _PROSE = frozenset(
 )
 """Keys that say nothing of what stands under them, so they are no label."""
 
+LABELLED = 200
+"""Characters of a text that has a label: what is longer says itself what it is."""
 AROUND = 80
 """Characters before and after a decoded stretch that are read with it."""
 
@@ -113,8 +115,11 @@ class Reading(NamedTuple):
 
 def of_leaf(leaf: Leaf) -> tuple[Reading, ...]:
     """Every reading of ``leaf``, with the key it stands under as label."""
-    text, label = leaf.text, "" if leaf.kind == "key" else _label(leaf)
+    text = leaf.text
     name = _PLAIN.name(text)
+    if len(text) > LABELLED and _PLAIN.knows(name):
+        return (Reading(Mapped(text), "text", name=name),)
+    label = "" if leaf.kind == "key" else _label(leaf)
     if _PLAIN.knows(name):
         return (Reading(Mapped(text), "text", with_label(label, text), name=name),)
     found = tuple(readings(text, label=label))
@@ -159,7 +164,7 @@ def plain(texts: Sequence[str]) -> list[bool]:
 def with_label(label: str, text: str) -> str:
     """What stands before ``text`` in its reading if it stands under ``label``: ``label: ``, if that
     says something of a text of its length."""
-    return f"{label}: " if label and label not in _PROSE and len(text) <= 200 else ""
+    return f"{label}: " if label and label not in _PROSE and len(text) <= LABELLED else ""
 
 
 def _label(leaf: Leaf) -> str:

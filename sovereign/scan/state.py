@@ -18,7 +18,7 @@ from sovereign.types import JSON
 
 __all__ = ["Batch", "Cuts", "State", "Task", "Totals"]
 
-VERSION = "4"
+VERSION = "5"
 _STORED = tuple(c for c in COLUMNS if c != "file")
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS file (
     resume INTEGER NOT NULL DEFAULT 0, prior INTEGER NOT NULL DEFAULT 0,
     first INTEGER NOT NULL DEFAULT 0, records INTEGER NOT NULL DEFAULT 0,
     characters INTEGER NOT NULL DEFAULT 0, looked INTEGER NOT NULL DEFAULT 0,
+    calls INTEGER NOT NULL DEFAULT 0, part_calls INTEGER NOT NULL DEFAULT 0,
     part_records INTEGER NOT NULL DEFAULT 0, part_characters INTEGER NOT NULL DEFAULT 0,
     part_looked INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0,
     listed INTEGER NOT NULL DEFAULT 1, UNIQUE (path, begin));
@@ -73,7 +74,7 @@ class Cuts:
 class Batch:
     """What a worker did with a part of a file. ``resume`` is where the next part starts, ``prior``
     where this one did, ``first`` the number of its first record. ``grows``: what is appended to the
-    file are further records."""
+    file are further records. ``calls`` are the records that tell of a call to a model API."""
 
     id: int
     findings: tuple[Finding, ...]
@@ -84,6 +85,7 @@ class Batch:
     records: int
     characters: int
     looked: int
+    calls: int
     grows: bool
     head: str
     done: bool
@@ -99,6 +101,7 @@ class Totals:
     records: int
     characters: int
     looked: int
+    calls: int
     findings: int
     unread: int
 
@@ -218,7 +221,8 @@ class State:
         self._db.execute(
             "UPDATE file SET resume = ?, done = 0, records = records - part_records,"
             " characters = characters - part_characters, looked = looked - part_looked,"
-            " part_records = 0, part_characters = 0, part_looked = 0 WHERE id = ?",
+            " calls = calls - part_calls, part_records = 0, part_characters = 0, part_looked = 0,"
+            " part_calls = 0 WHERE id = ?",
             (prior, number),
         )
 
@@ -271,13 +275,13 @@ class State:
                 self._unread(batch.id, path, member, number, reason)
             self._db.execute(
                 "UPDATE file SET resume = ?, prior = ?, first = ?, records = records + ?,"
-                " characters = characters + ?, looked = looked + ?, part_records = ?,"
-                " part_characters = ?, part_looked = ?, grows = ?, head = ?, done = ?"
-                " WHERE id = ?",
+                " characters = characters + ?, looked = looked + ?, calls = calls + ?,"
+                " part_records = ?, part_characters = ?, part_looked = ?, part_calls = ?,"
+                " grows = ?, head = ?, done = ? WHERE id = ?",
                 (
                     *(batch.resume, batch.prior, batch.first, batch.records, batch.characters),
-                    *(batch.looked, batch.records, batch.characters, batch.looked),
-                    *(batch.grows, batch.head, batch.done, batch.id),
+                    *(batch.looked, batch.calls, batch.records, batch.characters, batch.looked),
+                    *(batch.calls, batch.grows, batch.head, batch.done, batch.id),
                 ),
             )
 
@@ -296,7 +300,7 @@ class State:
             "SELECT count(DISTINCT path),"
             " count(DISTINCT path) - count(DISTINCT CASE WHEN done = 0 THEN path END),"
             " coalesce(sum(coalesce(stop, size) - begin), 0), coalesce(sum(records), 0),"
-            " coalesce(sum(characters), 0), coalesce(sum(looked), 0)"
+            " coalesce(sum(characters), 0), coalesce(sum(looked), 0), coalesce(sum(calls), 0)"
             " FROM file"
         ).fetchone()
         findings = self._db.execute("SELECT count(*) FROM finding").fetchone()[0]

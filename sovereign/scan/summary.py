@@ -92,6 +92,8 @@ def lines(told: dict[str, JSON]) -> list[str]:
         model = f" ({place['model']})" if place["model"] else ""
         kinds = ", ".join(f"{n:,} {e}" for e, n in list(place["entities"].items())[:4])
         out.append(f"sent to {where}{model}: {kinds}")
+    if told["entities"] and not totals["calls"]:
+        out += ["", "these files record no calls to model APIs: they do not tell whether it left"]
     if "new" in told:
         out.append(f"{told['new']:,} findings are not in the baseline")
     unread = told["unread"]

@@ -67,7 +67,9 @@ class Work:
         """A file could not be read to its end."""
         unread = (("", None, why),)
         self._state.add(
-            Batch(task.id, (), unread, task.resume, task.resume, 0, 0, 0, 0, False, "", done=True)
+            Batch(
+                task.id, (), unread, task.resume, task.resume, 0, 0, 0, 0, 0, False, "", done=True
+            )
         )
         self._left.pop(task.id, None)
 

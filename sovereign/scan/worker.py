@@ -191,7 +191,8 @@ class Worker:
             return
         characters = sum(len(f.text) for f in item.fields)
         part.first = part.first or item.number
-        part.records += 1
+        part.records += _lines(item)
+        part.calls += item.call is not None
         part.characters += characters
         if self._share >= 1 or _drawn(item.member, item.number, self._share):
             part.looked += characters
@@ -206,7 +207,7 @@ class _Part:
         self.first = 0
         self.findings: list[Finding] = []
         self.unread: list[tuple[str, int | None, str]] = []
-        self.records = self.characters = self.looked = 0
+        self.records = self.characters = self.looked = self.calls = 0
 
     @property
     def full(self) -> bool:
@@ -223,10 +224,20 @@ class _Part:
             records=self.records,
             characters=self.characters,
             looked=self.looked,
+            calls=self.calls,
             grows=grows,
             head=head,
             done=done,
         )
+
+
+def _lines(record: Record) -> int:
+    """How many records it counts as: a block of lines as its lines, a further piece of a long line
+    as none."""
+    if record.unit != "line" or not record.fields:
+        return 1
+    text = record.fields[0].text
+    return 0 if record.fields[0].start else text.count("\n") + (text[-1:] != "\n")
 
 
 def _drawn(member: str, number: int, share: float) -> bool:

@@ -50,10 +50,13 @@ def page(told: Mapping[str, JSON], made: str) -> str:
 def _head(told: Mapping[str, JSON], made: str) -> str:
     totals = told["totals"]
     sent = sum(e["sent"] for e in told["entities"].values())
+    told_of = f"In the {totals['calls']:,} records of calls to model APIs that the scan read."
     verdict = (
-        f'<div class="verdict bad"><b>{sent:,} findings were sent to hosted APIs</b>In records of calls that the scan read. Whether they should have been is for the policy of that time to say.</div>'
+        f'<div class="verdict bad"><b>{sent:,} findings were sent to hosted APIs</b>{told_of} Whether they should have been is for the policy of that time to say.</div>'
         if sent
-        else '<div class="verdict"><b>No finding was sent to a hosted API</b>In the records of calls that the scan read.</div>'
+        else f'<div class="verdict"><b>No finding was sent to a hosted API</b>{told_of}</div>'
+        if totals["calls"]
+        else '<div class="verdict open"><b>Whether any of it left is not told here</b>None of these files records calls to model APIs, as the logs of a proxy or of an application do.</div>'
     )
     sample = ""
     if totals["looked"] < totals["characters"]:

@@ -38,7 +38,7 @@ ONE = Finding(
 
 
 def _batch(number: int, *findings: Finding, done: bool, resume: int = 10) -> Batch:
-    return Batch(number, findings, (), resume, 5, 3, 2, 100, 100, True, "h", done)
+    return Batch(number, findings, (), resume, 5, 3, 2, 100, 100, 1, True, "h", done)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_file_that_grew_is_read_from_its_last_part_and_one_that_changed_anew(
     (task,) = state.listed([Found("/a", 30, 2)])
     assert task.resume == 5
     assert [f["number"] for f in state.findings()] == [1]
-    assert state.totals().records == 0
+    assert (state.totals().records, state.totals().calls) == (0, 0)
     state.add(_batch(task.id, ONE, done=True, resume=30))
     (task,) = state.listed([Found("/a", 25, 3)])
     assert (task.resume, task.head) == (0, "")

@@ -60,9 +60,7 @@ def numbers(text: str) -> Iterator[Finding]:
             yield from _identifiers(text, lowered, start, end)
             if digits >= 7:
                 yield from phones.within(text, lowered, match.start(), end)
-                if run.count(".") >= 3:
-                    yield from ipv4(text, match.start(), end)
-        elif end - start >= 7 and run.count(".") >= 3:
+        if end - start >= 7 and run.count(".") >= 3:
             yield from ipv4(text, match.start(), end)
         date = dated(text, match.start(), end)
         if date is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 
 from sovereign.scan.finding import COLUMNS, Finding
 from sovereign.scan.outputs import page, parquet, sarif
@@ -45,14 +46,14 @@ OTHER = replace(
 )  # fmt: skip
 
 
-def _state(folder: Path) -> State:
+def _state(folder: Path, *found: Finding, calls: int = 3) -> State:
     state = State(folder / "scan.db", {"policy": "p"})
     there = [Found(ONE.file, 90, 1), Skipped("/logs/pipe", "neither a file nor a folder")]
     (task,) = state.listed(there)
     state.add(
         Batch(
             task.id,
-            (ONE, replace(ONE, number=4), OTHER),
+            found or (ONE, replace(ONE, number=4), OTHER),
             (),
             90,
             0,
@@ -60,7 +61,8 @@ def _state(folder: Path) -> State:
             9,
             80,
             40,
-            "text",
+            calls,
+            True,
             "h",
             True,
         )
@@ -159,6 +161,19 @@ def test_the_page_shows_the_figures_and_fetches_nothing(tmp_path: Path) -> None:
         assert words in seen.text
     assert "neither a file nor a folder" in seen.text
     assert "A sample" in seen.text
+
+
+@pytest.mark.parametrize("calls", [0, 3])
+def test_nothing_is_said_of_what_left_where_no_call_is_recorded(tmp_path: Path, calls: int) -> None:
+    """An application's log has findings, and no record of a call: that none was sent is no news."""
+    state = _state(tmp_path, OTHER, calls=calls)
+    told = summarise(state)
+    state.close()
+    seen = _Page()
+    seen.feed(page.page(told, "today"))
+    assert ("No finding was sent" in seen.text) == (calls > 0)
+    assert ("Whether any of it left is not told here" in seen.text) == (calls == 0)
+    assert any("do not tell whether it left" in line for line in lines(told)) == (calls == 0)
 
 
 def test_the_summary_counts_by_entity_direction_and_place(tmp_path: Path) -> None:

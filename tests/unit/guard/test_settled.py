@@ -1,0 +1,29 @@
+"""What is remembered of a text holds nothing that anybody wrote."""
+
+from __future__ import annotations
+
+from sovereign.guard.settled import FEW, Own
+from sovereign.types import Finding
+
+FOUND = Finding((), 3, 8, "PERSON", 0.9, "tagger")
+
+
+def test_findings_are_placed_where_the_text_stands_now() -> None:
+    """A turn mostly stands where it stood, but another may be cut off before it."""
+    own = Own((FOUND,))
+    first = own.at(4, ("messages", 2, "content"))
+    assert [(hit.leaf, hit.finding.path) for hit in first] == [(4, ("messages", 2, "content"))]
+    assert own.at(4, ("messages", 2, "content")) is first
+    for index, path in ((4, ("messages", 1, "content")), (3, ("messages", 2, "content"))):
+        assert [(h.leaf, h.finding.path) for h in own.at(index, path)] == [(index, path)]
+    assert [hit.finding[1:] for hit in own.at(0, ("input",))] == [FOUND[1:]]
+
+
+def test_no_key_of_the_callers_own_is_kept() -> None:
+    """A path may hold a name: only words of the wire stay."""
+    own = Own((FOUND,))
+    assert own.at(0, ("metadata", "Maria Keller"))[0].finding.path == ("metadata", "Maria Keller")
+    assert own._placed is None
+    many = Own((FOUND,) * (FEW + 1))
+    assert len(many.at(0, ("input",))) == FEW + 1
+    assert many._placed is None
