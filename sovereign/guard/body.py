@@ -225,7 +225,7 @@ _NEW: Final = object()
 
 
 def _rebuilt(value: JSON, node: Mapping[Any, Any]) -> JSON:
-    if isinstance(value, Mapping):
+    if isinstance(value, _OBJECT):
         if any(KEY in below for step, below in node.items() if step is not _NEW):
             return _renamed(value, node)
         changed = {k: _rebuilt(value[k], below) for k, below in node.items() if k in value}

@@ -117,10 +117,10 @@ def _recurring(
     again: list[Hit] = []
     for new, places in wanted.items():
         again += _again(needles if new == ids else needles.only(new), leaves, places, chosen)
-    found = {hit.leaf for hit in again}
-    for index, own in known.items():
-        if index not in found:
-            own.is_clear_of(ids)
+    looked = {index for places in wanted.values() for index, _ in places}
+    for index in looked - {hit.leaf for hit in again}:
+        if index in known:
+            known[index].is_clear_of(ids)
     return again
 
 

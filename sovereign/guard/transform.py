@@ -92,7 +92,7 @@ def transform(
     placeholders: set[str] = set()
     realistic = surrogates.realistic
     for hit, value, action in zip(hits, said, actions, strict=True):
-        if not held_back(action):
+        if action not in _HELD_BACK:
             continue
         found = hit.finding
         if action is Action.PSEUDONYMIZE:

@@ -23,7 +23,7 @@ from sovereign.tune.recipe import MemorizationConfig
 from sovereign.tune.rows import Row
 from sovereign.tune.train import Progress, Update
 
-__all__ = ["Audit", "Exposure", "Kept", "hold", "losses", "losses_of", "measure"]
+__all__ = ["Audit", "Exposure", "Kept", "exposures", "hold", "losses", "losses_of", "measure"]
 
 FEWEST = 8  # rows on each side, or membership is not measured
 BATCH = 32
@@ -100,10 +100,10 @@ def measure(
     identifiers: Sequence[Identifier],
 ) -> Kept:
     """All three, where there is something to measure. ``rows`` were trained on."""
-    exposures, p = _exposures(audit, canaries)
+    exposed, p = exposures(audit, canaries)
     probed, extracted = _extract(audit, rows, identifiers[: audit.config.probes])
     auc = _membership(audit, rows, held_out)
-    return Kept(exposures, p, probed, extracted, auc)
+    return Kept(exposed, p, probed, extracted, auc)
 
 
 def hold(kept: Kept, config: MemorizationConfig) -> None:
@@ -138,9 +138,10 @@ def hold(kept: Kept, config: MemorizationConfig) -> None:
             )
 
 
-def _exposures(
+def exposures(
     audit: Audit, canaries: Sequence[Canary]
 ) -> tuple[tuple[Exposure, ...], float | None]:
+    """Of each count of copies; and p, as :class:`Kept` has it."""
     bits: dict[int, list[float]] = {}
     others = candidates(audit.config.candidates, audit.seed)
     for done, canary in enumerate(canaries, 1):

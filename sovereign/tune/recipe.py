@@ -212,6 +212,9 @@ class MemorizationConfig(StrictModel):
     candidates: int = Field(
         100, ge=10, le=10_000, description="other secrets that each is ranked among"
     )
+    every: int = Field(
+        0, ge=0, description="steps; exposure while it trains, in metrics. 0 looks at the end only"
+    )
     probes: int = Field(
         50, ge=0, le=10_000, description="identifiers of the rows that are asked for, at most"
     )
@@ -233,6 +236,8 @@ class MemorizationConfig(StrictModel):
             raise ValueError("copies are different counts, and one of them is more than 0")
         if self.exposure_at_most is not None and self.canaries < 2:
             raise ValueError("exposure_at_most needs two canaries or more")
+        if self.every and not self.canaries:
+            raise ValueError("every has no canaries to look at")
         return self
 
 

@@ -15,12 +15,12 @@ from sovereign.tune.checkpoint import Checkpoints
 from sovereign.tune.data import Dataset, encode
 from sovereign.tune.export import load_plain
 from sovereign.tune.prepare import Prepared
-from sovereign.tune.recipe import Recipe
+from sovereign.tune.recipe import MemorizationConfig, Recipe
 from sovereign.tune.rows import Row
 from sovereign.types import JSON
 
 if TYPE_CHECKING:
-    from sovereign.tune.memorization import Kept
+    from sovereign.tune.memorization import Audit, Kept
     from sovereign.tune.private import Spent
     from sovereign.tune.train import Fit, Progress, Update
     from sovereign.tune.watch import Watch
@@ -157,20 +157,12 @@ class Session:
 
     def audit(self, prepared: Prepared) -> Kept | None:
         """What the model kept, if the recipe asks. Raises :class:`TuneError` if it is too much."""
-        from sovereign.tune.memorization import Audit, hold, measure
+        from sovereign.tune.memorization import hold, measure
 
         config = self._recipe.memorization
         if config is None:
             return None
-        audit = Audit(
-            self.model,
-            self._tokenizer,
-            self._template,
-            self.before,
-            config,
-            self._recipe.train.seed,
-            self._tell,
-        )
+        audit = self._audit(config, self._tell)
         trained = {e.line for e in self.data.examples}
         found = prepared.found.identifiers
         asked = {identifier.line for identifier in found[: config.probes]}
@@ -181,6 +173,25 @@ class Session:
         kept = measure(audit, self._canaries, rows, prepared.held_out, found)
         hold(kept, config)
         return kept
+
+    def _audit(self, config: MemorizationConfig, tell: Progress | None) -> Audit:
+        from sovereign.tune.memorization import Audit
+
+        seed = self._recipe.train.seed
+        return Audit(self.model, self._tokenizer, self._template, self.before, config, seed, tell)
+
+    def _exposed(self, step: int) -> dict[str, float]:
+        """Mean bits of the canaries after ``step``, for each count of copies, if it is time to
+        look. Looking draws nothing and changes no step."""
+        from sovereign.tune.memorization import exposures
+
+        config = self._recipe.memorization
+        if config is None or not config.every or step % config.every:
+            return {}
+        self.model.eval()
+        found, _ = exposures(self._audit(config, None), self._canaries)
+        self.model.train()
+        return {f"exposure_{e.copies}": round(e.mean, 3) for e in found}
 
     def general(self, prepared: Prepared) -> general.General | None:
         """What the model can do besides, before and after, if the recipe asks. Raises
@@ -222,6 +233,7 @@ class Session:
         from sovereign.tune.train import fit
 
         def told(update: Update) -> None:
+            exposed = self._exposed(update.done)  # by every process, or parts would wait
             if self._metrics is not None:
                 row = {
                     "step": update.done,
@@ -233,6 +245,7 @@ class Session:
                 }
                 if update.eval_loss is not None:
                     row["eval_loss"] = update.eval_loss
+                row |= exposed
                 self._metrics.step(row)
             self._tell(update)
 

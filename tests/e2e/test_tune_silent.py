@@ -78,7 +78,7 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Road:
         "[train]\nsteps = 6\nbatch = 4\ncheckpoint_every = 2\nmax_length = 200\n"
         'threads = 1\nlr = 0.01\nprecision = "fp32"\n'
         '[eval]\nevery = 3\n[general]\nrows = "other.jsonl"\n'
-        "[memorization]\ncanaries = 2\ncandidates = 10\nrows = 8\n"
+        "[memorization]\ncanaries = 2\nevery = 3\ncandidates = 10\nrows = 8\n"
     )
     shutil.copy(SUPPORT / "to_gguf.py", folder / "tool" / "convert_hf_to_gguf.py")
     made = work / "out" / "adapter"
