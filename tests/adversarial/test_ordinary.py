@@ -233,3 +233,24 @@ def test_what_programmers_write_leaves_as_it_came(guard: Guard, name: str) -> No
     every Git server has: one finding in such a text is taken out wherever the word recurs."""
     body = {"messages": [{"role": "user", "content": SOURCES[name]}]}
     assert guard.inspect(body, to=HOSTED, shape="openai.chat").body == body
+
+
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [
+        (
+            "[error] upstream timed out, client: 10.1.4.22, request 4",
+            "client: [IP_ADDRESS], request",
+        ),
+        ("PRECONDITION_FAILED - unknown delivery tag 1", "unknown delivery tag 1"),
+        (
+            "sshd[3312]: accepted for deploy from 10.0.0.5 port 51722",
+            "from [IP_ADDRESS] port 51722",
+        ),
+    ],
+)
+def test_a_machine_in_a_log_is_a_machine(guard: Guard, line: str, left: str) -> None:
+    """Not somebody's account, secret or plate."""
+    body = {"messages": [{"role": "user", "content": line}]}
+    out: Any = guard.inspect(body, to=HOSTED, shape="openai.chat").body
+    assert left in out["messages"][0]["content"]

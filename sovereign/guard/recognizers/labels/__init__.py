@@ -36,6 +36,8 @@ _VARIABLE = re.compile(r"[a-z_]{3,}\d{0,2}(?:\.\w+)*|[A-Za-z_]+\d?(?:\.[A-Za-z_]
 _CHAIN = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|[A-Za-z]+(?:_[A-Za-z]+)+")
 """A variable or its attribute: without quotes, no value."""
 
+_MACHINE = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+
 _INNER = {"PERSON": "name", "USERNAME": "handle"}
 """Words that name no person where they end a longer name."""
 
@@ -153,6 +155,10 @@ def _is_value(entity: str, match: re.Match[str], value: str) -> bool:
     if "=" in name and text[match.end("v") : match.end("v") + 1] == "(":  # handle = getattr(f, …)
         return False
     if entity == "USERNAME" and value.lower() in name:  # self.username = username
+        return False
+    if entity != "IP_ADDRESS" and _MACHINE.fullmatch(value):  # client: 10.1.4.22
+        return False
+    if entity == "VEHICLE_ID" and len(value) < 3:  # tag 1
         return False
     inner = _INNER.get(entity)
     longer = match.start() > 0 and text[match.start() - 1] == "_"
