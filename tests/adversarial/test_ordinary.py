@@ -197,3 +197,39 @@ def test_random_ids_and_versions_are_nobodys(guard: Guard, line: str) -> None:
         )
         body = {"messages": [{"role": "user", "content": text}]}
         assert guard.inspect(body, to=HOSTED, shape="openai.chat").body == body, text
+
+
+SOURCES = {
+    "package.json": """{
+  "name": "libqueue", "version": "2.0.1", "license": "BlueOak-1.0.0",
+  "repository": "git@github.com:northvale/libqueue.git",
+  "devDependencies": {"tap": "^21.0.1"}
+}""",
+    "manifest": 'license: Apache-2.0\nlicense = "BSD-2-Clause"\nLicense: LGPL-2.1-or-later\n',
+    "javascript": """class Zip {
+  constructor(mode) {
+    this.#handle = undefined;
+    if (typeof mode !== 'string') { throw new TypeError('Compression mode must be a string'); }
+    this.#handle = new native[mode](options);
+  }
+}""",
+    "python": """class Client:
+    \'\'\'If the given name is :class:`Undefined`, it is a LoRA of the model, or a DoRA layer.\'\'\'
+
+    def __init__(self, func, username, factory):
+        handle = getattr(func, "handle_error")
+        self.username = username
+        self.secret_access_key = _ask_field("Secret Access Key: ")
+        es_client = Elasticsearch(hosts)
+        u, s, v = torch.linalg.svd(self.base)
+""",
+    "npm": "npm install left@1.2.3 right@1.x\n+-- left@1.2.3-beta.1\n`-- right@1.4.0\n",
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_what_programmers_write_leaves_as_it_came(guard: Guard, name: str) -> None:
+    """A software licence, a keyword of the language, a package with its version, the user that
+    every Git server has: one finding in such a text is taken out wherever the word recurs."""
+    body = {"messages": [{"role": "user", "content": SOURCES[name]}]}
+    assert guard.inspect(body, to=HOSTED, shape="openai.chat").body == body
