@@ -89,6 +89,9 @@ def main(argv: list[str] | None = None) -> Any:
     except SovereignError as e:
         fail(e)
         sys.exit(1)
+    except click.exceptions.NoArgsIsHelpError as e:
+        click.echo(e.format_message(), err=True)
+        sys.exit(e.exit_code)
     except click.ClickException as e:
         click.echo(f"error: {e.format_message()}", err=True)
         if isinstance(e, click.UsageError) and e.ctx is not None:

@@ -35,7 +35,7 @@ serve_command.add_command(bench_command)
 
 
 @serve_command.command("run")
-@click.argument("model")
+@click.argument("model", metavar="MODEL[+ADAPTER…]")
 @click.option(
     "--adapter",
     "adapters",
@@ -81,9 +81,9 @@ def run_command(
 ) -> None:
     """Run a model from the store behind an OpenAI wire.
 
-    MODEL is a name in the weights store, or a [models] name of sovereign.toml. The server answers
-    this machine only and asks for no key: it is for trying a model out. Nothing is inspected or
-    logged; `sovereign gateway` does both.
+    MODEL is a name in the weights store, or a [models] name of sovereign.toml; each +ADAPTER is
+    what --adapter takes. The server answers this machine only and asks for no key: it is for trying
+    a model out. Nothing is inspected or logged; `sovereign gateway` does both.
     """
     import contextlib
     import tempfile
@@ -98,13 +98,14 @@ def run_command(
     from sovereign.weights.passport import trusted
     from sovereign.weights.store import open_store
 
+    model, *more = model.split("+")  # which no model's name holds
     config = load_config(config_path)
     configured = config.models.get(model)
     settings = configured or ModelConfig(base=model)
     folders = {key: config.resolve(folder) for key, folder in settings.adapters.items()}
     if settings.adapter is not None:
         folders[""] = config.resolve(settings.adapter)
-    folders |= keyed(adapters)
+    folders |= keyed((*more, *adapters))
     for folder in folders.values():
         if not folder.is_dir():
             raise ConfigError(f"{folder}: no such folder", hint="`sovereign tune run` writes one")

@@ -113,7 +113,7 @@ def plan_command(
 
 
 def _say_fleets(found: list[Fleet]) -> None:
-    from sovereign.serve.plan_page import amount
+    from sovereign.serve.plan_page import amount, wait
 
     if not found:
         click.echo("no GPU that is known holds one such request")
@@ -125,7 +125,7 @@ def _say_fleets(found: list[Fleet]) -> None:
             f"{amount(f.memory.total)} of {amount(f.gpu.memory)}",
             f"{f.writes:,.0f}",
             f"{f.each:,.0f}",
-            f"{f.first_s:.2f} s",
+            wait(f.first_s),
         )
         for f in found
     ]

@@ -6,6 +6,7 @@ Offsets of what it returns are those of the original leaf, whatever view it was 
 from __future__ import annotations
 
 import bisect
+import re
 import time
 from collections.abc import Container, Iterator, MutableMapping, Sequence
 from typing import NamedTuple, TypeVar
@@ -35,6 +36,8 @@ ALONE = 0.95
 
 LABELLED = frozenset({"IDENTIFIER", "USERNAME", "SECRET"})
 """Known by the words before them. Without any, a recogniser that judges by words only guesses."""
+
+_ADDRESS = re.compile(r"\w[\w.%'+-]*@[\w-]+(?:\.[\w-]+)+")
 
 SURE = 0.5
 """What a joined view shows counts from here on: two numbers side by side look like many things."""
@@ -215,9 +218,12 @@ class Scanner:
         # What follows a whole one is more; what goes before may be the name that it begins with.
         one_leaf = len({index for index, _, _ in places}) == 1
         return any(
-            alone.entity == found.entity and alone.start == 0 and alone.end >= len(part) - 1
+            _ADDRESS.fullmatch(part) is not None  # also if it is nobody's, and not found
+            or any(
+                alone.entity == found.entity and alone.start == 0 and alone.end >= len(part) - 1
+                for alone in self.recognize(part, deadline)
+            )
             for part in (parts if one_leaf else parts[:1])
-            for alone in self.recognize(part, deadline)
         )
 
     def recognize(

@@ -10,7 +10,7 @@ from html import escape
 from sovereign.serve.cost import Own, Prices, break_even, hosted
 from sovereign.serve.plan import Assumptions, Fleet, Memory
 
-__all__ = ["amount", "count", "page"]
+__all__ = ["amount", "count", "page", "wait"]
 
 WIDTH, HEIGHT = 760, 340
 LEFT, RIGHT, TOP, BOTTOM = 70, 170, 16, 44
@@ -66,6 +66,11 @@ def count(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def wait(seconds: float) -> str:
+    """A time for people: 40 ms, 1.2 s."""
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
 def _named(fleet: Fleet) -> str:
     return f"{fleet.gpus} × {fleet.gpu.name}"
 
@@ -93,7 +98,7 @@ def _fleets(found: Sequence[Fleet]) -> str:
             str(f.users_each),
             f"{f.writes:,.0f}",
             f"{f.each:,.0f}",
-            f"{f.first_s:.2f} s",
+            wait(f.first_s),
         ]
         for f in found
     ]

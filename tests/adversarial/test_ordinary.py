@@ -197,3 +197,60 @@ def test_random_ids_and_versions_are_nobodys(guard: Guard, line: str) -> None:
         )
         body = {"messages": [{"role": "user", "content": text}]}
         assert guard.inspect(body, to=HOSTED, shape="openai.chat").body == body, text
+
+
+SOURCES = {
+    "package.json": """{
+  "name": "libqueue", "version": "2.0.1", "license": "BlueOak-1.0.0",
+  "repository": "git@github.com:northvale/libqueue.git",
+  "devDependencies": {"tap": "^21.0.1"}
+}""",
+    "manifest": 'license: Apache-2.0\nlicense = "BSD-2-Clause"\nLicense: LGPL-2.1-or-later\n',
+    "javascript": """class Zip {
+  constructor(mode) {
+    this.#handle = undefined;
+    if (typeof mode !== 'string') { throw new TypeError('Compression mode must be a string'); }
+    this.#handle = new native[mode](options);
+  }
+}""",
+    "python": """class Client:
+    \'\'\'If the given name is :class:`Undefined`, it is a LoRA of the model, or a DoRA layer.\'\'\'
+
+    def __init__(self, func, username, factory):
+        handle = getattr(func, "handle_error")
+        self.username = username
+        self.secret_access_key = _ask_field("Secret Access Key: ")
+        es_client = Elasticsearch(hosts)
+        u, s, v = torch.linalg.svd(self.base)
+""",
+    "npm": "npm install left@1.2.3 right@1.x\n+-- left@1.2.3-beta.1\n`-- right@1.4.0\n",
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_what_programmers_write_leaves_as_it_came(guard: Guard, name: str) -> None:
+    """A software licence, a keyword of the language, a package with its version, the user that
+    every Git server has: one finding in such a text is taken out wherever the word recurs."""
+    body = {"messages": [{"role": "user", "content": SOURCES[name]}]}
+    assert guard.inspect(body, to=HOSTED, shape="openai.chat").body == body
+
+
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [
+        (
+            "[error] upstream timed out, client: 10.1.4.22, request 4",
+            "client: [IP_ADDRESS], request",
+        ),
+        ("PRECONDITION_FAILED - unknown delivery tag 1", "unknown delivery tag 1"),
+        (
+            "sshd[3312]: accepted for deploy from 10.0.0.5 port 51722",
+            "from [IP_ADDRESS] port 51722",
+        ),
+    ],
+)
+def test_a_machine_in_a_log_is_a_machine(guard: Guard, line: str, left: str) -> None:
+    """Not somebody's account, secret or plate."""
+    body = {"messages": [{"role": "user", "content": line}]}
+    out: Any = guard.inspect(body, to=HOSTED, shape="openai.chat").body
+    assert left in out["messages"][0]["content"]

@@ -31,6 +31,16 @@ def test_an_error_is_one_lower_case_line_and_a_hint(
     assert error[1].startswith("hint: ")
 
 
+def test_a_group_without_a_command_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is asked what there is: no error line, and no hint to do what was done."""
+    with pytest.raises(SystemExit) as caught:
+        main(["guard"])
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("Usage: sovereign guard")
+    assert "hint:" not in said
+
+
 def test_wrong_usage_exits_with_two(capsys: pytest.CaptureFixture[str]) -> None:
     """Scripts tell a wrong call from a failed one."""
     with pytest.raises(SystemExit) as caught:

@@ -58,6 +58,17 @@ def test_a_missing_adapter_is_named(capsys: pytest.CaptureFixture[str], config: 
     assert str(config.parent / "nowhere") in lines[0]
 
 
+def test_adapters_may_stand_behind_the_model(
+    capsys: pytest.CaptureFixture[str], config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`MODEL+ADAPTER` is `MODEL --adapter ADAPTER`, with its key if it has one: the first is a
+    folder that is there, and what follows it is looked for."""
+    (config.parent / "there").mkdir()
+    monkeypatch.chdir(config.parent)
+    lines = _error(capsys, "x+there+b=gone", "--config", str(config))
+    assert "gone: no such folder" in lines[0]
+
+
 def test_a_model_that_is_not_in_the_store_is_an_error(
     capsys: pytest.CaptureFixture[str], config: Path
 ) -> None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from sovereign.guard.recognizers import spdx
 from sovereign.guard.recognizers.labels.index import FIRST, by_opening
 from sovereign.guard.recognizers.labels.table import LABELS, NOT_NAMES, TITLED, TITLES, Label
 from sovereign.guard.recognizers.labels.tables import cells
@@ -33,6 +35,8 @@ _NOBODYS = re.compile(
 _VARIABLE = re.compile(r"[a-z_]{3,}\d{0,2}(?:\.\w+)*|[A-Za-z_]+\d?(?:\.[A-Za-z_]\w{2,})+\d?")
 _CHAIN = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|[A-Za-z]+(?:_[A-Za-z]+)+")
 """A variable or its attribute: without quotes, no value."""
+
+_MACHINE = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 
 _INNER = {"PERSON": "name", "USERNAME": "handle"}
 """Words that name no person where they end a longer name."""
@@ -61,11 +65,8 @@ class LabelsRecognizer:
         self._labels = [(label, label.pattern(), label.digits) for label in latin]
         self._titled = len(latin)
         self._by_word = by_opening([*(label.words for label in latin), TITLES])
-        text = "\n".join(p.pattern for p in self._patterns()) + TITLED.pattern
-        self.build = hashlib.sha256(text.encode()).hexdigest()
-
-    def _patterns(self) -> list[re.Pattern[str]]:
-        return [*(p for _, p, _ in self._labels), *(p for _, p in self._other)]
+        sources = [*sorted(Path(__file__).parent.glob("*.py")), Path(spdx.__file__)]
+        self.build = hashlib.sha256(b"\n".join(p.read_bytes() for p in sources)).hexdigest()
 
     def __repr__(self) -> str:
         return f"LabelsRecognizer({len(LABELS)} labels)"
@@ -150,6 +151,15 @@ def _judged(label: Label, match: re.Match[str]) -> Iterator[Finding]:
 def _is_value(entity: str, match: re.Match[str], value: str) -> bool:
     """Whether what stands behind a label is no type, no variable, no sentence."""
     text, said = match.string, match.group()
+    name = text[match.start() : match.start("v")].lower()
+    if "=" in name and text[match.end("v") : match.end("v") + 1] == "(":  # handle = getattr(f, …)
+        return False
+    if entity == "USERNAME" and value.lower() in name:  # self.username = username
+        return False
+    if entity != "IP_ADDRESS" and _MACHINE.fullmatch(value):  # client: 10.1.4.22
+        return False
+    if entity == "VEHICLE_ID" and len(value) < 3:  # tag 1
+        return False
     inner = _INNER.get(entity)
     longer = match.start() > 0 and text[match.start() - 1] == "_"
     if inner and longer and said.lower().startswith(inner):  # resource_name, STDIN_HANDLE
@@ -161,6 +171,8 @@ def _is_value(entity: str, match: re.Match[str], value: str) -> bool:
         return False
     if entity == "CASE_NUMBER":
         return _NOBODYS.match(value) is None
+    if "licen" in said.lower() and spdx.LICENCE.fullmatch(value):
+        return False
     if entity in _PROGRAMMED and text[match.start("v") - 1] not in "\"'":
         if entity in _SIGNS:
             return not (_CHAIN.fullmatch(value) and ("=" in said or '"' in said))

@@ -29,7 +29,7 @@ _NAME = rf"{_UP}{_REST}\.?(?:,? (?:(?:van|von|de|der|den|del|di|da|la|le|bin|ibn
 NOT_NAMES = re.compile(
     r"(?:None|True|False|Null|String|Str|Text|Integer|Number|Object|Array|List|Optional|Any|Name|Value|Unknown|N/A|[A-Z_]{2,}_[A-Z_]*|"
     r"The|An?|This|That|These|If|When|Whether|For|In|On|Of|To|And|Or|Is|Are|Not|No|Yes|All|Each|Id|ID|Type|Key|Title|Date|Default|Test|Foo|Bar|Error|"
-    r"Please|See|Set|Get|Use|Used|Must|Should|Returns?|[A-Z][a-z]{3,}[A-Z][a-z]\w*|\w(?!\w|\.))\b"
+    r"Please|See|Set|Get|Use|Used|Must|Should|Returns?|class|func|function|method|attr|[A-Z][a-z]{3,}[A-Z][a-z]\w*|\w(?!\w|\.))\b"
 )
 _SEP = r"(?:\.(?=[\s\d]))?[\"']?\s{0,3}(?:\(\w{1,12}\)\s?)?(?:is|was|are|ist|est|es|=>|:=|[:=#：]|-|–|(?<=[\w\"])>(?=[^\s<]))?\s{0,3}[\"'(#]?\s{0,2}"
 _NO = (
@@ -253,7 +253,7 @@ LABELS: tuple[Label, ...] = (
     Label(
         "USERNAME",
         r"user(?:name)?|user[\s_]?id|login|uid|screen[\s_]name|benutzer(?:name)?|handle",
-        r"(?!(?:is|was|has|the|and|for|not|none|null|true|false|str|string|self|config|settings|os|env|name|id|password|postgres|root|admin|can|will|may|input|experience|interface)\b)[A-Za-z][\w.\-]{2,30}",
+        r"(?!(?:is|was|has|the|and|for|not|none|null|true|false|str|string|self|config|settings|os|env|name|id|password|postgres|root|admin|can|will|may|input|experience|interface|new|undefined|nil|this|void|await|async|function|return|typeof)\b)[A-Za-z][\w.\-]{2,30}",
         0.7,
         strict=True,
     ),

@@ -15,12 +15,15 @@ _EMAIL = re.compile(
 _BESIDE = re.compile(r"[\w%'+-]@[^\W_]")
 _LEADING = re.compile(r"^[%'+-]+")
 _NOBODYS = re.compile(
-    r"(?:no-?reply|do-?not-?reply|mailer-daemon)@"
+    r"(?:no-?reply|do-?not-?reply|mailer-daemon|git)@"
     r"|(?:user(?:name)?|name|you|your[._-]?(?:name|email)|me|email|e-?mail|someone|somebody|test|foo|bar|example|info|"
     r"admin|first\.?last|address)@(?:[\w-]+\.)*(?:example|test|invalid|localhost|domain)(?:\.(?:com|org|net))?$",
     re.I,
 )
-"""Senders that nobody reads, and what manuals write under the names of RFC 2606."""
+"""Senders that nobody reads, the user that every Git server has, and what manuals write under the
+names of RFC 2606."""
+_HOST = re.compile(r"@(?:.*\.(?=[^\W_]*[^\W\d_])[^\W_][\w-]+|\d{1,3}(?:\.\d{1,3}){3})$")
+"""A domain's last name has two characters or more, with a letter; packages have versions there."""
 
 
 def emails(text: str) -> Iterator[Finding]:
@@ -43,6 +46,7 @@ def emails(text: str) -> Iterator[Finding]:
             lead = _LEADING.match(match.group())
             start = match.start() + (lead.end() if lead else 0)
             last = match.end()
-            if _NOBODYS.match(text[start:last]) is None:
+            found = text[start:last]
+            if _NOBODYS.match(found) is None and _HOST.search(found) is not None:
                 yield Finding((), start, last, "EMAIL_ADDRESS", 1.0, "rules:email_address")
         at = text.find("@", max(at + 1, last))

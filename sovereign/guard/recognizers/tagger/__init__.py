@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from sovereign.guard.recognizers.spdx import LICENCE
 from sovereign.guard.recognizers.tagger import cues, decode
 from sovereign.guard.recognizers.tagger.columns import columns
 from sovereign.guard.recognizers.tagger.decode import Span, kept, stretches
@@ -46,7 +47,7 @@ ENTITIES: Final[Mapping[str, str]] = {
 }
 """The network's labels, and the entities that findings carry."""
 
-_CODE = "3"
+_CODE = "4"
 """Changes when the code gives other findings with the same model."""
 
 _STEP = 1024
@@ -188,18 +189,21 @@ def _reserved(text: str, s: Span) -> bool:
 
 def _slight(text: str, s: Span) -> bool:
     """Whether it identifies nobody whatever stands around: a plain word and a digit or two ("one
-    2"), letters in a list, a chain of four words or more, a version for an address, a secret of
-    two characters, a decimal fraction, a LOINC code beside that name."""
+    2"), letters in a list, a word that ends in capitals (LoRA), a function that is called, a chain
+    of four words or more, a version for an address, a secret of two characters, a decimal fraction,
+    a LOINC code beside that name, a software licence."""
     value = text[s.start : s.end]
     if s.label in ("PERSON", "USERNAME") and _CHAIN.fullmatch(value):
         return True
     if s.label == "PERSON":
-        return _LETTERS.fullmatch(value) is not None
+        return _LETTERS.fullmatch(value) is not None or _ACRONYM.fullmatch(value) is not None
+    if s.label == "USERNAME" and "." in value and text[s.end : s.end + 1] == "(":
+        return True
     if s.label == "ADDRESS":
         return _VERSION.fullmatch(value) is not None
     if s.label == "SECRET":
         return sum(c.isalnum() for c in value) < 3
-    if s.label == "ID" and _DECIMAL.fullmatch(value):
+    if s.label == "ID" and (_DECIMAL.fullmatch(value) or LICENCE.fullmatch(value)):
         return True
     if s.label != "ID" or s.end - s.start > 8:
         return False
@@ -212,6 +216,7 @@ def _slight(text: str, s: Span) -> bool:
 
 _NAME = re.compile(r"[^\W\d_]{2}[^\W\d_ .'’-]*(?:[ .'’-]{1,2}[^\W\d_]+)*")
 _LETTERS = re.compile(r"\w(?:, ?\w)+")
+_ACRONYM = re.compile(r"[A-Za-z]*[a-z][A-Z]{2,}s?")
 _VERSION = re.compile(r"v?\d+(?:\.\d+){2,}")
 _DECIMAL = re.compile(r"\d{1,3}\.\d{5,}")
 _LOINC = re.compile(r"\d{3,5}-\d")
