@@ -92,7 +92,8 @@ def _process(argv: list[str], port: int, path: str, **options: Any) -> Iterator[
                 break
             except OSError:
                 if started.poll() is not None or time.monotonic() > end:
-                    raise SystemExit(f"error: {argv[-1]} did not start") from None
+                    hint = "transformers serve needs pip install 'transformers[serving]'"
+                    raise SystemExit(f"error: {argv[0]} did not start\nhint: {hint}") from None
                 time.sleep(0.1)
             finally:
                 line.close()
