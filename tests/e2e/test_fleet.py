@@ -29,6 +29,7 @@ from sovereign.audit.witness import open_witness, server
 
 SOVEREIGN = Path(sys.executable).with_name("sovereign")
 GATEWAYS, CALLERS = 4, 1
+PATIENCE_S = 4
 KILLS = int(os.environ.get("SOVEREIGN_KILLS", "6"))
 """In turn: a third of them each. A run of all tests takes few; `SOVEREIGN_KILLS` is for more."""
 
@@ -73,7 +74,7 @@ class Caller(threading.Thread):
 @pytest.fixture
 def fleet(gateway_at: Any, cluster: Cluster) -> Any:
     """They share the database and the key that signs; each has a folder of its own."""
-    more = f'store = "{cluster.url}"\npatience_s = 4\n'
+    more = f'store = "{cluster.url}"\npatience_s = {PATIENCE_S}\n'
     gateways = [gateway_at(tiny=True, audit=more, seed=b"k" * 32) for _ in range(GATEWAYS)]
     with ThreadPoolExecutor() as pool:  # together: each takes seconds
         list(pool.map(lambda gateway: gateway.start(), gateways))
@@ -153,6 +154,13 @@ def test_a_fleet_loses_nothing_whoever_dies(fleet: Any, cluster: Cluster) -> Non
     )
 
 
+def _answer_again(fleet: Any) -> None:
+    for gateway in fleet:
+        until = time.monotonic() + 20
+        while (status := gateway.ask().status) != 200:
+            assert time.monotonic() < until, status
+
+
 def test_without_its_database_nothing_leaves_and_its_return_is_enough(
     fleet: Any, cluster: Cluster
 ) -> None:
@@ -176,25 +184,29 @@ def test_without_its_database_nothing_leaves_and_its_return_is_enough(
             assert len(fleet[0].hosted.received()) == seen
         finally:
             back()
-        for gateway in fleet:
-            until = time.monotonic() + 20
-            while (status := gateway.ask().status) != 200:
-                assert time.monotonic() < until, status
+        _answer_again(fleet)
         seen = len(fleet[0].hosted.received())
     verified = fleet[0].run("audit", "verify")
     assert verified.returncode == 0, verified.stderr
 
 
 def test_a_database_that_is_started_again_refuses_nobody(fleet: Any, cluster: Cluster) -> None:
-    """Within the patience that is configured a request waits for it, and is sent."""
+    """Within the patience that is configured a request waits for it, and is sent. On a machine so
+    busy that the server takes as long as that to start, it may be refused."""
     with ThreadPoolExecutor() as pool:
         for _ in range(2):
             cluster.stop("immediate")
+            began = time.monotonic()
             asked = [pool.submit(gateway.ask) for gateway in fleet]
             time.sleep(0.5)
             assert not any(future.done() for future in asked)
             cluster.start()
-            assert [future.result().status for future in asked] == [200] * GATEWAYS
+            took = time.monotonic() - began
+            refused = [answer for f in asked if (answer := f.result()).status != 200]
+            assert not refused or took > PATIENCE_S / 2, took
+            assert all(answer.error["code"] == "audit_unavailable" for answer in refused)
+            if refused:
+                _answer_again(fleet)
     assert fleet[0].run("audit", "verify").returncode == 0
 
 
