@@ -92,7 +92,7 @@ def besides(general: dict[str, Any]) -> list[tuple[str, ...]]:
             shares, sures = [], []
             for value, error in (whens["before"], whens["after"]):
                 shares.append(f"{value:.3f}")
-                sures.append("unknown" if error is None else f"± {1.96 * error:.3f}")
+                sures.append("unknown" if error is None else f"± {stats.Z95 * error:.3f}")
             rows.append((f"{task}, {metric}", *shares, ", then ".join(sures)))
     return rows
 
