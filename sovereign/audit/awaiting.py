@@ -1,20 +1,22 @@
 """Waiting for the log from a coroutine.
 
-The log resolves futures in a thread of its own, many at a time. Each event loop is woken once for
-all of them, not once for each.
+An event loop that gives records to the log also takes the acknowledgements from its socket, as long
+as no other loop does: then nobody has to wake it. Otherwise the log resolves futures in a thread of
+its own, many at a time, and each loop is woken once for all of them, not once for each.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, finalize
 
-from sovereign.audit.client import Client
+from sovereign.audit.client import Client, Ear
 from sovereign.types import JSON, Receipt, Sink
 
 __all__ = ["durable", "landed", "soon"]
@@ -59,6 +61,7 @@ class _Door:
         self._done: deque[asyncio.Future[None]] = deque()
         self._rung = False
         self._queued: set[Client] = set()
+        self._hearing: int | None = None
 
     def submit(
         self, loop: asyncio.AbstractEventLoop, sink: Sink, record: Mapping[str, JSON]
@@ -70,13 +73,31 @@ class _Door:
         if not self._queued:
             loop.call_soon(self._flush)
         self._queued.add(sink)
+        ear = sink.lend()
+        if ear is not None:
+            # Closed with the loop, if that ends first.
+            close = finalize(loop, os.close, ear.descriptor)
+            loop.add_reader(ear.descriptor, self._hear, sink, ear, close)
         return submitted
+
+    def _hear(self, client: Client, ear: Ear, close: Callable[[], object]) -> None:
+        self._hearing = threading.get_ident()
+        try:
+            mine = client.hear(ear)
+        finally:
+            self._hearing = None
+        if not mine:
+            asyncio.get_running_loop().remove_reader(ear.descriptor)
+            close()
 
     def _flush(self) -> None:
         while self._queued:
             self._queued.pop().flush()
 
     def wake(self, loop: asyncio.AbstractEventLoop, woken: asyncio.Future[None]) -> None:
+        if self._hearing == threading.get_ident():  # the loop itself has just heard of it
+            _set(woken)
+            return
         # First it is put in, then asked whether the loop comes anyway; and the loop takes the ring
         # back before it takes out. So a ring may be one too many, and none can be missing.
         self._done.append(woken)
@@ -90,9 +111,12 @@ class _Door:
     def _open(self) -> None:
         self._rung = False
         while self._done:
-            woken = self._done.popleft()
-            if not woken.done():  # cancelled
-                woken.set_result(None)
+            _set(self._done.popleft())
+
+
+def _set(woken: asyncio.Future[None]) -> None:
+    if not woken.done():  # cancelled
+        woken.set_result(None)
 
 
 _DOORS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Door]] = WeakKeyDictionary()
