@@ -19,7 +19,10 @@ from weakref import WeakKeyDictionary, finalize
 from sovereign.audit.client import Client, Ear
 from sovereign.types import JSON, Receipt, Sink
 
-__all__ = ["durable", "landed", "soon"]
+__all__ = ["durable", "landed", "later", "soon"]
+
+LATER_S = 0.01
+"""How long what nobody waits for may wait for company."""
 
 
 async def durable(sink: Sink, record: Mapping[str, JSON]) -> Receipt:
@@ -43,7 +46,20 @@ def soon(sink: Sink, record: Mapping[str, JSON]) -> Future[Receipt]:
     """Submit ``record`` from a coroutine that does not wait for it now. It is on its way in the
     loop's next turn."""
     loop = asyncio.get_running_loop()
-    return _door(loop).submit(loop, sink, record)
+    door = _door(loop)
+    submitted = door.queue(loop, sink, record)
+    door.flush_soon(loop)
+    return submitted
+
+
+def later(sink: Sink, record: Mapping[str, JSON]) -> Future[Receipt]:
+    """As :func:`soon`, for a record that nobody waits for: it goes with the next that somebody
+    does, and sooner or later by itself. A send for itself would wake the sequencer for nothing."""
+    loop = asyncio.get_running_loop()
+    door = _door(loop)
+    submitted = door.queue(loop, sink, record)
+    door.flush_later(loop)
+    return submitted
 
 
 def _door(loop: asyncio.AbstractEventLoop) -> _Door:
@@ -61,17 +77,17 @@ class _Door:
         self._done: deque[asyncio.Future[None]] = deque()
         self._rung = False
         self._queued: set[Client] = set()
+        self._soon = False
+        self._later: asyncio.TimerHandle | None = None
         self._hearing: int | None = None
 
-    def submit(
+    def queue(
         self, loop: asyncio.AbstractEventLoop, sink: Sink, record: Mapping[str, JSON]
     ) -> Future[Receipt]:
         """Coroutines that run in one turn of the loop share one send to the sequencer."""
         if not isinstance(sink, Client):
             return sink.submit(record)
         submitted = sink.queue(record)
-        if not self._queued:
-            loop.call_soon(self._flush)
         self._queued.add(sink)
         ear = sink.lend()
         if ear is not None:
@@ -90,7 +106,20 @@ class _Door:
             asyncio.get_running_loop().remove_reader(ear.descriptor)
             close()
 
+    def flush_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._queued and not self._soon:
+            self._soon = True
+            loop.call_soon(self._flush)
+
+    def flush_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._queued and self._later is None and not self._soon:
+            self._later = loop.call_later(LATER_S, self._flush)
+
     def _flush(self) -> None:
+        self._soon = False
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         while self._queued:
             self._queued.pop().flush()
 

@@ -15,7 +15,7 @@ import pytest
 import uvloop
 from sequenced import begin, intent, kill, some, stored, wait_until
 
-from sovereign.audit.awaiting import durable, landed, soon
+from sovereign.audit.awaiting import durable, landed, later, soon
 from sovereign.audit.client import Client
 from sovereign.audit.starting import Starter
 from sovereign.audit.verify import verify
@@ -158,3 +158,23 @@ def test_a_loop_that_does_not_come_has_lost_the_ear(starter: Starter) -> None:
             assert not log.hear(ear)
         finally:
             os.close(ear.descriptor)
+
+
+def test_what_nobody_waits_for_goes_with_what_somebody_does(starter: Starter) -> None:
+    """And by itself, if nothing comes; and if the loop ends before."""
+
+    async def together(log: Client) -> tuple[Receipt, Receipt]:
+        unhurried = later(log, some(1))
+        return await durable(log, some(2)), unhurried.result(0)
+
+    async def alone(log: Client) -> Receipt:
+        return await landed(later(log, some(3)))
+
+    async def left(log: Client) -> Future[Receipt]:
+        return later(log, some(4))
+
+    with begin(starter) as log:
+        second, first = asyncio.run(together(log))
+        assert second.index == first.index + 1
+        assert asyncio.run(alone(log)).index > second.index
+        assert asyncio.run(left(log)).result(30).index > second.index
