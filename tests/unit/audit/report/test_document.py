@@ -116,7 +116,7 @@ def test_durations_are_said_in_their_two_largest_units(seconds: int, said: str) 
 
 
 def test_every_code_of_a_refusal_has_words() -> None:
-    """The gateway writes an error's code into the log; a report's reader does not know our codes."""
+    """The gateway writes an error's code into the log; a reader does not know our codes."""
     assert _codes(errors.GuardError) | _codes(errors.GatewayError) <= set(REFUSALS)
     assert set(REFUSALS) <= _codes(errors.SovereignError)
 

@@ -147,7 +147,7 @@ def test_a_narrow_screen_hides_bars_with_their_heads(document: dict[str, Any]) -
 
 
 def test_what_a_reader_could_misread_is_said(document: dict[str, Any]) -> None:
-    """A pattern's name, a refusal's code, and a control that has records but is not said to be met."""
+    """A pattern's name, a refusal's code, a control that has records but is not said to be met."""
     worded = copy.deepcopy(document)
     worded["counts"]["models"] = {"gpt-@": {"allowed": 1}}
     worded["counts"]["refusals"] = {"rate_limited": 1}

@@ -59,8 +59,8 @@ def test_what_became_of_a_request(changes: dict[str, object], became: str | None
 
 
 def test_findings_are_counted_by_what_became_of_them() -> None:
-    """A name beside a record number that keeps the whole request inside was not pseudonymised, though
-    the policy says so of names: a report that counted it as such would claim what was not done."""
+    """A name beside a record number that keeps the whole request inside was not pseudonymised,
+    though the policy says so of names: a report that counted it would claim what was not done."""
     found = {"PERSON": {"pseudonymize": 2}, "MEDICAL_RECORD_NUMBER": {"local": 1}}
     changed = {**INTENT, "entities": {"PERSON": {"pseudonymize": 1}, "AGE": {"allow": 1}}}
     rerouted = {**INTENT, "side": "local", "rerouted": True, "entities": found}
