@@ -89,7 +89,9 @@ _PLATES = (
     r"(?:numer|nr|tablica)[\s]rej(?:estracyjn[ya]|\.)|rejestracja|registreringsnummer|reg\.?nr|nummerplade|rekisteri(?:numero|tunnus)|spz|rendsz[áa]m|plaka|"
     r"bi[ểe]n[\s]s[ốo]|nopol"
 )
-_FLEET = r"fahrzeug|pkw|lkw|kfz|auto|wagen|transporter|motorrad|anh[äa]nger|v[ée]hicule|voiture|camion"
+_FLEET = (
+    r"fahrzeug|pkw|lkw|kfz|auto|wagen|transporter|motorrad|anh[äa]nger|v[ée]hicule|voiture|camion"
+)
 _BY_FORM = r"[A-ZÄÖÜ]{1,3}-[A-ZÄÖÜ]{1,2}[ \-]?\d{1,4}[EH]?|[A-Z]{2}-\d{3}-[A-Z]{2}"
 """Words that stand before much, so only before plates of Germany's and France's form."""
 
@@ -134,7 +136,7 @@ LABELS: tuple[Label, ...] = (
     Label(
         "CASE_NUMBER",
         r"case|docket|cause|file|matter|ref(?:erence)?|aktenzeichen|az\.?|gesch\.?-?z\.?|expediente|dossier|"
-        r"ticket|incident|complaint|application|petition|warrant|permit|receipt|alien|a-number|booking",
+        r"complaint|application|petition|warrant|permit|receipt|alien|a-number|booking",
         _CASE,
         fold=False,
     ),
@@ -191,7 +193,7 @@ LABELS: tuple[Label, ...] = (
         r"dni|bsn|nino|nhs|npi|dea|licen[sc]e|licen[sc]e[\s_]plate|plate|vin|student|national[\s_]id|nric|"
         r"personnummer|cpr|f[øo]dselsnummer|ahv|svnr|tfn|cpf|cnpj|curp|pesel|rijksregister\w*|"
         r"s[ée]curit[ée][\s_]sociale|codice[\s_]fiscale|personalausweis|kimlik|voter|imei|imsi|serial|"
-        r"matr[íi]cula|kennzeichen|immatriculation|targa|device|tracking|registration|registry|id[\s_](?:number|card)|identification|invoice|order[\s_]id",
+        r"matr[íi]cula|kennzeichen|immatriculation|targa|device|tracking|registration|registry|id[\s_](?:number|card)|identification",
         _ANY_ID,
     ),
     Label(
