@@ -28,6 +28,7 @@ __all__ = ["audit_command"]
 
 POLL_SECONDS = 0.5
 ID_SHOWN = 10
+STAYED = ("local", "block")
 COLUMNS = ("#", "time (UTC)", "type", "request", "team", "model → to", "verdict", "entities")
 
 _config = click.option(
@@ -336,8 +337,10 @@ def _row(shown: Shown) -> list[str]:
     place = str(Receipt(shown.index, b"", shown.log))
     if record is None:
         return [place, "", "?", "", "", "", "not a record: sovereign audit verify", ""]
+    decided = record.get("verdict")
     entities = [
-        f"{entity} ×{count} {verb}"
+        # Beside what kept a request inside, or had it refused, nothing was changed for it to go.
+        f"{entity} ×{count}" + ("" if decided in STAYED and verb != decided else f" {verb}")
         for entity, counts in record.get("entities", {}).items()
         for verb, count in counts.items()
     ]

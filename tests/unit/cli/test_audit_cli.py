@@ -146,6 +146,25 @@ def test_show_is_a_table_of_what_happened(house: Path) -> None:
     assert "ok 200" in said
 
 
+def test_show_claims_no_change_of_what_was_kept_whole(house: Path) -> None:
+    """A record number kept the request inside; the name beside it went there as it was."""
+    found = {"MEDICAL_RECORD_NUMBER": {"local": 1}, "PERSON": {"pseudonymize": 2}}
+    inside = Destination("clinic", "local")
+    verdict = Verdict(Action.LOCAL, inside, "a" * 64, (), found)
+    request = {"request": "req_2", "team": "t", "key_id": "k_1", "endpoint": "openai.chat"}
+    sent = {"guard_build": "b" * 64, "body_sha256": "c" * 64, "bytes_out": 9, "stream": False}
+    with open_log(load_config(), "gateway") as log:
+        log.append(
+            record.intent(
+                **request, model="m", destination=inside, verdict=verdict, **sent, rerouted=True
+            )
+        )
+    said = run("show", "--request", "req_2").output
+    assert "MEDICAL_RECORD_NUMBER ×1 local" in said
+    assert "PERSON ×2" in said
+    assert "pseudonymize" not in said
+
+
 def test_show_filters_by_type_and_request_and_speaks_json(house: Path) -> None:
     """One object per line."""
     only = [
