@@ -16,7 +16,8 @@ from concurrent.futures import Future
 from typing import Final
 from weakref import WeakKeyDictionary, finalize
 
-from sovereign.audit.client import Client, Ear
+from sovereign.audit.client import Client
+from sovereign.audit.ears import Ear
 from sovereign.types import JSON, Receipt, Sink
 
 __all__ = ["durable", "landed", "later", "soon"]

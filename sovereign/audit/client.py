@@ -6,8 +6,7 @@ of that trouble, and is then refused, so that nothing leaves. What has happened 
 refusals, events) gets its number and is kept in a :mod:`.spool`. What was under way when the
 sequencer died is sent again to the next one, which takes each number of a source once.
 
-What the sequencer says is taken by the client's own thread, or by an event loop that was lent an
-:class:`Ear` for it: whom the acknowledgement itself wakes needs no thread that is woken first.
+What the sequencer says is taken by the client's own thread, or by a loop that was lent an ear.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from sovereign.audit import record as records
+from sovereign.audit.ears import Ear, Ears
 from sovereign.audit.flight import Flight, Item
 from sovereign.audit.line import Line
 from sovereign.audit.reach import Attempt, first_line
@@ -31,22 +30,13 @@ from sovereign.audit.starting import Starter
 from sovereign.errors import AuditError, LogTampered, LogUnavailable, RecordRejected
 from sovereign.types import JSON, Clock, Receipt
 
-__all__ = ["Client", "Ear"]
+__all__ = ["Client"]
 
 MAX_PENDING = 65_536
 TICK_SECONDS = 0.25
 FIRST_WAIT, LONGEST_WAIT = 0.01, 0.5
 PATIENCE_SECONDS = 5.0
 HEARTBEAT_SECONDS = 60.0
-
-
-@dataclass(eq=False, frozen=True, slots=True)
-class Ear:
-    """The right to take what comes over a line, until somebody else takes it back. ``descriptor``
-    is readable when there is something; it is the holder's to close."""
-
-    line: Line
-    descriptor: int
 
 
 class Client:
@@ -73,10 +63,9 @@ class Client:
         self._patience, self._heartbeat, self._clock = patience, heartbeat, clock
         self._pid = os.getpid()
         self._lock = threading.RLock()  # whoever waits for a future may submit from its callback
-        self._reading = threading.Lock()  # taken before the other, if both are
-        self._ear: Ear | None = None
-        self._ended: AuditError | OSError | None = None  # what the ear heard last
         self._nudge = threading.Event()
+        # Its lock is taken before the other, if both are.
+        self._ears = Ears(self._received, self._nudge)
         self._flight = Flight(Spool(folder, source))
         self._line: Line | None = line
         self._away_since: float | None = None
@@ -181,47 +170,27 @@ class Client:
 
     def append(self, record: Mapping[str, JSON]) -> Receipt:
         """:meth:`submit`, and wait."""
-        self._take_back()  # who waits here may be the loop that would have listened
+        self._ears.take_back()  # who waits here may be the loop that would have listened
         return self.submit(record).result()
 
     def lend(self) -> Ear | None:
-        """For an event loop: whenever the ear's descriptor is readable, :meth:`hear` is to be
-        called. None if there is no line now, or it was lent already. A loop that does not come for
-        what is there has lost the ear within a tick."""
-        if self._ear is not None or not self._lock.acquire(blocking=False):
+        """For an event loop, which calls :meth:`hear` whenever the ear's descriptor is readable.
+        None if there is no line, or it is lent. Who does not come has lost the ear in a tick."""
+        if self._line is None:
             return None
-        try:
-            line = self._line
-            if line is None or self._ear or self._ended or self._closing:
-                return None
-            self._ear = Ear(line, line.duplicate())
-            return self._ear
-        finally:
-            self._lock.release()
+        with self._lock:
+            line = None if self._closing else self._line
+            return line and self._ears.lend(line)
 
     def hear(self, ear: Ear) -> bool:
-        """Take what came; futures resolve in the calling thread. False if the ear is not the
-        caller's any more."""
-        if not self._reading.acquire(blocking=False):
-            return self._ear is ear  # our own thread is just at it
-        try:
-            if self._ear is not ear:
-                return False
-            landed = self._received(ear.line)
-        except (AuditError, OSError) as e:
-            self._ended, self._ear = e, None
-            self._nudge.set()
+        """Take what came, and resolve futures. False if the ear is not the caller's any more."""
+        landed = self._ears.hear(ear)
+        if landed is None:
             return False
-        finally:
-            self._reading.release()
         self._resolve(landed)
         if self._closing or ear.line.ended:
             self._nudge.set()
         return True
-
-    def _take_back(self) -> None:
-        self._ear = None
-        self._nudge.set()
 
     def close(self) -> None:
         """Wait for what is under way and for a last checkpoint. Idempotent.
@@ -240,7 +209,7 @@ class Client:
         with self._lock:
             self._closing = True
             self._say_goodbye()
-        self._take_back()
+        self._ears.take_back()
         self._thread.join()
         failure, self._failure = self._failure, None
         if failure is not None:
@@ -297,8 +266,8 @@ class Client:
                 self._listen(self._line)
             else:
                 self._be_away()
-        with self._reading, self._lock:
-            self._ear = None
+        with self._ears.reading, self._lock:
+            self._ears.take_back()
             self._flight.end(self._why)
             if self._line is not None:
                 self._line.close()
@@ -306,20 +275,8 @@ class Client:
 
     def _listen(self, line: Line) -> None:
         """What the sequencer says next; at least once in a tick."""
-        lent = self._ear
-        if lent is not None:
-            self._nudge.wait(TICK_SECONDS)
-            self._nudge.clear()
-        else:
-            line.wait(TICK_SECONDS)
         try:
-            with self._reading:
-                ended, self._ended = self._ended, None
-                if ended is not None:
-                    raise ended
-                landed = self._received(line)
-                if landed and self._ear is lent:
-                    self._ear = None  # it was not heard: whoever has it may be gone
+            landed = self._ears.listen(line, TICK_SECONDS)
         except (AuditError, OSError) as e:
             self._lose(line, e)
             return
@@ -344,9 +301,10 @@ class Client:
         self.flush()
 
     def _lose(self, line: Line, why: AuditError | OSError) -> None:
-        with self._reading, self._lock:
+        with self._ears.reading, self._lock:
             line.close()
-            self._line = self._ear = None
+            self._line = None
+            self._ears.take_back()
             # Being reached is nothing; only what is acknowledged ends the trouble.
             self._trouble_since = self._trouble_since or time.monotonic()
             self._away_since = self._trouble_since
