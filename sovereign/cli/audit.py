@@ -96,7 +96,12 @@ def verify_command(
                 progress=progress,
                 jobs=verify.processors(),
             )
-    except (verify.NotALog, OSError) as e:
+    except OSError as e:
+        raise AuditError(
+            f"audit log: cannot read {e.filename or path or config}: {e.strerror}",
+            hint="ask as the user who owns the log, or give a copy with --path",
+        ) from None
+    except verify.NotALog as e:
         raise AuditError(
             f"audit log: {e}", hint="the gateway begins one; see [audit].path in sovereign.toml"
         ) from None

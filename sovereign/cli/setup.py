@@ -87,9 +87,15 @@ def init_command(folder: Path, preset: str) -> None:
     import tomllib
 
     toml.parse(tomllib.loads(text), Config, str(config))
-    folder.mkdir(parents=True, exist_ok=True)
-    _make_keys(folder / ".sovereign")
-    _write(config, text.encode(), 0o644)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _make_keys(folder / ".sovereign")
+        _write(config, text.encode(), 0o644)
+    except OSError as e:
+        raise ConfigError(
+            f"cannot write in {folder.absolute()}: {e.strerror}",
+            hint="choose a folder that is yours: sovereign init FOLDER",
+        ) from None
     click.echo(f"wrote {config} (policy: {preset}) and the keys in {folder / '.sovereign'}")
     click.echo(
         "keep .sovereign/*.key out of backups that others read; without them stand-ins cannot"

@@ -106,6 +106,14 @@ def test_verify_names_the_record_on_one_line_with_a_hint(house: Path) -> None:
     assert json.loads(run("verify", "--json").stdout)["problems"][0]["record"] == 1
 
 
+def test_a_folder_that_cannot_be_read_is_told_as_that(house: Path) -> None:
+    """It was said that the gateway begins a log."""
+    said = run("verify", "--path", "x" * 300).exception
+    assert isinstance(said, AuditError)
+    assert said.message.endswith(": File name too long")
+    assert "the user who owns the log" in said.hint
+
+
 def test_verify_writes_nothing(house: Path) -> None:
     """An auditor's copy may be read-only, and is evidence."""
     before = (house / ".sovereign/audit/log.db").read_bytes()

@@ -56,6 +56,18 @@ def test_an_unknown_preset_writes_nothing(
     assert "there are: " in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback: the newcomer's first command."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit):
+        main(["init", str(tmp_path / "file" / "new")])
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: cannot write in {tmp_path / 'file' / 'new'}: Not a directory")
+    assert "hint: choose a folder that is yours" in said
+
+
 def test_check_says_for_machines_what_it_says_for_people(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
