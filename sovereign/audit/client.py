@@ -179,8 +179,7 @@ class Client:
         if self._line is None:
             return None
         with self._lock:
-            line = None if self._closing else self._line
-            return line and self._ears.lend(line)
+            return None if self._line is None or self._closing else self._ears.lend(self._line)
 
     def hear(self, ear: Ear) -> bool:
         """Take what came, and resolve futures. False if the ear is not the caller's any more."""
