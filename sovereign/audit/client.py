@@ -18,7 +18,6 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from types import TracebackType
 
 from sovereign.audit import record as records
 from sovereign.audit.ears import Ear, Ears
@@ -64,8 +63,7 @@ class Client:
         self._pid = os.getpid()
         self._lock = threading.RLock()  # whoever waits for a future may submit from its callback
         self._nudge = threading.Event()
-        # Its lock is taken before the other, if both are.
-        self._ears = Ears(self._received, self._nudge)
+        self._ears = Ears(self._received, self._nudge)  # its lock first, if both are taken
         self._flight = Flight(Spool(folder, source))
         self._line: Line | None = line
         self._away_since: float | None = None
@@ -74,8 +72,7 @@ class Client:
         self._refused = 0
         self._restart: dict[str, int] | None = None
         self._pause = FIRST_WAIT
-        self._announced = False
-        self._closing = self._said_goodbye = self._done = False
+        self._announced = self._wanted = self._closing = self._said_goodbye = self._done = False
         self._failure: AuditError | None = None
         self._beat_at = time.monotonic() + heartbeat
         self._thread = threading.Thread(target=self._run, name="audit-client", daemon=True)
@@ -153,18 +150,26 @@ class Client:
         return future
 
     def flush(self) -> None:
-        """Send what was queued, or see to it that whoever is at it does: callers that come together
-        share a send, and none of them waits for another's. What nobody flushes goes at the next
-        tick."""
-        while self._flight.waiting and self._lock.acquire(blocking=False):
+        """Send what was queued, or see to it that whoever is at it does: who comes together shares
+        a send, and waits for no other's. What nobody flushes goes at the next tick."""
+        self._wanted = True
+        self._push()
+
+    def _push(self) -> None:
+        """Send what waits, if somebody wants it to go now."""
+        while self._wanted and self._flight.waiting and self._lock.acquire(blocking=False):
             try:
+                self._wanted = False
                 if self._done:
                     self._flight.give_up(self._why)
-                elif self._line is None:
+                    continue
+                sent = self._line is not None and self._flight.send(self._line)
+                if self._flight.waiting:
+                    self._wanted = True
+                if self._line is None:
                     self._nudge.set()
-                    return
-                elif not self._flight.send(self._line):
-                    return  # the next acknowledgement makes room
+                if not sent:
+                    return  # the next acknowledgement makes room, or the next line
             finally:
                 self._lock.release()
 
@@ -217,12 +222,7 @@ class Client:
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _item(self, record: Mapping[str, JSON], future: Future[Receipt] | None) -> Item:
@@ -245,14 +245,13 @@ class Client:
         for ack in acks:
             with self._lock:
                 landed += self._flight.land(*ack)
-                self._flight.send(line)
         return landed
 
     def _resolve(self, landed: list[tuple[Item, Receipt]]) -> None:
         """With no lock: whoever waited may do what he likes."""
         if landed:
             self._tell_of_restart()
-        self.flush()
+        self._push()
         for item, receipt in landed:
             self.size = max(self.size, receipt.index + 1)
             item.resolve(receipt)
@@ -280,6 +279,7 @@ class Client:
             self._lose(line, e)
             return
         self._resolve(landed)
+        self.flush()
         now = time.monotonic()
         if now >= self._beat_at:
             self._beat_at = now + self._heartbeat
