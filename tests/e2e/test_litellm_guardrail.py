@@ -109,6 +109,9 @@ def test_nothing_to_do_is_none(asks: Callable[..., Any]) -> None:
         ({"texts": ["EXPLODE Maria Keller"]}, "recognizer_failed"),
         ({"texts": ["see"], "images": ["data:image/png;base64,iVBORw0KGgo="]}, "refused_by_policy"),
         ({"texts": [], "tool_calls": [{"function": {"arguments": MARIA}}]}, "refused_by_policy"),
+        # What their proxy shows and then sends as it was: an image's prompt, a pass-through's body.
+        ({"texts": [f"paint {MARIA}"], "litellm_call_id": None}, "refused_by_policy"),
+        ({"texts": [json.dumps({"messages": [{"content": MARIA}]})]}, "refused_by_policy"),
         ({"texts": ["x"], "input_type": "something"}, "unreadable"),
         ({"texts": ["x"], "litellm_call_id": 7}, "unreadable"),
     ],
