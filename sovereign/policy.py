@@ -273,7 +273,7 @@ def load_policy(*, preset: str | None = None, file: Path | None = None) -> Polic
 
 
 def _extended(path: Path, seen: tuple[str, ...]) -> dict[str, Any]:
-    data = toml.load(path)
+    data = toml.load(path, missing=f"a file, or a preset: {', '.join(presets())}")
     parent = data.get("extends")
     if not isinstance(parent, str):
         return data

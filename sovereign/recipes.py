@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
 from sovereign.errors import ConfigError
@@ -26,5 +27,9 @@ def find(kind: str, name: str) -> Path:
     """The file of a shipped recipe. :class:`ConfigError` names the ones there are."""
     known = names(kind)
     if name not in known:
-        raise ConfigError(f"no {kind} recipe named {name!r}", hint=f"there are: {', '.join(known)}")
+        near = difflib.get_close_matches(name, known, n=1)
+        raise ConfigError(
+            f"{name!r} is none of the {kind} that ship",
+            hint=(f"did you mean {near[0]}? " if near else "") + f"there are: {', '.join(known)}",
+        )
     return root() / kind / f"{name}.toml"

@@ -23,17 +23,19 @@ class StrictModel(BaseModel):
 M = TypeVar("M", bound=BaseModel)
 
 
-def read(path: Path, model: type[M]) -> M:
-    """The file at ``path`` as a ``model``. Raises :class:`ConfigError`."""
-    return parse(load(path), model, str(path))
+def read(path: Path, model: type[M], *, missing: str = "") -> M:
+    """The file at ``path`` as a ``model``. Raises :class:`ConfigError`, with the hint ``missing``
+    if it is not there."""
+    return parse(load(path, missing=missing), model, str(path))
 
 
-def load(path: Path) -> dict[str, Any]:
-    """The file's tables as plain dicts. Raises :class:`ConfigError`."""
+def load(path: Path, *, missing: str = "") -> dict[str, Any]:
+    """The file's tables as plain dicts. Raises :class:`ConfigError`, with the hint ``missing``
+    if it is not there."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file", hint="`sovereign init` writes one") from None
+        raise ConfigError(f"{path}: no such file", hint=missing) from None
     except OSError as e:
         raise ConfigError(f"{path}: {e.strerror}") from None
     try:
@@ -57,7 +59,7 @@ def _explain(error: ValidationError, model: type[BaseModel], where: str) -> Conf
     problems = error.errors(include_url=False, include_context=True)
     first = problems[0]
     loc = [str(p) for p in first["loc"]]
-    key = ".".join(loc) or "the file"
+    key = ".".join(loc)
     hint = ""
     if first["type"] == "extra_forbidden":
         known = sorted(_fields(model, loc[:-1]))
@@ -69,7 +71,8 @@ def _explain(error: ValidationError, model: type[BaseModel], where: str) -> Conf
         hint = _describe(model, loc)
     else:
         text = str(first["msg"]).removeprefix("Value error, ")
-        message = f"{where}: {key}: {text[:1].lower()}{text[1:]}"
+        at = f"{key}: " if key else ""  # what several keys say together is at none of them
+        message = f"{where}: {at}{text[:1].lower()}{text[1:]}"
         hint = _describe(model, loc)
     if len(problems) > 1:
         hint = f"{hint}{'; ' if hint else ''}{len(problems) - 1} more after this one"

@@ -5,6 +5,8 @@ While there is no sequencer, or it cannot commit, an intent waits, for at most `
 of that trouble, and is then refused, so that nothing leaves. What has happened already (results,
 refusals, events) gets its number and is kept in a :mod:`.spool`. What was under way when the
 sequencer died is sent again to the next one, which takes each number of a source once.
+
+What the sequencer says is taken by the client's own thread, or by a loop that was lent an ear.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 
 from sovereign.audit import record as records
+from sovereign.audit.ears import Ear, Ears
 from sovereign.audit.flight import Flight, Item
 from sovereign.audit.line import Line
 from sovereign.audit.reach import Attempt, first_line
@@ -61,6 +64,8 @@ class Client:
         self._pid = os.getpid()
         self._lock = threading.RLock()  # whoever waits for a future may submit from its callback
         self._nudge = threading.Event()
+        # Its lock is taken before the other, if both are.
+        self._ears = Ears(self._received, self._nudge)
         self._flight = Flight(Spool(folder, source))
         self._line: Line | None = line
         self._away_since: float | None = None
@@ -165,7 +170,26 @@ class Client:
 
     def append(self, record: Mapping[str, JSON]) -> Receipt:
         """:meth:`submit`, and wait."""
+        self._ears.take_back()  # who waits here may be the loop that would have listened
         return self.submit(record).result()
+
+    def lend(self) -> Ear | None:
+        """For an event loop, which calls :meth:`hear` whenever the ear's descriptor is readable.
+        None if there is no line, or it is lent. Who does not come has lost the ear in a tick."""
+        if self._line is None:
+            return None
+        with self._lock:
+            return None if self._line is None or self._closing else self._ears.lend(self._line)
+
+    def hear(self, ear: Ear) -> bool:
+        """Take what came, and resolve futures. False if the ear is not the caller's any more."""
+        landed = self._ears.hear(ear)
+        if landed is None:
+            return False
+        self._resolve(landed)
+        if self._closing or ear.line.ended:
+            self._nudge.set()
+        return True
 
     def close(self) -> None:
         """Wait for what is under way and for a last checkpoint. Idempotent.
@@ -184,7 +208,7 @@ class Client:
         with self._lock:
             self._closing = True
             self._say_goodbye()
-        self._nudge.set()
+        self._ears.take_back()
         self._thread.join()
         failure, self._failure = self._failure, None
         if failure is not None:
@@ -212,6 +236,27 @@ class Client:
             self._said_goodbye = True
             self._line.goodbye()
 
+    def _received(self, line: Line) -> list[tuple[Item, Receipt]]:
+        """What the sequencer has said, with the lock for reading; and whose it is."""
+        landed: list[tuple[Item, Receipt]] = []
+        acks = line.receive()
+        if acks:
+            self._pause, self._trouble_since = FIRST_WAIT, None
+        for ack in acks:
+            with self._lock:
+                landed += self._flight.land(*ack)
+                self._flight.send(line)
+        return landed
+
+    def _resolve(self, landed: list[tuple[Item, Receipt]]) -> None:
+        """With no lock: whoever waited may do what he likes."""
+        if landed:
+            self._tell_of_restart()
+        self.flush()
+        for item, receipt in landed:
+            self.size = max(self.size, receipt.index + 1)
+            item.resolve(receipt)
+
     # Everything below runs in the client's own thread.
 
     def _run(self) -> None:
@@ -220,7 +265,8 @@ class Client:
                 self._listen(self._line)
             else:
                 self._be_away()
-        with self._lock:
+        with self._ears.reading, self._lock:
+            self._ears.take_back()
             self._flight.end(self._why)
             if self._line is not None:
                 self._line.close()
@@ -229,34 +275,23 @@ class Client:
     def _listen(self, line: Line) -> None:
         """What the sequencer says next; at least once in a tick."""
         try:
-            acks = line.receive(TICK_SECONDS)
+            landed = self._ears.listen(line, TICK_SECONDS)
         except (AuditError, OSError) as e:
             self._lose(line, e)
             return
-        if acks:
-            self._pause, self._trouble_since = FIRST_WAIT, None
-            self._tell_of_restart()
-        for ack in acks:
-            with self._lock:
-                landed = self._flight.land(*ack)
-                self._flight.send(line)
-            self.flush()
-            for item, receipt in landed:
-                self.size = max(self.size, receipt.index + 1)
-                item.resolve(receipt)
-        if not acks:
-            self.flush()
+        self._resolve(landed)
         now = time.monotonic()
         if now >= self._beat_at:
             self._beat_at = now + self._heartbeat
             self._note("log.heartbeat")
         with self._lock:
-            if self._flight.stuck(now - self._patience):
-                self._trouble_since = now - self._patience  # that much of it is over
-                self._lose(line, ConnectionError("it does not answer"))
-                return
-            self._say_goodbye()
-            self._done |= line.ended
+            stuck = self._flight.stuck(now - self._patience)
+            if not stuck:
+                self._say_goodbye()
+                self._done |= line.ended
+        if stuck:
+            self._trouble_since = now - self._patience  # that much of it is over
+            self._lose(line, ConnectionError("it does not answer"))
 
     def _note(self, kind: str, **fields: JSON) -> None:
         """Something of our own, that nobody waits for."""
@@ -265,9 +300,10 @@ class Client:
         self.flush()
 
     def _lose(self, line: Line, why: AuditError | OSError) -> None:
-        with self._lock:
+        with self._ears.reading, self._lock:
             line.close()
             self._line = None
+            self._ears.take_back()
             # Being reached is nothing; only what is acknowledged ends the trouble.
             self._trouble_since = self._trouble_since or time.monotonic()
             self._away_since = self._trouble_since

@@ -45,7 +45,10 @@ def serve(
     """Serve the log at ``place`` until SIGTERM or SIGINT. Raises :class:`SovereignError` if there
     is a sequencer already, or the log cannot be opened."""
     folder = place.folder
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as e:
+        raise _not_ours(folder, e) from None
     with contextlib.ExitStack() as stack:
         stack.enter_context(_alone(folder))
         source = f"sequencer-{secrets.token_hex(8)}"
@@ -74,7 +77,10 @@ def serve(
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """The kernel takes the lock back from a sequencer that dies."""
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as e:
+        raise _not_ours(folder, e) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -88,6 +94,13 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _not_ours(folder: Path, why: OSError) -> LogUnavailable:
+    return LogUnavailable(
+        f"audit log: cannot write in {folder}: {why.strerror}",
+        hint="run it as the user who owns the folder, or name another in [audit].path",
+    )
 
 
 @contextlib.contextmanager

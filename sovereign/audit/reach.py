@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -51,7 +50,8 @@ class Attempt(threading.Thread):
 
 
 def first_line(folder: Path, source: str, starter: Starter | None) -> Line:
-    """Raises :class:`LogUnavailable`."""
+    """Raises :class:`LogUnavailable`, with what the last sequencer that did not start said."""
+    why = LogUnavailable("audit log: the sequencer does not stay")
     for _ in range(ATTEMPTS):
         try:
             return Line.connect(folder, source, oldest=0, new=True)
@@ -61,6 +61,8 @@ def first_line(folder: Path, source: str, starter: Starter | None) -> Line:
                     f"audit log: no sequencer in {folder}", hint="sovereign audit serve"
                 ) from None
         # The one that was there may just have ended, or was killed while it started.
-        with contextlib.suppress(LogUnavailable):
+        try:
             starter.start()
-    raise LogUnavailable("audit log: the sequencer does not stay")
+        except LogUnavailable as e:
+            why = e
+    raise why

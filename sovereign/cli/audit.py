@@ -28,6 +28,7 @@ __all__ = ["audit_command"]
 
 POLL_SECONDS = 0.5
 ID_SHOWN = 10
+STAYED = ("local", "block")
 COLUMNS = ("#", "time (UTC)", "type", "request", "team", "model → to", "verdict", "entities")
 
 _config = click.option(
@@ -95,7 +96,12 @@ def verify_command(
                 progress=progress,
                 jobs=verify.processors(),
             )
-    except (verify.NotALog, OSError) as e:
+    except OSError as e:
+        raise AuditError(
+            f"audit log: cannot read {e.filename or path or config}: {e.strerror}",
+            hint="ask as the user who owns the log, or give a copy with --path",
+        ) from None
+    except verify.NotALog as e:
         raise AuditError(
             f"audit log: {e}", hint="the gateway begins one; see [audit].path in sovereign.toml"
         ) from None
@@ -336,8 +342,10 @@ def _row(shown: Shown) -> list[str]:
     place = str(Receipt(shown.index, b"", shown.log))
     if record is None:
         return [place, "", "?", "", "", "", "not a record: sovereign audit verify", ""]
+    decided = record.get("verdict")
     entities = [
-        f"{entity} ×{count} {verb}"
+        # Beside what kept a request inside, or had it refused, nothing was changed for it to go.
+        f"{entity} ×{count}" + ("" if decided in STAYED and verb != decided else f" {verb}")
         for entity, counts in record.get("entities", {}).items()
         for verb, count in counts.items()
     ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
 import sys
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -19,6 +21,7 @@ from sovereign.types import Action, Destination
 
 if TYPE_CHECKING:
     from sovereign.guard import Guard, Inspection
+    from sovereign.types import Finding
 
 __all__ = ["guard_command"]
 
@@ -102,6 +105,9 @@ def explain_command(
             fate = guard.policy.action(f.entity, destination).verb
         elif not guard.policy.counts(f):
             fate = "below the threshold"
+        elif any(_is_rest(piece, f) for piece in done.findings):
+            verb = guard.policy.action(f.entity, destination).verb
+            fate = f"another finding covers a part of it; the rest: {verb}"
         else:
             fate = "another finding covers it"
         rows.append(
@@ -188,12 +194,22 @@ def _print(done: Inspection, text: str, reveal: bool) -> None:
         click.echo(f"outgoing: {report['outgoing']}")
 
 
+def _is_rest(piece: Finding, whole: Finding) -> bool:
+    """Whether ``piece`` is what another finding left of ``whole``."""
+    same = (piece.entity, piece.recognizer) == (whole.entity, whole.recognizer)
+    return same and whole.start <= piece.start and piece.end <= whole.end
+
+
 def _bulk(guard: Guard, to: Destination, source: Path, target: Path) -> None:
     """Line by line; ``target`` appears when it is whole."""
     try:
-        lines = source.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as e:
-        raise ConfigError(f"{source}: cannot be read ({type(e).__name__})") from None
+        packed = source.read_bytes()
+        raw = gzip.decompress(packed) if source.suffix == ".gz" else packed
+        lines = raw.decode("utf-8").split("\n")
+    except UnicodeDecodeError as e:
+        raise ConfigError(f"{source}: not UTF-8 at byte {e.start}") from None
+    except (OSError, EOFError, zlib.error) as e:
+        raise ConfigError(f"{source}: {getattr(e, 'strerror', None) or 'no gzip'}") from None
     part = target.with_name(target.name + ".part")
     try:
         with part.open("w", encoding="utf-8") as out:

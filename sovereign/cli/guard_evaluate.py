@@ -55,6 +55,7 @@ def evaluate_command(
             report,
             title=labelled.name,
             policy=guard.policy.name,
+            to=destination.name,
             digest=guard.policy.digest(),
             build=guard.build,
         )

@@ -345,10 +345,10 @@ def _write(
 
 
 def _say(gathered: Gathered, counted: int) -> None:
-    from sovereign.audit.report.tally import OUTCOMES
+    from sovereign.audit.report.page import OUTCOME_SERIES
 
     spans = gathered.tally.spans
-    became = ", ".join(f"{spans.get(name, [0])[0]} {name.replace('_', ' ')}" for name in OUTCOMES)
+    became = ", ".join(f"{spans.get(s.key, [0])[0]:,} {s.name}" for s in OUTCOME_SERIES)
     click.echo(f"{counted} records in the period: {became}")
     if not counted:
         click.echo("note: the log has no record of this period", err=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -141,7 +141,9 @@ def _say(answer: Whole, *, as_json: bool) -> None:
     if len(answer.found) > SHOWN:
         click.echo(f"(the last {SHOWN} of {len(answer.found)}; --json gives all)")
     if answer.found:
-        click.echo(f"yes: {len(answer.found)} of {decisions} decisions were about it")
+        were = "was" if len(answer.found) == 1 else "were"
+        click.echo(f"yes: {len(answer.found)} of {decisions} decisions {were} about it")
+        click.echo(f"of these requests: {_became([record for _, record in answer.found])}")
         click.echo(f"prove one with: sovereign audit prove {answer.found[-1][0]}")
         if not answer.complete:
             click.echo(f"there may be more: {_gaps(answer)}")
@@ -150,6 +152,17 @@ def _say(answer: Whole, *, as_json: bool) -> None:
     for number, read in answer.answers:
         which = f"log {number}: " if len(answer.answers) > 1 else ""
         click.echo(f"read whole: {which}{read.size} records, root {read.root.hex()}")
+
+
+def _became(found: list[dict[str, Any]]) -> str:
+    """What became of the requests: "was it sent?" is asked, and "yes" alone would say too much."""
+    from collections import Counter
+
+    from sovereign.audit.report.page import OUTCOME_SERIES
+    from sovereign.audit.report.tally import outcome
+
+    counts = Counter(map(outcome, found))
+    return ", ".join(f"{counts[s.key]} {s.name}" for s in OUTCOME_SERIES if counts[s.key])
 
 
 def _gaps(answer: Whole) -> str:

@@ -87,9 +87,15 @@ def init_command(folder: Path, preset: str) -> None:
     import tomllib
 
     toml.parse(tomllib.loads(text), Config, str(config))
-    folder.mkdir(parents=True, exist_ok=True)
-    _make_keys(folder / ".sovereign")
-    _write(config, text.encode(), 0o644)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _make_keys(folder / ".sovereign")
+        _write(config, text.encode(), 0o644)
+    except OSError as e:
+        raise ConfigError(
+            f"cannot write in {folder.absolute()}: {e.strerror}",
+            hint="choose a folder that is yours: sovereign init FOLDER",
+        ) from None
     click.echo(f"wrote {config} (policy: {preset}) and the keys in {folder / '.sovereign'}")
     click.echo(
         "keep .sovereign/*.key out of backups that others read; without them stand-ins cannot"
@@ -238,6 +244,35 @@ def _entities(policy: Policy) -> set[str]:
     return set(DESCRIPTIONS).union(*_tables(policy)) - {EVERYTHING_ELSE}
 
 
+def _unfound(config: Config, policy: Policy) -> list[str]:
+    """Entities that the policy names and no recogniser of the toolkit finds: a verb for a name that
+    was written wrong protects nothing. A plugin may find more than we know of."""
+    import difflib
+
+    from sovereign.entities import DESCRIPTIONS
+    from sovereign.guard.recognizers.rules.forms import FORMS
+    from sovereign.policy import load_policy, presets
+
+    known = set(DESCRIPTIONS) | {form.entity for form in FORMS}
+    known.update(*(_named(load_policy(preset=name)) for name in presets()))
+    others = config.guard.plugins or config.guard.presidio or config.guard.presidio_registry
+    found = []
+    for name in sorted(_named(policy) - known):
+        near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+        if near or not others:
+            meant = f"; did you mean {near[0]}?" if near else ""
+            found.append(f"the policy names {name}, which nothing here finds{meant}")
+    return found
+
+
+def _named(policy: Policy) -> set[str]:
+    """Every entity that it says something of."""
+    from sovereign.policy import EVERYTHING_ELSE
+
+    together = (e for c in policy.combination for member in c.entities for e in member)
+    return set(together).union(*_tables(policy)) - {EVERYTHING_ELSE}
+
+
 def _tables(policy: Policy) -> list[dict[str, Verb]]:
     """Every table of verbs, the teams' too."""
     found = []
@@ -261,7 +296,7 @@ def _meaning(config: Config) -> dict[Action, str]:
 
 def _answered(config: Config) -> str:
     inside = config.gateway.local_model
-    said = f"answered by {inside} inside" if inside else "refused: no local_model answers it"
+    said = f"answered by {inside}" if inside else "refused: no local_model answers it"
     others = config.gateway.local_models.items()
     return "; ".join([said, *(f"{role} by {name}" for role, name in others)])
 
@@ -312,6 +347,7 @@ def _warnings(config: Config, policy: Policy) -> list[str]:
             found.append(f"{upstream.api_key_env} is not set: requests to {name} will be refused")
         if upstream.side == "hosted" and upstream.base_url.startswith("http://"):
             found.append(f"upstream {name} is reached without TLS")
+    found += _unfound(config, policy)
     verbs = {verb for table in _tables(policy) for verb in table.values()}
     keeps = Action.LOCAL.verb in verbs or policy.unreadable == "local"
     if keeps and config.gateway.local_model is None:

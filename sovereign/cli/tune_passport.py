@@ -87,6 +87,7 @@ def verify_command(
 
     A folder that `sovereign tune export` wrote is held against its papers in the same way.
     """
+    from sovereign.tune.card import guarantee
     from sovereign.weights.passport import MERGED, admit, admit_merged, admit_model, is_model, read
 
     keys = keys_of(config, trust)
@@ -126,7 +127,7 @@ def verify_command(
     private = said["private"]
     found = ", ".join(f"{k} {n}" for k, n in private["entities"].items()) or "none found"
     click.echo(f"  personal  {private['action']}: {found}")
-    click.echo(f"  epsilon   {said['privacy']['epsilon']}")
+    click.echo(f"  differential privacy: {guarantee(said['privacy'])}")
 
 
 @click.command("prove")

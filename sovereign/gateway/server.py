@@ -19,6 +19,7 @@ from sovereign.audit.log import open_log
 from sovereign.config import Config
 from sovereign.gateway import logs
 from sovereign.gateway.app import create_app
+from sovereign.gateway.keys import KeyRing
 from sovereign.gateway.limits import Limits
 from sovereign.gateway.listener import base_url, bind, serve
 from sovereign.gateway.supervise import Supervisor
@@ -53,6 +54,7 @@ def run(
         stack.callback(listener.close)
         tls = Listening(config, config.tls) if config.tls is not None else None
         Limits.from_config(config)
+        KeyRing(config.resolve(config.keys.file)).entries()  # no door whose keys cannot be read
         guard = make(config)
         guard.canary()
         log = stack.enter_context(open_log(config, "gateway", start=True))

@@ -39,6 +39,7 @@ td small{display:block;color:var(--soft)}
 .bar{width:45%}.bar svg{display:block;width:100%;height:14px}
 .good{color:var(--good);fill:var(--good)}.fair{color:var(--fair);fill:var(--fair)}
 .poor{color:var(--poor);fill:var(--poor)}
+.unsure{fill:var(--soft)}
 .track{fill:var(--track)}.whisker{fill:var(--ink)}
 mark{background:var(--mark);color:inherit;border-radius:.2rem;padding:0 .15rem}
 td.quote{font-family:ui-monospace,monospace;font-size:.85rem;overflow-wrap:anywhere;white-space:pre-wrap}
@@ -48,8 +49,8 @@ td.quote{font-family:ui-monospace,monospace;font-size:.85rem;overflow-wrap:anywh
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def page(report: Report, *, title: str, policy: str, digest: str, build: str) -> str:
-    """The whole page. ``policy``, ``digest`` and ``build`` say what was measured."""
+def page(report: Report, *, title: str, policy: str, to: str, digest: str, build: str) -> str:
+    """The whole page. ``policy``, ``to`` (a destination), ``digest`` and ``build`` say what was measured."""
     alarm = (
         '<div class="alarm">Confidential: this page quotes personal data that was missed.</div>'
         if report.missed
@@ -66,16 +67,17 @@ def page(report: Report, *, title: str, policy: str, digest: str, build: str) ->
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <meta name="viewport" content="width=device-width,initial-scale=1">
 <title>{escape(title)}: guard evaluation</title><style>{_STYLE}</style></head><body><main>
-{alarm}<h1>{escape(title)}</h1>
-<p>{report.documents} documents, policy <b>{escape(policy)}</b>.{refused}</p>
-<p>Intervals are Wilson's, at 95 %. Only letters and digits count; a span is caught when 80 % of it is
+{alarm}<h1>Guard evaluation: {escape(title)}</h1>
+<p>{report.documents:,} documents, policy <b>{escape(policy)}</b>, on the way to <b>{escape(to)}</b>.{refused}</p>
+<p>Intervals are Wilson's, at 95 %; a colour says that the whole of one is good (within 3 % of the best), fair (10 %) or
+poor, no colour that the set is too small to say. Only letters and digits count; a span is caught when 80 % of it is
 held back, whatever it was called.</p>
 <div class="cards">
-{_card("Recall", "of the characters that must be found", report.recall, up=True)}
-{_card("Leak", "documents with a span that was not caught", report.leak)}
-{_card("Gate miss", "documents that pass untouched", report.gate_miss)}
+{_card("Recall", "of the characters that must be found", report.recall)}
+{_card("Leak", "documents with personal data of which a span was not caught", report.leak)}
+{_card("Gate miss", "documents with personal data that pass untouched", report.gate_miss)}
 {_card("False alarms", "documents without personal data that are touched", report.false_alarm)}
-{_card("Precision", "of the characters that are held back", report.precision, up=True)}
+{_card("Precision", "of the characters that are held back", report.precision)}
 </div>
 <h2>Recall by entity, weakest first</h2>
 <div class="scroll"><table><thead><tr><th>Entity</th><th class="bar">Share caught, with interval</th>
@@ -96,20 +98,26 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f} %"
 
 
-def _grade(share: float | None, *, up: bool) -> str:
-    if share is None:
-        return ""
-    bad = 1 - share if up else share
+def _grade(rate: Rate, *, up: bool = False) -> str:
+    """What the whole interval says; nothing if its ends say two things. "0 %" of four documents is
+    no good news yet."""
+    low, high = rate.interval
+    ends = {_of(1 - end if up else end) for end in (low, high)}
+    return ends.pop() if rate.total and len(ends) == 1 else ""
+
+
+def _of(bad: float) -> str:
     return "good" if bad <= 0.03 else "fair" if bad <= 0.10 else "poor"
 
 
-def _card(name: str, what: str, rate: Rate, *, up: bool = False) -> str:
+def _card(name: str, what: str, rate: Rate) -> str:
     low, high = rate.interval
-    sure = f"{100 * low:.1f} to {100 * high:.1f} %, {rate.hits} of {rate.total}"
+    grade = _grade(rate)
+    sure = f"{100 * low:.1f} to {100 * high:.1f} %, {rate.hits:,} of {rate.total:,}"
     if name in ("Recall", "Precision"):  # characters of one document are no independent draws
-        sure = f"{rate.hits} of {rate.total}"
+        grade, sure = "", f"{rate.hits:,} of {rate.total:,}"
     return (
-        f'<div class="card"><span>{name}</span><b class="{_grade(rate.share, up=up)}">'
+        f'<div class="card"><span>{name}</span><b class="{grade}">'
         f"{_percent(rate.share)}</b><span>{sure if rate.total else 'none in this set'}</span>"
         f"<span>{what}</span></div>"
     )
@@ -123,14 +131,14 @@ def _row(name: str, rate: Rate) -> str:
     bar = (
         '<svg viewBox="0 0 1000 14" preserveAspectRatio="none" aria-hidden="true">'
         '<rect class="track" width="1000" height="14" rx="3"/>'
-        f'<rect class="{_grade(share, up=True)}" width="{1000 * share:.0f}" height="14" rx="3"/>'
+        f'<rect class="{_grade(rate, up=True) or "unsure"}" width="{1000 * share:.0f}" height="14" rx="3"/>'
         f'<rect class="whisker" x="{1000 * low:.0f}" y="6" width="{1000 * (high - low):.0f}" '
         'height="2"/></svg>'
     )
     return (
         f'<tr><td>{escape(name)}{words}</td><td class="bar">{bar}</td>'
         f'<td class="n">{_percent(rate.share)}</td>'
-        f'<td class="n">{100 * low:.1f}–{100 * high:.1f}</td><td class="n">{rate.total}</td></tr>'
+        f'<td class="n">{100 * low:.1f}–{100 * high:.1f}</td><td class="n">{rate.total:,}</td></tr>'
     )
 
 

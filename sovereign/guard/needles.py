@@ -4,7 +4,8 @@ recurrence, and the residual check to prove that none is left: one rule, so they
 The rule. A value is looked for
 
 - as a number, if it has six digits or more, and they are most of it: by its digits alone, whatever
-  separates them; inside a longer number only from nine digits on;
+  separates them; inside a longer number only from nine digits on, or as whole groups of its digits:
+  what stands right beside it may be taken out, and it must have been found before that;
 - in any case, between word boundaries, if it has eight letters and digits or more, or letters and
   digits, or several words;
 - as written and in the same case, between word boundaries, if it is one shorter word: "Will" is not
@@ -36,7 +37,7 @@ _words = str.split  # a list of words is easier to read as one string
 
 _WORD = re.compile(r"\w+")
 _DIGITS = re.compile(r"\d(?:[\s./_()+-]{0,2}\d){5,}")
-_GROUPS = re.compile(r"\d+(?:[-./ ]\d+)*")
+_GROUP = re.compile(r"\d+")
 _OTHER_DIGITS = re.compile(r"[^\D0-9]")
 _NO_DIGITS = bytes(b for b in range(256) if not chr(b).isdecimal())
 _EDGES = re.compile(r"^\W+|\W+$")
@@ -235,15 +236,24 @@ class Needles:
                     at = [i for i, c in enumerate(run) if c.isdecimal()]
                     last = at[place + len(number) - 1]
                     yield match.start() + at[place], match.start() + last + 1, kind
-            # Six to eight digits: only between separators, not inside a longer number.
-            for group in _GROUPS.finditer(run) if short else ():
-                whole = "".join(filter(str.isdecimal, group.group()))
-                if whole != digits and whole in self._numbers:
-                    yield (
-                        match.start() + group.start(),
-                        match.start() + group.end(),
-                        self._numbers[whole],
-                    )
+            for start, end, number in _grouped(run) if short else ():
+                kind = self._numbers.get(number, "")
+                if kind:
+                    yield match.start() + start, match.start() + end, kind
+
+
+def _grouped(run: str) -> Iterator[tuple[int, int, str]]:
+    """The numbers of six to eight digits that neighbouring groups of digits make: start, end,
+    digits. "4471-182 4471182" holds the same one twice."""
+    groups = [(m.start(), m.end(), m.group()) for m in _GROUP.finditer(run)]
+    for i, (start, _, _) in enumerate(groups):
+        number = ""
+        for _, end, digits in groups[i : i + 8]:
+            number += digits
+            if len(number) > 8:
+                break
+            if len(number) >= 6:
+                yield start, end, number
 
 
 _KEY = os.urandom(32)

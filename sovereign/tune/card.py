@@ -7,7 +7,7 @@ from typing import Any
 from sovereign.tune import stats
 from sovereign.tune.record import RunRecord
 
-__all__ = ["besides", "event", "facts"]
+__all__ = ["besides", "event", "facts", "guarantee"]
 
 
 def facts(made: RunRecord) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def facts(made: RunRecord) -> dict[str, Any]:
     card = {
         "rows": f"{data['used']} of {data['read']} (SHA-256 {data['sha256'][:12]}…)",
         "personal data": _said(made.data["private"]),
-        "differential privacy": f"epsilon {made.data['privacy']['epsilon']}",
+        "differential privacy": guarantee(made.data["privacy"]),
         "steps": training["steps"],
         "loss": f"{training['loss_first']:.3f} to {training['loss_last']:.3f}",
     }
@@ -61,6 +61,15 @@ def event(made: RunRecord) -> dict[str, Any]:
         "adapter_digest": made.digest,
         "run_sha256": made.sha256,
     }
+
+
+def guarantee(privacy: dict[str, Any]) -> str:
+    """What a passport's ``privacy`` says of differential privacy, in words."""
+    if privacy["epsilon"] == "none":
+        return "not used"
+    delta = f", delta {privacy['delta']:g}" if "delta" in privacy else ""
+    unit = f", for each {privacy['unit']}" if "unit" in privacy else ""
+    return f"epsilon {privacy['epsilon']}{delta}{unit}"
 
 
 def _said(private: dict[str, Any]) -> str:

@@ -67,6 +67,10 @@ def test_sigterm_is_seen_before_the_listener_closes_and_streams_end(gateway_at: 
 
 @pytest.fixture(scope="module")
 def several(gateway_at: Any) -> Any:
+    return _several(gateway_at)
+
+
+def _several(gateway_at: Any) -> Any:
     """Three workers, with the guard that is shipped but no tagger."""
     gateway = gateway_at(tiny=False)
     (gateway.folder / "policy.toml").write_text('name = "first"\nextends = "direct"\n')
@@ -173,11 +177,26 @@ def test_a_worker_that_cannot_start_keeps_the_door_shut(gateway_at: Any) -> None
     assert "no_such_plugin" in failed.stderr
 
 
-def test_the_gateways_log_can_be_read_by_machines(several: Any) -> None:
+def test_a_gateway_whose_keys_cannot_be_read_does_not_open(gateway_at: Any) -> None:
+    """It opened, and refused everybody."""
+    gateway = gateway_at(tiny=True)
+    gateway.run("keys", "create", "--team", "it")
+    (file,) = gateway.folder.rglob("keys.json")
+    file.chmod(0o644)
+    failed = gateway.run("gateway")
+    assert failed.returncode == 1
+    assert "others may read or change the keys" in failed.stderr
+
+
+def test_the_gateways_log_can_be_read_by_machines(gateway_at: Any) -> None:
     """JSON on every line of stderr, once the workers run, and nothing of a request in it."""
-    lines = several.stderr().splitlines()
-    assert lines
-    for line in lines:
+    gateway = _several(gateway_at)
+    asked = gateway.ask(chat("I am Maria Keller"))
+    assert asked.status == 200
+    until(lambda: asked.headers["x-sovereign-request"] in gateway.stderr())
+    said = gateway.stderr()
+    assert "Keller" not in said
+    for line in said.splitlines():
         assert set(json.loads(line)) >= {"time", "level", "logger", "message"}
 
 

@@ -55,3 +55,27 @@ def test_folding_goes_letter_by_letter(before: str, after: str) -> None:
     """So that a value is found whatever stands around it: "Νίκος" and "ΝΊΚΟΣ,"."""
     assert fold(before + after) == fold(before) + fold(after)
     assert len(fold(before)) == len(before)
+
+
+@settings(max_examples=500)
+@given(
+    st.lists(st.sampled_from(["123456", "12-34-56", "1234 5678", "12345678", "77"]), min_size=1),
+    st.sampled_from(["123456", "12345678", "123 456"]),
+    st.lists(st.sampled_from([" ", ", ", "-", " and "]), min_size=1),
+)
+def test_what_stands_beside_a_number_hides_it_from_no_search(
+    numbers: list[str], value: str, between: list[str]
+) -> None:
+    """A value is looked for before and after values are taken out. What was found in the first
+    search is cut out, so the second must not find what its neighbours hid from the first: that
+    refused "MRN 12345678, 1234 5678 12345678"."""
+    text = "".join(n + between[i % len(between)] for i, n in enumerate(numbers))
+    needles = Needles()
+    needles.add(value, "NUMBER")
+    found = sorted(needles.find(text))
+    cut, at = "", 0
+    for start, end, _ in found:
+        if start >= at:
+            cut += text[at:start] + "|"
+        at = max(at, end)
+    assert not list(needles.find(cut + text[at:]))

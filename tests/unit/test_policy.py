@@ -128,7 +128,10 @@ BROKEN = {
     "misspelt verb": ('name = "p"\n[hosted]\nPERSON = "alow"\n', "hosted.PERSON"),
     "entity in lower case": ('name = "p"\n[hosted]\nperson = "mask"\n', "must be an entity"),
     "unknown key": ('name = "p"\nthresholds = {}\n', "unknown key thresholds"),
-    "unknown preset": ('name = "p"\nextends = "hippa"\n', "no policies recipe named 'hippa'"),
+    "unknown preset": (
+        'name = "p"\nextends = "hippa"\n',
+        "'hippa' is none of the policies that ship",
+    ),
     "no name": ("[hosted]\n", "name is missing"),
     "score above one": ('name = "p"\n[threshold]\nPERSON = 1.5\n', "threshold.PERSON"),
 }

@@ -15,10 +15,34 @@ from sovereign.audit.report import framework as catalogues
 from sovereign.audit.report.gather import Gathered, Part
 from sovereign.entities import describe
 
-__all__ = ["FORMAT", "build", "place", "ranges"]
+__all__ = ["FORMAT", "REFUSALS", "build", "place", "ranges"]
 
-FORMAT = "sovereign.report/2"
+FORMAT = "sovereign.report/3"
 MOST_PROBLEMS = 100
+
+REFUSALS: dict[str, str] = {
+    "audit_unavailable": "the log could not take a record",
+    "budget_spent": "the budget of the key or its team was spent",
+    "engine_down": "the model inside did not run",
+    "gateway": "the request did not arrive whole, or was not a request",
+    "guard": "it could not be decided on",
+    "invalid_api_key": "no key, or one that is unknown, expired or revoked",
+    "limits_unavailable": "the limits of the key could not be read",
+    "model_not_found": "no destination serves the model",
+    "not_found": "a file, batch or conversation that the team does not have here",
+    "not_permitted": "the key may not use the model or the destination",
+    "overloaded": "the gateway had too much to do",
+    "rate_limited": "the key or its team had used what it may for now",
+    "recognizer_failed": "a recogniser failed or took too long",
+    "refused_by_policy": "the policy blocks what was in it",
+    "residual_found": "the check of the outgoing bytes found a value that was held back",
+    "too_large": "larger than the gateway inspects",
+    "unknown_endpoint": "an endpoint that nobody inspects here",
+    "unreadable": "it could not be read",
+    "unsupported": "the destination's wire cannot carry it",
+    "upstream_failed": "the destination could not be asked",
+}
+"""The codes of refusals in words; a test holds them against those that the gateway has."""
 
 
 def build(
@@ -73,6 +97,7 @@ def build(
         "uncovered": sum(part.uncovered for part in gathered.parts),
         "counts": counts,
         "entities_in_words": {name: describe(name) for name in counts["entities"]},
+        "refusals_in_words": {code: REFUSALS.get(code, "") for code in counts["refusals"]},
         "totals": _totals(counts),
     }
     document["framework"] = {
@@ -225,8 +250,8 @@ def _complete(document: dict[str, Any]) -> tuple[str, bool]:
     if lost or missing:
         return f"{lost:,} records are declared lost in the whole log, see Completeness", False
     return (
-        f"no number of the {v['sources']:,} sources is missing in the whole log; records"
-        f" read: {ranges(document) or 'none'}",
+        f"{v['sources']:,} processes wrote the log and numbered their records: no number is"
+        f" missing in the whole log; records read: {ranges(document) or 'none'}",
         True,
     )
 
@@ -282,11 +307,13 @@ def _found_gaps(document: dict[str, Any]) -> list[str]:
             f"{counts['strays']:,} records stand between those of this period, but their clocks say"
             " another time; they are in no count."
         )
-    unsearchable = document["totals"]["decisions"] - counts["spans"].get("with_tokens", [0])[0]
+    unsearchable = document["totals"]["decisions"] - sum(
+        counts["spans"].get(name, [0])[0] for name in ("with_tokens", "refused_before")
+    )
     if unsearchable:
         gaps.append(
-            f"{unsearchable:,} decisions carry no tokens (made without the token key, or refused"
-            " before anything was read): a search by value cannot answer for them."
+            f"{unsearchable:,} decisions carry no tokens (made without the token key): a search by"
+            " value cannot answer for them."
         )
     unanswered = document["totals"]["decisions"] - document["totals"]["refused"]
     unanswered -= document["totals"]["results"]

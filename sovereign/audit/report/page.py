@@ -25,13 +25,14 @@ OUTCOME_SERIES = (
     Series("refused", "refused", "#c8553d"),
 )
 VERB_SERIES = (
-    Series("allow", "left as it was", "#17375e"),
-    Series("mask", "masked", "#4f93c8"),
-    Series("pseudonymize", "pseudonymised", "#9cc4e4"),
-    Series("local", "kept inside", "#1d6b4f"),
-    Series("block", "refused", "#c8553d"),
+    Series("allow", "sent in clear", "#17375e"),
+    Series("mask", "sent masked", "#4f93c8"),
+    Series("pseudonymize", "sent pseudonymised", "#9cc4e4"),
+    Series("local", "stayed inside", "#1d6b4f"),
+    Series("block", "refused, so not sent", "#c8553d"),
 )
 MOST_ROWS = 20
+MOST_ENTITIES = 200  # all there are, but for what plugins make up
 MOST_COLUMNS = 92
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 STYLE = (Path(__file__).parent / "page.css").read_text("utf-8")
@@ -121,9 +122,10 @@ def _verdict(document: Mapping[str, Any]) -> str:
 def _summary(document: Mapping[str, Any]) -> str:
     totals, counts = document["totals"], document["counts"]
     hosted = totals["allowed"] + totals["changed"]
-    over_time = columns(_buckets(counts["over_time"]), OUTCOME_SERIES, title="Requests over time")
+    per, buckets = _buckets(counts["over_time"])
+    over_time = columns(buckets, OUTCOME_SERIES, title=f"Requests per {per}")
     chart = (
-        f"<figure><figcaption>Over time</figcaption>{over_time}</figure>"
+        f"<figure><figcaption>Requests per {per} (UTC)</figcaption>{over_time}</figure>"
         if over_time
         else '<p class="soft">No request was decided on in this period.</p>'
     )
@@ -143,10 +145,10 @@ def _summary(document: Mapping[str, Any]) -> str:
 <figure><figcaption>What became of the requests</figcaption>{whole}{legend(OUTCOME_SERIES, totals)}</figure>
 {chart}
 {_outcomes("Teams", "Team", counts["teams"])}
-{_outcomes("Models", "Model asked for", counts["models"])}
+{_outcomes("Models", "Model asked for", counts["models"])}{_patterns(counts["models"])}
 {_outcomes("Destinations", "Destination", counts["destinations"])}
 {_entities(document)}
-{_refusals(counts["refusals"])}"""
+{_refusals(document)}"""
 
 
 def _outcomes(title: str, head: str, table: Mapping[str, Mapping[str, int]]) -> str:
@@ -160,14 +162,13 @@ def _outcomes(title: str, head: str, table: Mapping[str, Mapping[str, int]]) -> 
         + f'<td class="n"><b>{sum(counts.values()):,}</b></td></tr>'
         for name, counts in _most(rows)
     )
-    return f"""<h3>{title}</h3><table><thead><tr><th>{head}</th><th></th><th class="n">sent<br>unchanged</th>
+    return f"""<h3>{title}</h3><table><thead><tr><th>{head}</th><th class="bar"></th><th class="n">sent<br>unchanged</th>
 <th class="n">sent<br>changed</th><th class="n">kept<br>inside</th><th class="n">asked<br>inside</th><th class="n">refused</th>
 <th class="n">all</th></tr></thead><tbody>{body}</tbody></table>"""
 
 
 def _entities(document: Mapping[str, Any]) -> str:
     table, words = document["counts"]["entities"], document["entities_in_words"]
-    left = document["counts"]["hosted_entities"]
     if not table:
         return '<h3>What was found in the requests</h3><p class="soft">Nothing was found in any request of this period.</p>'
     rows = sorted(table.items(), key=lambda row: (-sum(row[1].values()), row[0]))
@@ -176,25 +177,27 @@ def _entities(document: Mapping[str, Any]) -> str:
         f'<tr><td class="name">{_worded(name, words.get(name, name))}</td>'
         f'<td class="bar">{bar(counts, VERB_SERIES, of=most, title=name)}</td>'
         + "".join(f'<td class="n">{_n(counts.get(s.key, 0))}</td>' for s in VERB_SERIES)
-        + f'<td class="n"><b>{_n(left.get(name, {}).get("allow", 0))}</b></td></tr>'
-        for name, counts in _most(rows)
+        + f'<td class="n"><b>{sum(counts.values()):,}</b></td></tr>'
+        for name, counts in _most(rows, MOST_ENTITIES)
     )
-    return f"""<h3>What was found in the requests, and what was done with it</h3>
-<p class="soft">Findings, not requests. The last column is what the policy let go to a hosted API in clear.</p>
-{legend(VERB_SERIES)}<table><thead><tr><th>Entity</th><th></th><th class="n">left<br>as it was</th><th class="n">masked</th>
-<th class="n">pseudo-<br>nymised</th><th class="n">kept<br>inside</th><th class="n">refused</th><th class="n">in clear,<br>hosted</th></tr></thead>
+    return f"""<h3>What was found in the requests, and what became of it</h3>
+<p class="soft">Findings, not requests: a value that stands twice counts twice. The first column is what the policy let go to
+a hosted API as it was. What stayed inside was given to a model inside; what the policy changes for that one, it changed.</p>
+{legend(VERB_SERIES)}<table><thead><tr><th>Entity</th><th class="bar"></th><th class="n">sent<br>in clear</th><th class="n">sent<br>masked</th>
+<th class="n">sent pseu-<br>donymised</th><th class="n">stayed<br>inside</th><th class="n">refused</th><th class="n">all</th></tr></thead>
 <tbody>{body}</tbody></table>"""
 
 
-def _refusals(refusals: Mapping[str, int]) -> str:
+def _refusals(document: Mapping[str, Any]) -> str:
+    refusals, words = document["counts"]["refusals"], document["refusals_in_words"]
     if not refusals:
         return ""
     rows = sorted(refusals.items(), key=lambda row: (-row[1], row[0]))
     body = "".join(
-        f'<tr><td class="mono">{escape(code)}</td><td class="n">{n:,}</td></tr>'
+        f'<tr><td>{_worded(code, words.get(code) or code)}</td><td class="n">{n:,}</td></tr>'
         for code, n in rows[:MOST_ROWS]
     )
-    return f'<h3>Why requests were refused</h3><table class="half"><thead><tr><th>Code</th><th class="n">requests</th></tr></thead><tbody>{body}</tbody></table>'
+    return f'<h3>Why requests were refused</h3><table><thead><tr><th>Reason, and its code</th><th class="n">requests</th></tr></thead><tbody>{body}</tbody></table>'
 
 
 def _controls(document: Mapping[str, Any]) -> str:
@@ -206,6 +209,7 @@ def _controls(document: Mapping[str, Any]) -> str:
     return f"""<h2 class="new">Controls</h2>
 <p>{escape(framework["source"])}, {escape(framework["edition"])}. Summaries are in our own words; the text itself governs.</p>
 <p class="soft">{escape(framework["note"])}</p>
+<p class="soft">"Has records" says that records in this log bear on a control. Whether it is met is not said.</p>
 <table><thead><tr><th>Section</th><th>Control</th><th>In this log</th></tr></thead><tbody>{rows}</tbody></table>
 {"".join(map(_control, document["controls"]))}"""
 
@@ -227,12 +231,13 @@ def _figure(evidence: Mapping[str, Any]) -> str:
     first, last = evidence["first"], evidence["last"]
     where = f"record {place(first)}"
     if first != last:
-        where = f"records {place(first)} … {place(last)}"
+        where = f"first record {place(first)}, last {place(last)}"
     return f"<b>{evidence['count']:,}</b> · {where}"
 
 
 def _state(state: str) -> str:
-    return f'<span class="state {escape(state.split()[0])}">{escape(state)}</span>'
+    shown = "has records" if state == "evidence" else state
+    return f'<span class="state {escape(state.split()[0])}">{escape(shown)}</span>'
 
 
 def _gaps(document: Mapping[str, Any]) -> str:
@@ -256,9 +261,10 @@ def _completeness(document: Mapping[str, Any]) -> str:
         ),
         (
             "Sources in the period",
-            f"{len(counts['sources']):,}; {v['sources_open']:,} of the whole log's {v['sources']:,} have not closed",
+            f"{len(counts['sources']):,} (processes that wrote, each numbering its records); of the whole log's {v['sources']:,},"
+            f" {v['sources_open']:,} have not closed: they still run, or were killed",
         ),
-        ("Numbers missing in the range", f"{counts['numbers_missing']:,}"),
+        ("Sources' numbers missing", f"{counts['numbers_missing']:,}"),
         (
             "Records declared lost",
             f"{counts['lost']:,} in the period, {v['declared_lost']:,} in the whole log",
@@ -316,8 +322,11 @@ def _appendix(document: Mapping[str, Any]) -> str:
     return "".join(parts)
 
 
-def _buckets(over_time: Mapping[str, Mapping[str, int]]) -> list[tuple[str, Mapping[str, int]]]:
-    """(label, counts) without holes; days are joined to weeks of them where they are too many."""
+def _buckets(
+    over_time: Mapping[str, Mapping[str, int]],
+) -> tuple[str, list[tuple[str, Mapping[str, int]]]]:
+    """What a bucket is, such as "day" or "7 days", and (label, counts) of each, without holes; days
+    are joined to weeks of them where they are too many."""
     names = list(_between(min(over_time), max(over_time))) if over_time else []
     per = -(-len(names) // MOST_COLUMNS) if names else 1
     if per > 1 and len(names[0]) == len("2026-01-31"):
@@ -334,7 +343,8 @@ def _buckets(over_time: Mapping[str, Mapping[str, int]]) -> list[tuple[str, Mapp
             else f"{names[i][8:10]}. {names[i][11:]}h"
         )
         found.append((label, counts))
-    return found
+    unit = "hour" if names and len(names[0]) > len("2026-01-31") else "day"
+    return unit if per == 1 else f"{per} {unit}s", found
 
 
 def _between(first: str, last: str) -> Iterator[str]:
@@ -348,15 +358,26 @@ def _between(first: str, last: str) -> Iterator[str]:
         moment += step
 
 
-def _most(rows: list[tuple[str, Mapping[str, int]]]) -> list[tuple[str, Mapping[str, int]]]:
+def _most(
+    rows: list[tuple[str, Mapping[str, int]]], most: int = MOST_ROWS
+) -> list[tuple[str, Mapping[str, int]]]:
     """The first rows, and all others as one."""
-    if len(rows) <= MOST_ROWS:
+    if len(rows) <= most:
         return rows
     rest: dict[str, int] = {}
-    for _, counts in rows[MOST_ROWS - 1 :]:
+    for _, counts in rows[most - 1 :]:
         for key, n in counts.items():
             rest[key] = rest.get(key, 0) + n
-    return [*rows[: MOST_ROWS - 1], (f"({len(rows) - MOST_ROWS + 1:,} others)", rest)]
+    return [*rows[: most - 1], (f"({len(rows) - most + 1:,} others)", rest)]
+
+
+def _patterns(models: Mapping[str, Any]) -> str:
+    if not any("@" in name for name in models):
+        return ""
+    return (
+        '<p class="soft">A name with @ stands for all models of one pattern of the configuration, as gpt-@ for gpt-*: '
+        "what a caller wrote there is the caller's text, and the log holds none.</p>"
+    )
 
 
 def _worded(name: str, words: str) -> str:

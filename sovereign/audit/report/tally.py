@@ -23,6 +23,9 @@ OUTCOMES = ("allowed", "changed", "kept_local", "local", "refused")
 """What became of a request: sent to a hosted API as it was; sent there masked or pseudonymised;
 asked of a hosted model and kept inside by the policy; asked of a model inside; not sent at all."""
 
+STAYED = {"kept_local": "local", "local": "local", "refused": "block"}
+"""What became of every finding of a request that did not go to a hosted API."""
+
 DAY, HOUR, MINUTE = len("2026-01-31"), len("2026-01-31T08"), len("2026-01-31T08:00")
 LONG_SECONDS = 180  # three heartbeats, as they are configured unless somebody changed it
 LONGEST = 5
@@ -107,6 +110,8 @@ def measures(record: dict[str, Any]) -> Iterator[str]:
         yield "with_findings"
     if "token_key" in record:
         yield "with_tokens"
+    elif became == "refused" and "verdict" not in record:
+        yield "refused_before"
 
 
 class Tally:
@@ -128,7 +133,6 @@ class Tally:
         self.models: dict[str, dict[str, int]] = {}
         self.destinations: dict[str, dict[str, int]] = {}
         self.entities: dict[str, dict[str, int]] = {}
-        self.hosted_entities: dict[str, dict[str, int]] = {}
         self.over_time: dict[str, dict[str, int]] = {}
         self.spans: dict[str, list[Any]] = {}  # count, first and last place
         self.lost = 0
@@ -183,12 +187,12 @@ class Tally:
             _count(self.policies, record["policy"])
         if "guard_build" in record:
             _count(self.builds, record["guard_build"])
-        left = became in ("allowed", "changed")
+        # A record has the policy's verb for each finding. What another finding kept inside, or had
+        # refused, was not masked: it did not leave.
+        stayed = STAYED.get(became)
         for entity, counts in record.get("entities", {}).items():
             for verb, n in counts.items():
-                _count(_row(self.entities, entity), verb, n)
-                if left:
-                    _count(_row(self.hosted_entities, entity), verb, n)
+                _count(_row(self.entities, entity), stayed or verb, n)
 
     def _silence(self, when: str) -> None:
         """Keep the longest times in which no source wrote anything."""
@@ -217,7 +221,6 @@ class Tally:
             "models": _sorted(self.models),
             "destinations": _sorted(self.destinations),
             "entities": _sorted(self.entities),
-            "hosted_entities": _sorted(self.hosted_entities),
             "over_time": _sorted(self.over_time),
             "spans": _sorted(self.spans),
             "sources": _sorted(self.sources),

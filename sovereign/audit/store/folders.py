@@ -36,7 +36,10 @@ def numbers_in(chain: Path) -> list[int]:
     except (FileNotFoundError, NotADirectoryError):
         return [1]
     except OSError as e:
-        raise LogUnavailable(f"audit log: {chain / LOGS}: {e.strerror}") from None
+        raise LogUnavailable(
+            f"audit log: cannot read {chain}: {e.strerror}",
+            hint="ask as the user who owns the log, or give a copy with --path",
+        ) from None
     return [1, *sorted(int(name) for name in names if _NUMBER.fullmatch(name) and int(name) > 1)]
 
 

@@ -106,6 +106,14 @@ def test_verify_names_the_record_on_one_line_with_a_hint(house: Path) -> None:
     assert json.loads(run("verify", "--json").stdout)["problems"][0]["record"] == 1
 
 
+def test_a_folder_that_cannot_be_read_is_told_as_that(house: Path) -> None:
+    """It was said that the gateway begins a log."""
+    said = run("verify", "--path", "x" * 300).exception
+    assert isinstance(said, AuditError)
+    assert said.message.endswith(": File name too long")
+    assert "the user who owns the log" in said.hint
+
+
 def test_verify_writes_nothing(house: Path) -> None:
     """An auditor's copy may be read-only, and is evidence."""
     before = (house / ".sovereign/audit/log.db").read_bytes()
@@ -144,6 +152,25 @@ def test_show_is_a_table_of_what_happened(house: Path) -> None:
     for cell in ("req_1", "oncology", "gpt-5 → openai", "pseudonymize", "PERSON ×2"):
         assert cell in row
     assert "ok 200" in said
+
+
+def test_show_claims_no_change_of_what_was_kept_whole(house: Path) -> None:
+    """A record number kept the request inside; the name beside it went there as it was."""
+    found = {"MEDICAL_RECORD_NUMBER": {"local": 1}, "PERSON": {"pseudonymize": 2}}
+    inside = Destination("clinic", "local")
+    verdict = Verdict(Action.LOCAL, inside, "a" * 64, (), found)
+    request = {"request": "req_2", "team": "t", "key_id": "k_1", "endpoint": "openai.chat"}
+    sent = {"guard_build": "b" * 64, "body_sha256": "c" * 64, "bytes_out": 9, "stream": False}
+    with open_log(load_config(), "gateway") as log:
+        log.append(
+            record.intent(
+                **request, model="m", destination=inside, verdict=verdict, **sent, rerouted=True
+            )
+        )
+    said = run("show", "--request", "req_2").output
+    assert "MEDICAL_RECORD_NUMBER ×1 local" in said
+    assert "PERSON ×2" in said
+    assert "pseudonymize" not in said
 
 
 def test_show_filters_by_type_and_request_and_speaks_json(house: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -70,6 +71,18 @@ def test_bulk_writes_spans_per_line(tmp_path: Path) -> None:
     assert any(s[2] == "DATE_TIME" and s[4] is False for s in a["spans"])
     assert [s[4] for s in b["spans"]] == [0, 1]
     assert c["spans"] == []
+
+
+def test_bulk_reads_what_evaluate_reads(tmp_path: Path) -> None:
+    """Packed lines, too; and what is no gzip is told in words."""
+    source, target = tmp_path / "in.jsonl.gz", tmp_path / "out.jsonl"
+    source.write_bytes(gzip.compress(json.dumps({"id": "a", "text": TEXT}).encode()))
+    assert run("inspect", "--policy", "direct", "--jsonl", str(source), str(target)).exit_code == 0
+    assert [5, 31, "EMAIL_ADDRESS", 1.0, True] in json.loads(target.read_text())["spans"]
+    source.write_text("no gzip")
+    failed = run("inspect", "--policy", "direct", "--jsonl", str(source), str(target))
+    assert isinstance(failed.exception, ConfigError)
+    assert "in.jsonl.gz: no gzip" in failed.exception.message
 
 
 def test_bulk_leaves_nothing_half_written(tmp_path: Path) -> None:

@@ -47,3 +47,14 @@ def test_wrong_usage_exits_with_two(capsys: pytest.CaptureFixture[str]) -> None:
         main(["chekc"])
     assert caught.value.code == 2
     assert "hint: sovereign --help" in capsys.readouterr().err
+
+
+def test_a_command_that_is_nearly_one_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """The commands are loaded when they are used; the list of their names is there."""
+    with pytest.raises(SystemExit) as caught:
+        main(["gatway"])
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert (
+        said == "error: No such command 'gatway'. Did you mean 'gateway'?\nhint: sovereign --help\n"
+    )

@@ -66,7 +66,8 @@ def test_yes_names_the_record_and_that_somebody_asked_is_recorded(house: Path) -
     """The record's number, where it went, how to prove it; and a log.search without the value."""
     done = search("--value", "123 45 6789", "--entity", "US_SSN")
     assert done.exit_code == 0, done.output
-    assert "yes: 1 of 1 decisions" in done.output
+    assert "yes: 1 of 1 decisions was about it\n" in done.output
+    assert "of these requests: 1 sent masked or pseudonymised\n" in done.output
     assert "gpt-5 → openai (hosted)  mask" in done.output
     shown = CliRunner().invoke(audit_command, ["show", "--type", "log.search", "--json"])
     asked = json.loads(shown.output.splitlines()[0])["record"]

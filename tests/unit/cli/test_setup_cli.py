@@ -56,6 +56,18 @@ def test_an_unknown_preset_writes_nothing(
     assert "there are: " in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback: the newcomer's first command."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit):
+        main(["init", str(tmp_path / "file" / "new")])
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: cannot write in {tmp_path / 'file' / 'new'}: Not a directory")
+    assert "hint: choose a folder that is yours" in said
+
+
 def test_check_says_for_machines_what_it_says_for_people(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,3 +108,34 @@ def test_check_tells_combinations_in_words(
         "together in one request (birth-place-sex): dates of birth + US postal codes or places + "
         "sex and gender: replaced by its kind" in " ".join(said.split())
     )
+
+
+def test_check_warns_of_a_kind_that_nothing_finds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever writes SECRTE = "block" believes that secrets are refused. They are not."""
+    run(capsys, "init", str(tmp_path))
+    config = tmp_path / "sovereign.toml"
+    config.write_text(config.read_text().replace('preset = "hipaa"', 'file = "policy.toml"'))
+    policy = tmp_path / "policy.toml"
+    right = 'name = "p"\nextends = "hipaa"\n[hosted]\nSECRET = "block"\nDE_TAX_ID = "block"\n'
+    policy.write_text(right.replace("SECRET", "SECRTE"))
+    said = run(capsys, "check", "--config", str(config))
+    assert (
+        "warning: the policy names SECRTE, which nothing here finds; did you mean SECRET?" in said
+    )
+    policy.write_text(right)
+    assert "which nothing here finds" not in run(capsys, "check", "--config", str(config))
+
+
+def test_a_policy_file_that_is_missing_is_not_said_to_come_from_init(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`sovereign init` writes sovereign.toml only."""
+    run(capsys, "init", str(tmp_path))
+    config = tmp_path / "sovereign.toml"
+    config.write_text(config.read_text().replace('preset = "hipaa"', 'file = "mine.toml"'))
+    with pytest.raises(SystemExit):
+        main(["check", "--config", str(config)])
+    said = capsys.readouterr().err
+    assert "mine.toml: no such file\nhint: a file, or a preset: direct, " in said

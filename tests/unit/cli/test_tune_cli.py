@@ -67,7 +67,10 @@ def test_check_counts_for_machines(tmp_path: Path) -> None:
         (["check", "nothing.toml"], "no such recipe"),
         (["check", "scenarios/finance", "train.lrr=1"], "unknown key train.lrr"),
         (["check", "scenarios/finance", "lr"], "is not key=value"),
-        (["check", "scenarios/finance", "model=unknown"], "no models recipe named 'unknown'"),
+        (
+            ["check", "scenarios/finance", "model=unknown"],
+            "'unknown' is none of the models that ship",
+        ),
         (["check", "scenarios/finance", "train.max_length=9999"], "over the model's 8192"),
         (["check", "scenarios/finance", "--memory", "lots"], "no amount of memory"),
         (["check", "scenarios/finance", "data.train=gone.jsonl"], "No such file"),

@@ -88,7 +88,7 @@ def test_verify_says_what_a_reviewer_asks_first(home: Path) -> None:
     """And refuses in one line what was changed."""
     done = sovereign("verify", "runs/one/adapter", cwd=home)
     assert done.returncode == 0, done.stderr
-    assert "epsilon   none" in done.stdout
+    assert "differential privacy: not used" in done.stdout
     (home / "runs/one/adapter/adapter_model.safetensors").write_bytes(b"evil")
     done = sovereign("verify", "runs/one/adapter", cwd=home)
     assert done.returncode == 1

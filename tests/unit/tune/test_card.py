@@ -42,6 +42,11 @@ def test_the_card_names_what_a_reviewer_asks_for(made: RunRecord) -> None:
     assert card["memorisation"] == (
         "canaries inserted 10 times: 6.7 bits (6.1 to 7.3); 1 of 5 identifiers extracted"
     )
+    made.data["privacy"] |= {"delta": 1e-05, "unit": "group"}
+    said = facts(made)["card"]["differential privacy"]
+    assert said == "epsilon 7.99, delta 1e-05, for each group"
+    made.data["privacy"] = {"epsilon": "none"}
+    assert facts(made)["card"]["differential privacy"] == "not used"
     made.data["memorization"] = None
     assert facts(made)["card"]["memorisation"] == "not measured"
 

@@ -89,6 +89,13 @@ _PLATES = (
     r"(?:numer|nr|tablica)[\s]rej(?:estracyjn[ya]|\.)|rejestracja|registreringsnummer|reg\.?nr|nummerplade|rekisteri(?:numero|tunnus)|spz|rendsz[áa]m|plaka|"
     r"bi[ểe]n[\s]s[ốo]|nopol"
 )
+_FLEET = (
+    r"fahrzeug|pkw|lkw|kfz|auto|wagen|transporter|motorrad|anh[äa]nger|v[ée]hicule|voiture|camion"
+)
+_BY_FORM = r"[A-ZÄÖÜ]{1,3}-[A-ZÄÖÜ]{1,2}[ \-]?\d{1,4}[EH]?|[A-Z]{2}-\d{3}-[A-Z]{2}"
+"""Words that stand before much, so only before plates of Germany's and France's form."""
+
+_TOWN = r"[^\d\n,;.]{2,30}"
 _CASE = (
     r"(?:[IVX]{1,5}|\d{1,3})[ .](?:[A-Z][A-Za-z]{0,3})[ .]\d{1,6}/\d{2,4}"
     r"|(?=[^\n]{0,10}\d)(?:(?:[A-Z0-9]{1,6}|cv|cr|civ|mj)[:\-/. ]){0,3}[A-Z0-9\-/]{3,20}\d(?:\.[A-Z0-9]{3,10})?"
@@ -117,7 +124,7 @@ LABELS: tuple[Label, ...] = (
     Label(
         "ACCOUNT_NUMBER",
         r"account|acct|a/c|konto(?:nummer)?|kontonr|cuenta|compte|conto|rekening|loan|iban|sort[\s_]code|"
-        r"customer|client|cust|kunden(?:nr|nummer)?|klant(?:nr|nummer)?|kunde(?:nr|nummer)|asiakas(?:numero)?|kundnummer|"
+        r"customer|client|cust|kunden(?:nr|nummer)?|kd\.?[\s\-]{0,1}(?:nr|nummer)|klant(?:nr|nummer)?|kunde(?:nr|nummer)|asiakas(?:numero)?|kundnummer|"
         r"num[ée]ro[\s]client|codice[\s]cliente|nr[\s]klienta|cliente|debtor|borrower|mandate|wire|portfolio",
         _ANY_ID,
     ),
@@ -129,7 +136,7 @@ LABELS: tuple[Label, ...] = (
     Label(
         "CASE_NUMBER",
         r"case|docket|cause|file|matter|ref(?:erence)?|aktenzeichen|az\.?|gesch\.?-?z\.?|expediente|dossier|"
-        r"ticket|incident|complaint|application|petition|warrant|permit|receipt|alien|a-number|booking",
+        r"complaint|application|petition|warrant|permit|receipt|alien|a-number|booking",
         _CASE,
         fold=False,
     ),
@@ -146,6 +153,7 @@ LABELS: tuple[Label, ...] = (
         _LONG_ID,
     ),
     Label("VEHICLE_ID", _PLATES, _PLATE, fold=False),
+    Label("VEHICLE_ID", _FLEET, _BY_FORM, fold=False),
     Label(
         "IDENTIFIER",
         r"id|identifier|identifiant|identificador|kennung|identyfikator",
@@ -185,7 +193,7 @@ LABELS: tuple[Label, ...] = (
         r"dni|bsn|nino|nhs|npi|dea|licen[sc]e|licen[sc]e[\s_]plate|plate|vin|student|national[\s_]id|nric|"
         r"personnummer|cpr|f[øo]dselsnummer|ahv|svnr|tfn|cpf|cnpj|curp|pesel|rijksregister\w*|"
         r"s[ée]curit[ée][\s_]sociale|codice[\s_]fiscale|personalausweis|kimlik|voter|imei|imsi|serial|"
-        r"matr[íi]cula|kennzeichen|immatriculation|targa|device|tracking|registration|registry|id[\s_](?:number|card)|identification|invoice|order[\s_]id",
+        r"matr[íi]cula|kennzeichen|immatriculation|targa|device|tracking|registration|registry|id[\s_](?:number|card)|identification",
         _ANY_ID,
     ),
     Label(
@@ -215,9 +223,11 @@ LABELS: tuple[Label, ...] = (
     ),
     Label(
         "DATE_OF_BIRTH",
-        r"d\.?o\.?b\.?|(?:date[\s_]of[\s_]birth|birth[\s_]?(?:date|day))|born(?:[\s]on)?|geb(?:oren)?\.?(?:[\s]am)?|"
-        r"geburtsdatum|n[ée]e?[\s]le|date[\s_]de[\s_]naissance|fecha[\s_]de[\s_]nacimiento|nacid[oa][\s]el|"
-        r"data[\s_]di[\s_]nascita|nat[oa][\s]il|geboortedatum|data[\s]urodzenia|ur\.|f[øo]dt|född|syntynyt",
+        rf"d\.?o\.?b\.?|(?:date[\s_]of[\s_]birth|birth[\s_]?(?:date|day))|born(?:[\s]in[\s]{_TOWN})?(?:[\s]on)?|"
+        rf"geb(?:oren)?\.?(?:[\s]in[\s]{_TOWN})?(?:[\s]am)?|"
+        rf"geburtsdatum|n[ée]e?(?:[\s]à[\s]{_TOWN})?[\s]le|date[\s_]de[\s_]naissance|fecha[\s_]de[\s_]nacimiento|"
+        rf"nacid[oa](?:[\s]en[\s]{_TOWN})?[\s]el|data[\s_]di[\s_]nascita|nat[oa](?:[\s]a[\s]{_TOWN})?[\s]il|"
+        r"geboortedatum|data[\s]urodzenia|ur\.|f[øo]dt|född|syntynyt",
         _DATE,
         0.95,
     ),
@@ -322,7 +332,7 @@ LABELS += tuple(
 )
 
 TITLES = (
-    r"Dr|Mr|Mrs|Ms|Miss|Mx|Prof|Professor|Herr|Frau|Hr|Fr|Mme|Mlle|Sr|Sra|Srta|Dña|Don|Sig|Dott|Dhr|Mevr|Mevrouw|"
+    r"Dr|Mr|Mrs|Ms|Miss|Mx|Prof|Professor|Pr|Herrn?|Frau|Hr|Fr|Mme|Mlle|Sr|Sra|Srta|Dña|Don|Sig|Dott|Dhr|Mevr|Mevrouw|"
     r"Judge|Nurse|Officer|Sgt|Capt|Rev|Hon"
 )
 TITLED = re.compile(

@@ -118,6 +118,9 @@ _AGE = re.compile(
     re.I,
 )
 _WORD = re.compile(r"[^\W\d_]+")
+_BORN = re.compile(r"[^\s*][^\S\n]?\*[^\S\n]?$")
+"""The sign of birth, as in "Kurt Zimmermann, *12.01.1944". A list's star begins its line, one that
+marks words stands on both sides of them."""
 
 
 def around(text: str, start: int, end: int) -> Finding | None:
@@ -126,6 +129,8 @@ def around(text: str, start: int, end: int) -> Finding | None:
     if size >= 6:
         m = _NUMERIC.match(text, start)
         if m is not None:
+            if _BORN.search(text, max(0, start - 4), start) and text[m.end() : m.end() + 1] != "*":
+                return Finding((), start, m.end(), "DATE_OF_BIRTH", 0.9, "rules:birth_sign")
             return Finding((), start, m.end(), "DATE_TIME", 0.6, "rules:date")
     following = text[end : end + 2]
     if size <= 4 and following[:1] in (" ", "\u00a0", ".", "-", "º") and following.strip(" ") != "":

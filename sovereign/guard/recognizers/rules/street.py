@@ -30,7 +30,7 @@ _FIRST = re.compile(
     rf"(?:\s{_CAP}){{1,4}}\s{_TYPES}\b\.?(?:\s(?:[NSEW]|[NS][EW])\b\.?)?{_UNIT}"
     rf"|(?:\s[A-Z0-9]{{1,20}}){{1,4}}\s(?:{_TYPES[3:-1].upper()})\b"
     rf"|(?:\s?(?:bis|ter))?,?\s(?:rue|avenue|boulevard|bd|place|chemin|allée|impasse|quai)\s(?:{_WORD}\s?){{1,5}}"
-    rf"|\s(?!Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+    rf"|(?<!,)\s(?!Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
     rf"[A-ZÀ-Þ][a-zà-ÿ][^\W\d_]{{1,30}}(?:\s[A-ZÀ-Þ][a-zà-ÿ][^\W\d_]{{1,30}})?\s\d{{1,4}}\b(?![.:%/-]){_UNIT}"
     rf")"
 )

@@ -61,7 +61,7 @@ def test_a_period_over_rotations_is_one_archive(
     first, last = made["counts"]["spans"]["decisions"][1:]
     assert isinstance(first, int)
     assert last.startswith("3/")
-    assert f"records {first} … {last}" in html
+    assert f"first record {first}, last {last}" in html
     for part in made["parts"]:  # on the first page, each log's
         assert f"log {part['log']}, {part['size']} records, root" in html
         assert part["root"] in html

@@ -11,9 +11,10 @@ import logs
 import pytest
 import reports
 
+from sovereign import errors
 from sovereign.audit import record
 from sovereign.audit.log import Log
-from sovereign.audit.report.document import duration
+from sovereign.audit.report.document import REFUSALS, duration
 from sovereign.audit.report.gather import Period
 from sovereign.cli.report import FRAMEWORKS
 
@@ -112,3 +113,13 @@ def test_a_checkpoint_kept_elsewhere_closes_the_gap_of_a_roll_back(busy: Path) -
 def test_durations_are_said_in_their_two_largest_units(seconds: int, said: str) -> None:
     """Nobody wants the seconds of a week."""
     assert duration(seconds) == said
+
+
+def test_every_code_of_a_refusal_has_words() -> None:
+    """The gateway writes an error's code into the log; a reader does not know our codes."""
+    assert _codes(errors.GuardError) | _codes(errors.GatewayError) <= set(REFUSALS)
+    assert set(REFUSALS) <= _codes(errors.SovereignError)
+
+
+def _codes(kind: type[errors.SovereignError]) -> set[str]:
+    return {kind.code}.union(*map(_codes, kind.__subclasses__()))

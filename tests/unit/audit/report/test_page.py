@@ -125,9 +125,39 @@ def test_long_tables_end_and_long_periods_fit(document: dict[str, Any]) -> None:
     html = page(many)
     assert "(281 others)" in html
     assert "team-019" not in html
-    chart = html[html.index("Over time") : html.index("<h3>Teams")]
+    chart = html[html.index("Requests per 12 days") : html.index("<h3>Teams")]
     assert 10 < chart.count("<rect") <= 160
     structure(html)
+
+
+def test_every_kind_that_was_found_has_a_row(document: dict[str, Any]) -> None:
+    """A regulator looks for one kind. "(3 others)" hid it."""
+    many = copy.deepcopy(document)
+    many["counts"]["entities"] = {f"KIND_{i}": {"mask": 1} for i in range(50)}
+    assert page(many).count("KIND_") >= 50
+
+
+def test_a_narrow_screen_hides_bars_with_their_heads(document: dict[str, Any]) -> None:
+    """A cell that is hidden without its head moves every number under another's head."""
+    html = page(document)
+    assert "th.bar,td.bar{display:none}" in html
+    for table in re.findall(r"<table.*?</table>", html, re.DOTALL):
+        bars = [len(re.findall(f'<{tag} class="bar"', table)) for tag in ("th", "td")]
+        assert bars[0] == bool(bars[1])
+
+
+def test_what_a_reader_could_misread_is_said(document: dict[str, Any]) -> None:
+    """A pattern's name, a refusal's code, a control that has records but is not said to be met."""
+    worded = copy.deepcopy(document)
+    worded["counts"]["models"] = {"gpt-@": {"allowed": 1}}
+    worded["counts"]["refusals"] = {"rate_limited": 1}
+    worded["refusals_in_words"] = {"rate_limited": "it had used what it may"}
+    html = page(worded)
+    assert "gpt-@ for gpt-*" in html
+    assert "It had used what it may" in html
+    assert ">has records</span>" in html
+    assert "Whether it is met is not said" in html
+    assert "gpt-@" not in page(document)
 
 
 def test_an_empty_period_is_a_page_too(busy: Path) -> None:

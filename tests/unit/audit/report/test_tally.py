@@ -58,13 +58,26 @@ def test_what_became_of_a_request(changes: dict[str, object], became: str | None
     assert tally.outcome({**INTENT, **changes}) == became
 
 
-def test_findings_that_left_in_clear_are_told_from_those_that_stayed() -> None:
-    """The same verb, allow, means something else on this side of the door."""
-    clear = {**INTENT, "verdict": "allow", "entities": {"LOCATION": {"allow": 3}}}
-    inside = {**clear, "side": "local", "rerouted": True, "entities": {"LOCATION": {"allow": 5}}}
-    made = counted(encoded(clear), encoded(inside, 1))
-    assert made.entities == {"LOCATION": {"allow": 8}}
-    assert made.hosted_entities == {"LOCATION": {"allow": 3}}
+def test_findings_are_counted_by_what_became_of_them() -> None:
+    """A name beside a record number that keeps the whole request inside was not pseudonymised,
+    though the policy says so of names: a report that counted it would claim what was not done."""
+    found = {"PERSON": {"pseudonymize": 2}, "MEDICAL_RECORD_NUMBER": {"local": 1}}
+    changed = {**INTENT, "entities": {"PERSON": {"pseudonymize": 1}, "AGE": {"allow": 1}}}
+    rerouted = {**INTENT, "side": "local", "rerouted": True, "entities": found}
+    asked = {**INTENT, "side": "local", "entities": {"AGE": {"allow": 1}}}
+    blocked = {
+        "type": "request.refusal",
+        "code": "refused_by_policy",
+        "entities": {"SECRET": {"block": 1}, "PERSON": {"pseudonymize": 1}},
+    }
+    all_of_them = enumerate((changed, rerouted, asked, blocked))
+    made = counted(*(encoded(record, i) for i, record in all_of_them))
+    assert made.entities == {
+        "PERSON": {"pseudonymize": 1, "local": 2, "block": 1},
+        "AGE": {"allow": 1, "local": 1},
+        "MEDICAL_RECORD_NUMBER": {"local": 1},
+        "SECRET": {"block": 1},
+    }
 
 
 def test_a_record_of_another_time_is_a_stray_and_in_no_count() -> None:
@@ -120,6 +133,7 @@ def test_every_measure_has_words_and_every_words_a_measure() -> None:
         "decisions",
         "sent_hosted",
         "inside",
+        "refused_before",
         "with_findings",
         "with_tokens",
         "reads",

@@ -68,7 +68,14 @@ ALONE = {
     ),
     "4417 Harbour\nSuite 380\nLisbon": ("STREET_ADDRESS", "Suite 380"),
     "at https://northvale.org/x": ("URL", "https://northvale.org/x"),
+    "Kurt Zimmermann, *12.01.1944, Kiel": ("DATE_OF_BIRTH", "12.01.1944"),
+    "Meier, Fritz (* 04.07.1939)": ("DATE_OF_BIRTH", "04.07.1939"),
 }
+NO_BIRTH = (
+    "Termine:\n* 12.01.2026 Sitzung\n* 14.01.2026 Abnahme",
+    "Abgabe ist am *12.01.2026*, nicht später",
+    "am **12.01.2026** ist",
+)
 DATES = frozenset({"DATE_TIME", "AGE", "URL"})
 QUIET = (
     "at the intersection of Law and Medicine",
@@ -89,6 +96,7 @@ QUIET = (
     "pi is 3.14159265358979 and 2048, 4096, 8192",
     "page 12 of 340, chapter 4.2.1.1",
     "see github.com/about and x.com/settings",
+    "Auftrag 900123, Menge 3",
 )
 
 
@@ -122,3 +130,9 @@ def test_one_pass_is_linear(unit: str) -> None:
     small, large = min(seconds(text[:10_000]) for _ in range(3)), seconds(text)
     assert large < 0.2 + 8 * small
     assert large < 3
+
+
+@pytest.mark.parametrize("text", NO_BIRTH)
+def test_a_star_of_a_list_or_around_words_is_no_birth(text: str) -> None:
+    """The sign of birth stands before a date, in the line of the person's name."""
+    assert {e for e, _ in seen(text)} == {"DATE_TIME"}
