@@ -142,6 +142,26 @@ def test_the_scope_of_keys_holds_both_ways(tiny: Any) -> None:
     assert json.loads(broken.body)["action"] == "BLOCKED"
 
 
+def test_a_call_whose_reply_is_never_shown_has_no_result(gateway_at: Any) -> None:
+    """As of an embedding: it may have left, and nothing says that it failed."""
+    gateway = gateway_at(tiny=True)
+    gateway.command.insert(2, "--one-open")
+    gateway.start()
+    made = gateway.run("keys", "create", "--team", "x", "--models", "guardrail/litellm", "--json")
+    key = json.loads(made.stdout)["key"]
+
+    def ask(kind: str, call: str) -> str:
+        body = {"input_type": kind, "litellm_call_id": call, "texts": ["hi"]}
+        return str(gateway.ask(body, PATH, key=key).request)
+
+    forgotten, kept = ask("request", "a"), ask("request", "b")
+    ask("response", "a")
+    ask("response", "b")
+    gateway.wait_for(kept, "request.result")
+    assert [r["type"] for r in gateway.records(forgotten)] == ["request.intent"]
+    assert gateway.stop() == 0
+
+
 def test_without_a_log_it_blocks(gateway_at: Any) -> None:
     """No record, no go."""
     gateway = gateway_at(tiny=True).start()
