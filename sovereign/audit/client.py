@@ -5,6 +5,8 @@ While there is no sequencer, or it cannot commit, an intent waits, for at most `
 of that trouble, and is then refused, so that nothing leaves. What has happened already (results,
 refusals, events) gets its number and is kept in a :mod:`.spool`. What was under way when the
 sequencer died is sent again to the next one, which takes each number of a source once.
+
+What the sequencer says is taken by the client's own thread, or by a loop that was lent an ear.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from types import TracebackType
 
 from sovereign.audit import record as records
+from sovereign.audit.ears import Ear, Ears
 from sovereign.audit.flight import Flight, Item
 from sovereign.audit.line import Line
 from sovereign.audit.reach import Attempt, first_line
@@ -61,6 +63,7 @@ class Client:
         self._pid = os.getpid()
         self._lock = threading.RLock()  # whoever waits for a future may submit from its callback
         self._nudge = threading.Event()
+        self._ears = Ears(self._received, self._nudge)  # its lock first, if both are taken
         self._flight = Flight(Spool(folder, source))
         self._line: Line | None = line
         self._away_since: float | None = None
@@ -69,8 +72,7 @@ class Client:
         self._refused = 0
         self._restart: dict[str, int] | None = None
         self._pause = FIRST_WAIT
-        self._announced = False
-        self._closing = self._said_goodbye = self._done = False
+        self._announced = self._wanted = self._closing = self._said_goodbye = self._done = False
         self._failure: AuditError | None = None
         self._beat_at = time.monotonic() + heartbeat
         self._thread = threading.Thread(target=self._run, name="audit-client", daemon=True)
@@ -148,24 +150,51 @@ class Client:
         return future
 
     def flush(self) -> None:
-        """Send what was queued, or see to it that whoever is at it does: callers that come together
-        share a send, and none of them waits for another's. What nobody flushes goes at the next
-        tick."""
-        while self._flight.waiting and self._lock.acquire(blocking=False):
+        """Send what was queued, or see to it that whoever is at it does: who comes together shares
+        a send, and waits for no other's. What nobody flushes goes at the next tick."""
+        self._wanted = True
+        self._push()
+
+    def _push(self) -> None:
+        """Send what waits, if somebody wants it to go now."""
+        while self._wanted and self._flight.waiting and self._lock.acquire(blocking=False):
             try:
+                self._wanted = False
                 if self._done:
                     self._flight.give_up(self._why)
-                elif self._line is None:
+                    continue
+                sent = self._line is not None and self._flight.send(self._line)
+                if self._flight.waiting:
+                    self._wanted = True
+                if self._line is None:
                     self._nudge.set()
-                    return
-                elif not self._flight.send(self._line):
-                    return  # the next acknowledgement makes room
+                if not sent:
+                    return  # the next acknowledgement makes room, or the next line
             finally:
                 self._lock.release()
 
     def append(self, record: Mapping[str, JSON]) -> Receipt:
         """:meth:`submit`, and wait."""
+        self._ears.take_back()  # who waits here may be the loop that would have listened
         return self.submit(record).result()
+
+    def lend(self) -> Ear | None:
+        """For an event loop, which calls :meth:`hear` whenever the ear's descriptor is readable.
+        None if there is no line, or it is lent. Who does not come has lost the ear in a tick."""
+        if self._line is None:
+            return None
+        with self._lock:
+            return None if self._line is None or self._closing else self._ears.lend(self._line)
+
+    def hear(self, ear: Ear) -> bool:
+        """Take what came, and resolve futures. False if the ear is not the caller's any more."""
+        landed = self._ears.hear(ear)
+        if landed is None:
+            return False
+        self._resolve(landed)
+        if self._closing or ear.line.ended:
+            self._nudge.set()
+        return True
 
     def close(self) -> None:
         """Wait for what is under way and for a last checkpoint. Idempotent.
@@ -184,7 +213,7 @@ class Client:
         with self._lock:
             self._closing = True
             self._say_goodbye()
-        self._nudge.set()
+        self._ears.take_back()
         self._thread.join()
         failure, self._failure = self._failure, None
         if failure is not None:
@@ -193,12 +222,7 @@ class Client:
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _item(self, record: Mapping[str, JSON], future: Future[Receipt] | None) -> Item:
@@ -212,6 +236,26 @@ class Client:
             self._said_goodbye = True
             self._line.goodbye()
 
+    def _received(self, line: Line) -> list[tuple[Item, Receipt]]:
+        """What the sequencer has said, with the lock for reading; and whose it is."""
+        landed: list[tuple[Item, Receipt]] = []
+        acks = line.receive()
+        if acks:
+            self._pause, self._trouble_since = FIRST_WAIT, None
+        for ack in acks:
+            with self._lock:
+                landed += self._flight.land(*ack)
+        return landed
+
+    def _resolve(self, landed: list[tuple[Item, Receipt]]) -> None:
+        """With no lock: whoever waited may do what he likes."""
+        if landed:
+            self._tell_of_restart()
+        self._push()
+        for item, receipt in landed:
+            self.size = max(self.size, receipt.index + 1)
+            item.resolve(receipt)
+
     # Everything below runs in the client's own thread.
 
     def _run(self) -> None:
@@ -220,7 +264,8 @@ class Client:
                 self._listen(self._line)
             else:
                 self._be_away()
-        with self._lock:
+        with self._ears.reading, self._lock:
+            self._ears.take_back()
             self._flight.end(self._why)
             if self._line is not None:
                 self._line.close()
@@ -229,34 +274,24 @@ class Client:
     def _listen(self, line: Line) -> None:
         """What the sequencer says next; at least once in a tick."""
         try:
-            acks = line.receive(TICK_SECONDS)
+            landed = self._ears.listen(line, TICK_SECONDS)
         except (AuditError, OSError) as e:
             self._lose(line, e)
             return
-        if acks:
-            self._pause, self._trouble_since = FIRST_WAIT, None
-            self._tell_of_restart()
-        for ack in acks:
-            with self._lock:
-                landed = self._flight.land(*ack)
-                self._flight.send(line)
-            self.flush()
-            for item, receipt in landed:
-                self.size = max(self.size, receipt.index + 1)
-                item.resolve(receipt)
-        if not acks:
-            self.flush()
+        self._resolve(landed)
+        self.flush()
         now = time.monotonic()
         if now >= self._beat_at:
             self._beat_at = now + self._heartbeat
             self._note("log.heartbeat")
         with self._lock:
-            if self._flight.stuck(now - self._patience):
-                self._trouble_since = now - self._patience  # that much of it is over
-                self._lose(line, ConnectionError("it does not answer"))
-                return
-            self._say_goodbye()
-            self._done |= line.ended
+            stuck = self._flight.stuck(now - self._patience)
+            if not stuck:
+                self._say_goodbye()
+                self._done |= line.ended
+        if stuck:
+            self._trouble_since = now - self._patience  # that much of it is over
+            self._lose(line, ConnectionError("it does not answer"))
 
     def _note(self, kind: str, **fields: JSON) -> None:
         """Something of our own, that nobody waits for."""
@@ -265,9 +300,10 @@ class Client:
         self.flush()
 
     def _lose(self, line: Line, why: AuditError | OSError) -> None:
-        with self._lock:
+        with self._ears.reading, self._lock:
             line.close()
             self._line = None
+            self._ears.take_back()
             # Being reached is nothing; only what is acknowledged ends the trouble.
             self._trouble_since = self._trouble_since or time.monotonic()
             self._away_since = self._trouble_since

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import select
 import socket
 from pathlib import Path
@@ -18,7 +20,8 @@ GREETING_SECONDS = 5.0
 
 
 class Line:
-    """An open, greeted connection. One thread receives; sends are ordered by the caller's lock."""
+    """An open, greeted connection. One thread at a time receives, and sends: the caller has a lock
+    for each."""
 
     def __init__(self, sock: socket.socket, welcome: dict[str, object], rest: bytearray) -> None:
         self.next = int(str(welcome["next"]))
@@ -28,6 +31,7 @@ class Line:
         self.ended = False
         self._sock = sock
         self._in = rest
+        self._unread = bool(rest)
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
 
@@ -70,21 +74,36 @@ class Line:
     def goodbye(self) -> None:
         self.send(wire.frame(wire.GOODBYE))
 
-    def receive(self, timeout: float) -> list[tuple[int, int, int, int]]:
-        """The acknowledgements (number, index, count, log) that came within ``timeout`` seconds.
+    def wait(self, timeout: float) -> bool:
+        """Whether there is something to receive, or will be within ``timeout`` seconds."""
+        came_with_the_welcome, self._unread = self._unread, False
+        return came_with_the_welcome or bool(self._poll.poll(timeout * 1000))
+
+    def duplicate(self) -> int:
+        """A descriptor that is readable when there is something to receive, and once the line is
+        closed."""
+        return os.dup(self._sock.fileno())
+
+    def receive(self) -> list[tuple[int, int, int, int]]:
+        """The acknowledgements (number, index, count, log) that have come. Does not wait.
 
         OSError when the connection has ended, and what it ended with if it said so.
         """
         acks = self._acks()
-        if acks or not self._poll.poll(timeout * 1000):
+        if acks:
             return acks
-        data = self._sock.recv(READ)
+        try:
+            data = self._sock.recv(READ, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return acks
         if not data:
             raise ConnectionError("the sequencer has gone")
         self._in += data
         return self._acks()
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)  # whoever has a duplicate is told, too
         self._sock.close()
 
     def _acks(self) -> list[tuple[int, int, int, int]]:

@@ -129,7 +129,7 @@ class TokenKeyFile:
 
     def __init__(self, file: Path) -> None:
         """Raises :class:`ConfigError`."""
-        self._file = file
+        self._file, self._name = file, str(file)
         self._seen: tuple[int, int, int] | None = None
         self._key: TokenKey | None = None
         self.current()
@@ -137,7 +137,7 @@ class TokenKeyFile:
     def current(self) -> TokenKey | None:
         """None while the file is not there. Raises :class:`ConfigError` if it cannot be used."""
         try:
-            stat = self._file.stat()
+            stat = os.stat(self._name)  # noqa: PTH116 - at every request; Path's takes thrice
         except OSError:
             self._seen, self._key = None, None
             return None

@@ -4,13 +4,15 @@ may go on. Nothing is sent from here.
 The contract is that of litellm 1.110, ``guardrail_hooks/generic_guardrail_api``: POST of ``texts``,
 ``structured_messages``, ``tools``, ``images``, ``tool_calls``; answer ``NONE``, ``BLOCKED`` or
 ``GUARDRAIL_INTERVENED``. Whatever fails here is answered as ``BLOCKED`` with status 200, because
-their proxy can be told to go on without a guardrail that answers with an error.
+their proxy can be told to go on without a guardrail that answers with an error. So is what their
+proxy was seen to send as it was after we had changed it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import logging
 import secrets
 import time
@@ -132,7 +134,7 @@ class Guardrail:
         if kind == "response":
             return self._reply(asked, (key.id, call), body)
         asked.model, asked.destination = SCOPE, TO
-        cleared, answer = await self._workers.run(self._clear, asked, guard, body)
+        cleared, answer = await self._workers.run(self._clear, asked, guard, body, call)
         await self._recorder.intent(asked, cleared).landed()
         if call:
             self._keep((key.id, call), _Open(asked, cleared.restorer, time.monotonic()))
@@ -140,7 +142,9 @@ class Guardrail:
             self._recorder.result(asked, "ok", 200)
         return answer
 
-    def _clear(self, asked: Asked, guard: Guard, body: dict[str, JSON]) -> tuple[Cleared, JSON]:
+    def _clear(
+        self, asked: Asked, guard: Guard, body: dict[str, JSON], call: str
+    ) -> tuple[Cleared, JSON]:
         """Inspect what was shown, decide, transform, and check what is left; and the answer."""
         assert asked.key is not None
         shown = {name: body[name] for name in _SHOWN if body.get(name)}
@@ -159,17 +163,7 @@ class Guardrail:
                 hint=f"found: {', '.join(kinds) or 'something that cannot be read'}",
             )
         out = inspection.body
-        answer: dict[str, JSON] = {"action": "NONE"}
-        if out != shown:
-            if out.get("images") != shown.get("images"):
-                raise Refused("an image would have to be changed, which this API cannot do")
-            if out.get("tool_calls") != shown.get("tool_calls") and "messages" not in shown:
-                raise Refused("a tool call would have to be changed, which this API cannot do")
-            answer = {"action": "GUARDRAIL_INTERVENED", "texts": out.get("texts", [])}
-            if "messages" in out:
-                answer["structured_messages"] = out["messages"]
-            if "tools" in out:
-                answer["tools"] = out["tools"]
+        answer: JSON = {"action": "NONE"} if out == shown else _changes(shown, out, call)
         raw = inspection.encode()
         inspection.check_residual(raw=raw)
         assert _CALL is not None
@@ -220,8 +214,9 @@ class Guardrail:
             first = next(iter(self._open.values()))
             if len(self._open) <= MOST_OPEN and first.at > oldest:
                 break
-            _, gone = self._open.popitem(last=False)
-            self._recorder.result(gone.asked, "error", 0)
+            # Their proxy shows no reply of an embedding or of a call that failed. We don't know how
+            # it ended, and an intent without a result says so: it may have left.
+            self._open.popitem(last=False)
 
     async def _refused(self, asked: Asked, error: SovereignError) -> JSON:
         """The answer to what may not go on, after that was recorded."""
@@ -234,6 +229,38 @@ class Guardrail:
                 error = LogUnavailable("the audit log cannot take a record")
         hint = f" (hint: {error.hint})" if error.hint else ""
         return {"action": "BLOCKED", "blocked_reason": f"{error.message}{hint}"}
+
+
+def _changes(shown: dict[str, JSON], out: dict[str, JSON], call: str) -> JSON:
+    """The answer that puts ``out`` in the place of ``shown``. Raises :class:`Refused` where their
+    proxy would take no notice of it, and send what it has."""
+    rows, texts = "messages" in shown, shown.get("texts")
+    if out.get("images") != shown.get("images"):
+        raise Refused("an image would have to be changed, which this API cannot do")
+    if out.get("tool_calls") != shown.get("tool_calls") and not rows:
+        raise Refused("a tool call would have to be changed, which this API cannot do")
+    if not call:  # an image's prompt, a file's line; seen with their proxy 1.110.2
+        raise Refused("a request without an id would have to be changed, which LiteLLM does not do")
+    if not rows and isinstance(texts, list) and any(map(_is_object, texts)):
+        raise Refused("a request's whole body would have to be changed, which LiteLLM does not do")
+    answer: dict[str, JSON] = {"action": "GUARDRAIL_INTERVENED", "texts": out.get("texts", [])}
+    if rows:
+        answer["structured_messages"] = out["messages"]
+    if "tools" in out:
+        answer["tools"] = out["tools"]
+    return answer
+
+
+def _is_object(text: JSON) -> bool:
+    """Whether a text is a JSON object: so a pass-through shows its body, and only to have it
+    checked."""
+    if not isinstance(text, str) or not text.lstrip().startswith("{"):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _envelope(body: JSON) -> tuple[str, str]:

@@ -78,7 +78,10 @@ class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
 
     def on_headers_complete(self) -> None:
         self._came()
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before and self.scope["method"] != "HEAD":  # whose answer is all head
+            self.cycle.transport = _HeadWithBody(self.transport)
 
     def _await_head(self) -> None:
         self._awaited = self.loop.call_later(HEAD_S, self._give_up)
@@ -103,6 +106,36 @@ class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
         busy = self.cycle is not None and not self.cycle.response_complete
         if not busy and not self.transport.is_closing():
             self.transport.close()
+
+
+class _HeadWithBody:
+    """A transport of one answer: its head goes out with the first bytes of its body. Each write is
+    a call of the kernel, a packet, and the caller's waking up."""
+
+    __slots__ = ("_head", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head: bytes | None = b""
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            data, self._head = self._head + data, None
+        elif self._head is not None and not data.startswith(_CONTINUE):
+            self._head = data
+            return
+        self._transport.write(data)
+
+    def close(self) -> None:
+        if self._head:
+            self._transport.write(self._head)
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+
+_CONTINUE = b"HTTP/1.1 100 "
 
 
 class _Server(uvicorn.Server):  # type: ignore[misc]

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 
 from sovereign.audit import record
-from sovereign.audit.awaiting import landed, soon
+from sovereign.audit.awaiting import landed, later, soon
 from sovereign.errors import AuditError, LogUnavailable, SovereignError
 from sovereign.gateway.asked import Asked
 from sovereign.gateway.clear import Cleared
@@ -93,7 +93,7 @@ class Recorder:
             tokens_in=asked.used.input or None,
             tokens_out=asked.used.output or None,
         )
-        soon(self._log, fields).add_done_callback(self._say_if_lost)
+        later(self._log, fields).add_done_callback(self._say_if_lost)
         self._metrics.count(
             "sovereign_requests_total",
             endpoint=asked.endpoint,

@@ -152,7 +152,7 @@ class Road:
         try:
             intent = self._recorder.intent(asked, cleared)
             await asyncio.sleep(0)  # it goes to the disk, while what may follow it is made ready
-            cleared.restorer.prepare()
+            cleared.restorer.prepare(stream=cleared.stream)
             try:
                 await send_back(
                     asked, cleared, self._pool, send, self._recorder, intent, self._ledger

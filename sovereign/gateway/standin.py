@@ -173,6 +173,7 @@ def main() -> None:
         lifespan="off",
         log_config=None,
         access_log=False,
+        timeout_keep_alive=75,  # as hosted APIs do; at five seconds it would race with our own
         timeout_graceful_shutdown=1,
     )
     uvicorn.Server(config).run(sockets=[listener])

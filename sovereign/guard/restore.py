@@ -57,10 +57,10 @@ class Restorer:
             self._known = _Known(self._tags, self._words)
         return self._known
 
-    def prepare(self) -> None:
-        """Make now what the first piece of a reply would have to wait for."""
+    def prepare(self, *, stream: bool) -> None:
+        """Make now what the reply, or its first piece, would have to wait for."""
         index = self._index
-        if index is not None:
+        if index is not None and stream:
             index.prepare()
 
     def text(self, s: str, start: int = 0, end: int | None = None) -> str:
@@ -74,7 +74,7 @@ class Restorer:
 
     def _replace(self, s: str, form: Callable[[str], str], start: int, end: int) -> str:
         index = self._index
-        if index is None or not index.may_begin(s, start):
+        if index is None:
             return s[start:end]
         out, at = [], start
         for begin, stop, value in index.find(s, start):
@@ -180,26 +180,33 @@ class _Known:
     """The surrogates as a pattern, and by their letters and digits alone."""
 
     __slots__ = (
-        "_names", "_of_tag", "_of_word", "_pattern", "_streaming", "_words", "firsts", "may_be_in",
+        "_firsts", "_names", "_of_tag", "_of_word", "_pattern", "_streaming", "_words", "may_be_in",
     )  # fmt: skip
 
     def __init__(self, tags: Mapping[str, str], words: Mapping[str, str]) -> None:
         self._pattern = _pattern(tags, words)
         self.may_be_in = self._pattern.search
-        # What a surrogate may begin with. Case folding makes letters of ASCII from some that are
-        # not: each of those may.
-        first = {form for name in (*tags, *words) for form in _first(name)}
-        self.firsts = re.compile(f"[{re.escape(''.join(sorted(first)))}\x80-\U0010ffff]")
         self._of_tag = {_bare(tag).upper(): value for tag, value in tags.items()}
         self._words = words
         self._of_word: dict[str, str] = {}
         for standin in words:
             self._of_word.setdefault(_bare(standin).lower(), standin)
         self._names = (*tags, *words)
+        self._firsts: re.Pattern[str] | None = None
         self._streaming: _Heads | None = None
 
     def prepare(self) -> None:
-        self._streaming = self.heads
+        """For texts that come in pieces."""
+        self._firsts, self._streaming = self.firsts, self.heads
+
+    @property
+    def firsts(self) -> re.Pattern[str]:
+        """What a surrogate may begin with. Case folding makes letters of ASCII from some that are
+        not: each of those may."""
+        if self._firsts is None:
+            first = {form for name in self._names for form in _first(name)}
+            self._firsts = re.compile(f"[{re.escape(''.join(sorted(first)))}\x80-\U0010ffff]")
+        return self._firsts
 
     @property
     def heads(self) -> _Heads:

@@ -213,12 +213,15 @@ def test_only_listed_headers_leave(full: Any) -> None:
     """What an application sends in headers of its own stays with the gateway."""
     with _openai(full) as client:
         messages: Any = [{"role": "user", "content": "Hello"}]
-        client.chat.completions.create(
+        raw = client.chat.completions.with_raw_response.create(
             model="gpt-test",
             messages=messages,
             extra_headers={"X-Patient": "Maria Keller", "OpenAI-Organization": "Keller"},
         )
-    for received in full.hosted.received():
+    mine = raw.headers["x-sovereign-request"]
+    sent = [r for r in full.hosted.received() if dict(r["headers"])["x-request-id"] == mine]
+    assert len(sent) == 1
+    for received in sent:
         headers = dict(received["headers"])
         assert headers.keys() <= {
             "host",

@@ -109,6 +109,9 @@ def test_nothing_to_do_is_none(asks: Callable[..., Any]) -> None:
         ({"texts": ["EXPLODE Maria Keller"]}, "recognizer_failed"),
         ({"texts": ["see"], "images": ["data:image/png;base64,iVBORw0KGgo="]}, "refused_by_policy"),
         ({"texts": [], "tool_calls": [{"function": {"arguments": MARIA}}]}, "refused_by_policy"),
+        # What their proxy shows and then sends as it was: an image's prompt, a pass-through's body.
+        ({"texts": [f"paint {MARIA}"], "litellm_call_id": None}, "refused_by_policy"),
+        ({"texts": [json.dumps({"messages": [{"content": MARIA}]})]}, "refused_by_policy"),
         ({"texts": ["x"], "input_type": "something"}, "unreadable"),
         ({"texts": ["x"], "litellm_call_id": 7}, "unreadable"),
     ],
@@ -137,6 +140,26 @@ def test_the_scope_of_keys_holds_both_ways(tiny: Any) -> None:
         assert tiny.wait_for(answer.request, "request.refusal")["status"] in (401, 403)
     broken = tiny.ask(b"{", PATH, key=key)
     assert json.loads(broken.body)["action"] == "BLOCKED"
+
+
+def test_a_call_whose_reply_is_never_shown_has_no_result(gateway_at: Any) -> None:
+    """As of an embedding: it may have left, and nothing says that it failed."""
+    gateway = gateway_at(tiny=True)
+    gateway.command.insert(2, "--one-open")
+    gateway.start()
+    made = gateway.run("keys", "create", "--team", "x", "--models", "guardrail/litellm", "--json")
+    key = json.loads(made.stdout)["key"]
+
+    def ask(kind: str, call: str) -> str:
+        body = {"input_type": kind, "litellm_call_id": call, "texts": ["hi"]}
+        return str(gateway.ask(body, PATH, key=key).request)
+
+    forgotten, kept = ask("request", "a"), ask("request", "b")
+    ask("response", "a")
+    ask("response", "b")
+    gateway.wait_for(kept, "request.result")
+    assert [r["type"] for r in gateway.records(forgotten)] == ["request.intent"]
+    assert gateway.stop() == 0
 
 
 def test_without_a_log_it_blocks(gateway_at: Any) -> None:

@@ -1,6 +1,6 @@
 """A whole gateway process with a guard that knows five things: for tests that are not of detection.
 
-``python tiny_gateway.py [--impatient] CONFIG READY_FILE``
+``python tiny_gateway.py [--impatient] [--one-open] CONFIG READY_FILE``
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from sovereign.config import Config, load_config
 from sovereign.errors import SovereignError
-from sovereign.gateway import asked, listener
+from sovereign.gateway import asked, guardrail, listener
 from sovereign.gateway.server import run
 from sovereign.guard import Guard, Limits, inspect
 from sovereign.guard.transform import Transformed, transform
@@ -80,6 +80,9 @@ def main() -> None:
     if "--impatient" in sys.argv:  # with callers that take their time
         sys.argv.remove("--impatient")
         asked.STALL_S = listener.HEAD_S = listener.LINGER_S = 1.5
+    if "--one-open" in sys.argv:  # of the calls that LiteLLM's proxy may show a reply of
+        sys.argv.remove("--one-open")
+        guardrail.MOST_OPEN = 1
     config = load_config(sys.argv[1])
     try:
         run(config, make=make, port=0, ready_file=Path(sys.argv[2]), say=lambda _: None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -10,78 +9,16 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
+from sequenced import KEY, ORIGIN, begin, intent, kill, pid_of, some, stored, wait_until
 
 from sovereign.audit import record, wire
-from sovereign.audit.client import Client
 from sovereign.audit.hub import LAG_SECONDS
 from sovereign.audit.log import Log
-from sovereign.audit.place import Place
 from sovereign.audit.starting import Starter, connect
 from sovereign.audit.verify import verify
 from sovereign.errors import ConfigError, LogTampered, LogUnavailable, RecordRejected
-
-KEY = bytes(range(32))
-ORIGIN = "log.example/a"
-
-
-@pytest.fixture
-def starter(tmp_path: Path) -> Iterator[Starter]:
-    key = tmp_path / "key"
-    key.write_bytes(KEY)
-    key.chmod(0o600)
-    made = Starter(Place(tmp_path / "log"), key_file=key, origin=ORIGIN, linger=20.0)
-    yield made
-    try:
-        os.kill(pid_of(made), signal.SIGCONT)
-        os.kill(pid_of(made), signal.SIGTERM)
-    except (OSError, ValueError):
-        return
-    wait_until(lambda: not made.answers())
-
-
-def begin(at: Starter, **changes: Any) -> Client:
-    fields: dict[str, Any] = {"source": "test", "starter": at, "patience": 10.0}
-    return Client.open(at.folder, **(fields | changes))
-
-
-def some(n: int = 0) -> dict[str, Any]:
-    return record.result(request=f"r{n}", status=200, outcome="ok", bytes_in=n, duration_ms=1)
-
-
-def intent(n: int) -> dict[str, Any]:
-    fields = {"team": "t", "key_id": "k", "endpoint": "e", "model": "m", "destination": "d"}
-    digests = {"policy": "a" * 64, "guard_build": "b" * 64, "body_sha256": "c" * 64}
-    numbers = {"bytes_out": 1, "stream": False, "rerouted": False, "entities": {}}
-    words = {"side": "hosted", "verdict": "allow", "request": f"i{n}"}
-    return record.event("request.intent", **fields, **digests, **numbers, **words)
-
-
-def pid_of(starter: Starter) -> int:
-    return int((starter.folder / "sequencer.lock").read_text())
-
-
-def kill(starter: Starter) -> None:
-    os.kill(pid_of(starter), signal.SIGKILL)
-    wait_until(lambda: not starter.answers())
-
-
-def wait_until(true: Any, seconds: float = 10) -> None:
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, "it did not come to pass"
-        time.sleep(0.005)
-
-
-def stored(starter: Starter) -> list[dict[str, Any]]:
-    with sqlite3.connect(starter.folder / "log.db") as db:
-        rows = db.execute("SELECT bytes FROM record ORDER BY idx").fetchall()
-    db.close()
-    return [json.loads(row[0]) for row in rows]
 
 
 def test_a_receipt_is_the_records_place_and_leaf(starter: Starter) -> None:

@@ -1,0 +1,100 @@
+"""What goes to the caller's socket, and in how many pieces."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from sovereign.gateway.listener import _Protocol
+
+
+class Transport(asyncio.Transport):
+    """Keeps each write for itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written.append(bytes(data))
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+
+def answer(request: bytes, pieces: list[bytes], headers: list[tuple[bytes, bytes]]) -> Transport:
+    """What an application that answers in ``pieces`` has written to the caller who sent
+    ``request``; without any, it dies after the head."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for n, piece in enumerate(pieces, 1):
+            more = n < len(pieces)
+            await send({"type": "http.response.body", "body": piece, "more_body": more})
+        if not pieces:
+            raise RuntimeError("it broke")
+
+    async def run() -> Transport:
+        config = uvicorn.Config(app, http=_Protocol, ws="none", lifespan="off", log_config=None)
+        config.load()
+        transport = Transport()
+        protocol = _Protocol(config=config, server_state=ServerState(), app_state={})
+        protocol.connection_made(transport)
+        protocol.data_received(request)
+        for task in list(protocol.tasks):
+            await task
+        protocol.connection_lost(None)
+        return transport
+
+    return asyncio.run(run())
+
+
+GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+
+
+def test_the_head_goes_out_with_the_first_piece() -> None:
+    """One call of the kernel for most answers; later pieces of a stream do not wait."""
+    whole = answer(GET, [b"body"], [(b"content-length", b"4")])
+    assert len(whole.written) == 1
+    assert whole.written[0].startswith(b"HTTP/1.1 200 OK\r\n")
+    assert whole.written[0].endswith(b"\r\n\r\nbody")
+    streamed = answer(GET, [b"one", b"two", b""], [])
+    assert [w[-12:] for w in streamed.written[1:]] == [b"3\r\ntwo\r\n", b"0\r\n\r\n"]
+    assert streamed.written[0].endswith(b"\r\n\r\n3\r\none\r\n")
+
+
+@pytest.mark.parametrize(
+    ("request_", "pieces", "headers"),
+    [
+        (GET, [b""], [(b"content-length", b"0")]),
+        (b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n", [b"body"], [(b"content-length", b"4")]),
+        (GET, [], [(b"content-length", b"4")]),
+        (GET, [b"", b"x"], []),
+    ],
+    ids=["no body", "HEAD", "dies after the head", "an empty first piece"],
+)
+def test_no_head_is_kept_back(
+    request_: bytes, pieces: list[bytes], headers: list[tuple[bytes, bytes]]
+) -> None:
+    """Whatever follows it, or does not."""
+    done = answer(request_, pieces, headers)
+    assert done.written[0].startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\n\r\n" in done.written[0]
+
+
+def test_a_caller_who_asks_whether_to_go_on_is_told_at_once() -> None:
+    """His body, and with it our answer, waits for that."""
+    asks = b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\nhi"
+    done = answer(asks, [b"body"], [(b"content-length", b"4")])
+    assert done.written[0] == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert done.written[1].startswith(b"HTTP/1.1 200 OK")
+    assert done.written[1].endswith(b"body")
