@@ -209,11 +209,13 @@ class Scanner:
         deadline: Deadline,
     ) -> bool:
         """Whether what was joined only makes a whole value longer by the next leaf: an address at
-        the end of a sentence by a name, an account number by a word."""
+        the end of a sentence by a name, an account number, a key or a link by a word."""
         parts = [leaves[index].text[start:end] for index, start, end in places]
         if found.recognizer.startswith("labels:"):
             return any(not any(c.isdigit() for c in part) for part in parts[1:])
-        if found.entity != "EMAIL_ADDRESS":
+        if found.entity == "SECRET" and any(c.isdigit() for part in parts[1:] for c in part):
+            return False  # the other half of a key mostly has one
+        if found.entity not in ("EMAIL_ADDRESS", "URL", "SECRET"):
             return False
         # What follows a whole one is more; what goes before may be the name that it begins with.
         one_leaf = len({index for index, _, _ in places}) == 1

@@ -140,7 +140,7 @@ class Finder:
             if hits:
                 record = make()
                 for hit in hits:
-                    yield self._made(record, record.fields[hit.leaf], hit.finding, 0)
+                    yield from self._told(record, record.fields[hit.leaf], hit.finding, 0)
 
     def _release(self) -> Iterator[Finding]:
         self._last = None
@@ -158,18 +158,28 @@ class Finder:
             field, found = fields[hit.leaf], hit.finding
             if field.start and found.start < EDGE:
                 continue  # the piece before this one saw it, and whole
-            made = self._made(record, field, found, 0)
+            told = self._told(record, field, found, 0)
             if len(field.text) - found.start <= EDGE and len(field.text) > OVERLAP:
-                self._held.append(made)
+                self._held += told
             else:
-                yield made
+                yield from told
 
     def _lines(self, record: Record, field: Field) -> Iterator[Finding]:
         for hit, moved in self._look.lines(field.text):
-            yield self._made(record, field, hit.finding, moved)
+            yield from self._told(record, field, hit.finding, moved)
+
+    def _told(self, record: Record, field: Field, found: Seen, moved: int) -> Iterator[Finding]:
+        """``found`` as it goes out, unless it is where a call went: that says nothing of anybody,
+        and every call would have sent one."""
+        call = record.call
+        if call is not None and call.host and found.entity == "URL":
+            value = field.text[found.start + moved : found.end + moved]
+            if value.partition("://")[2] == call.host + call.endpoint:
+                return
+        yield self._made(record, field, found, moved)
 
     def _made(self, record: Record, field: Field, found: Seen, moved: int) -> Finding:
-        """``found`` as it goes out; it stands in ``field`` by ``moved`` characters further on."""
+        """``found`` as it goes out; it stands in ``field`` by ``moved`` further on."""
         start, end, entity = found.start + moved, found.end + moved, found.entity
         value = field.text[start:end]
         offset = length = None

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sovereign.guard import Guard
+from sovereign.guard.recognizers import build
 from sovereign.policy import load_policy
 from sovereign.types import Action, Destination
 
@@ -254,3 +255,25 @@ def test_a_machine_in_a_log_is_a_machine(guard: Guard, line: str, left: str) -> 
     body = {"messages": [{"role": "user", "content": line}]}
     out: Any = guard.inspect(body, to=HOSTED, shape="openai.chat").body
     assert left in out["messages"][0]["content"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "begins", "left"),
+    [
+        ("See https://portal.example.org/u/8812", "thanks, all good", "thanks, all good"),
+        ("https://portal.example.org/u/8812", "2 pages are missing", "2 pages are missing"),
+        ("token ghp_16C7e42F292c6912E7710c838347Ae178B4a", "Revoke it", "Revoke it"),
+        # The other half of a key has digits.
+        ("token ghp_16C7e42F292c6912E771", "0c838347Ae178B4a is it", "[SECRET] is it"),
+    ],
+)
+def test_the_turn_after_a_link_or_a_key_keeps_its_first_word(
+    ends: str, begins: str, left: str
+) -> None:
+    """Neighbouring texts are read as one, so that a value cut in two is found; a link and a key go
+    on as far as letters do, and took the next turn's first word with them."""
+    turns = [{"role": "user", "content": text} for text in (ends, begins)]
+    hipaa = Guard(load_policy(preset="hipaa"), build("none"), key=b"k" * 32)  # links, too
+    out: Any = hipaa.inspect({"messages": turns}, to=HOSTED, shape="openai.chat").body
+    assert out["messages"][1]["content"] == left
+    assert out["messages"][0]["content"] != ends

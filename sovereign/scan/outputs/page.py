@@ -12,6 +12,7 @@ from html import escape
 
 from sovereign.audit.report.charts import Series, bar, columns, legend
 from sovereign.audit.report.page import STYLE
+from sovereign.entities import describe
 from sovereign.types import JSON
 
 __all__ = ["page"]
@@ -50,9 +51,10 @@ def page(told: Mapping[str, JSON], made: str) -> str:
 def _head(told: Mapping[str, JSON], made: str) -> str:
     totals = told["totals"]
     sent = sum(e["sent"] for e in told["entities"].values())
+    held = sum(e["sent"] for e in told["entities"].values() if e["verb"] != "allow")
     told_of = f"In the {totals['calls']:,} records of calls to model APIs that the scan read."
     verdict = (
-        f'<div class="verdict bad"><b>{sent:,} findings were sent to hosted APIs</b>{told_of} Whether they should have been is for the policy of that time to say.</div>'
+        f'<div class="verdict bad"><b>{sent:,} findings were sent to hosted APIs, {held:,} of kinds that the policy does not let out as they are</b>{told_of} Whether they should have been is for the policy of that time to say.</div>'
         if sent
         else f'<div class="verdict"><b>No finding was sent to a hosted API</b>{told_of}</div>'
         if totals["calls"]
@@ -90,16 +92,22 @@ def _entities(told: Mapping[str, JSON]) -> str:
         if "estimate" in one:
             number += f"<small>{one['estimate']['low']:,}–{one['estimate']['high']:,}</small>"
         rows.append(
-            f'<tr><td class="name">{escape(name)}<small class="soft">{escape(one["verb"])} at a hosted API</small></td>'
+            f'<tr><td class="name">{_worded(name)}<small class="soft">policy for a hosted API: {escape(one["verb"])}</small></td>'
             f'<td class="bar">{bar(counts, WAYS, of=most, title=name)}</td><td class="n">{number}</td>'
             f'<td class="n">{one.get("values", 0):,}</td><td class="n">{one["sent"]:,}</td></tr>'
         )
     totals = {w.key: sum(e[w.key] for e in entities.values()) for w in WAYS}
     return (
-        "<h2>What</h2><table><thead><tr><th>entity</th><th></th>"
+        '<h2>What</h2><table><thead><tr><th>entity</th><th class="bar"></th>'
         '<th class="n">findings</th><th class="n">different values</th><th class="n">sent</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>{legend(WAYS, totals)}"
     )
+
+
+def _worded(name: str) -> str:
+    """An entity as policies write it, and in words."""
+    words = describe(name)
+    return escape(name) + (f"<small>{escape(words)}</small>" if words != name else "")
 
 
 def _since(told: Mapping[str, JSON]) -> str:

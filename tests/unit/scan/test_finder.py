@@ -90,6 +90,19 @@ def test_a_finding_says_where_and_whither_and_never_what(scanner: Scanner) -> No
     assert "123456789" not in repr(found)
 
 
+def test_where_a_call_went_is_no_finding(ours: Scanner) -> None:
+    """Every call would have "sent" the API's own address. Another address is found, and so is one
+    that says more than where."""
+    call = Call("openai", "api.openai.com", "gpt-4o", "/v1/chat/completions", "r1")
+    own = "https://api.openai.com/v1/chat/completions"
+    text = f"POST {own} then {own}?user=maria and https://portal.example.org/u/8812 now"
+    fields = (Field("url", own), Field("text", text, Direction.SENT))
+    finder = _finder(ours)
+    found = [*finder.feed(Record(7, "line", fields, 1, "m", call, 5.0)), *finder.flush()]
+    urls = [(f.field, f.start) for f in found if f.entity == "URL"]
+    assert urls == [("text", text.index(f"{own}?")), ("text", text.index("https://portal"))]
+
+
 def test_a_log_is_read_line_by_line_with_and_without_the_prefilter() -> None:
     """With our own recognisers: what was planted is found at its place either way, and what the
     prefilter spares is nothing but accidents in ids and numbers that are put aside."""

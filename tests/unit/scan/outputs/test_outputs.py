@@ -157,7 +157,13 @@ def test_the_page_shows_the_figures_and_fetches_nothing(tmp_path: Path) -> None:
     seen.feed(page.page(told, "today"))
     assert not seen.links
     assert not {"script", "img", "iframe", "link", "b>a.log"} & set(seen.tags)
-    for words in ("2 findings were sent", "api.openai.com", "gpt-4o", "2026-09", "<b>a.log"):
+    for words in (
+        "2 findings were sent to hosted APIs, 2 of kinds",
+        "api.openai.com",
+        "gpt-4o",
+        "2026-09",
+        "<b>a.log",
+    ):
         assert words in seen.text
     assert "neither a file nor a folder" in seen.text
     assert "A sample" in seen.text
