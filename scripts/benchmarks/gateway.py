@@ -223,7 +223,7 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def first_token_ms(url: str, key: str, count: int = 60) -> float:
+def first_token_ms(url: str, key: str, load: str, count: int = 60) -> float:
     """The median time to the first event of a stream that holds text, one caller."""
     parts = urlsplit(url)
     took = []
@@ -231,7 +231,8 @@ def first_token_ms(url: str, key: str, count: int = 60) -> float:
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     for number in range(count):
         began = time.perf_counter()
-        line.request("POST", PATH, body(number + 40_000_000, stream=True), headers)
+        text = 40_000_000 + number * (load != "cached")
+        line.request("POST", PATH, body(text, stream=True), headers)
         answer = line.getresponse()
         while b'"content"' not in answer.readline():
             pass
@@ -244,8 +245,15 @@ def first_token_ms(url: str, key: str, count: int = 60) -> float:
 Target = tuple[str, str, int]
 
 
-def rows(name: str, at: Target, direct: dict[tuple[str, int], Measured], seconds: float) -> None:
-    """Measure one target under every load, and print."""
+def rows(
+    name: str,
+    at: Target,
+    direct: dict[tuple[str, int], Measured],
+    firsts: dict[str, float],
+    seconds: float,
+) -> None:
+    """Measure one target under every load, and print. ``direct`` and ``firsts`` are the first
+    target's, to compare with."""
     base, key, pid = at
     measure(base, key, "fresh", 1, min(1.0, seconds))  # warm
     for load in LOADS:
@@ -264,7 +272,11 @@ def rows(name: str, at: Target, direct: dict[tuple[str, int], Measured], seconds
                 f"{got.p50_ms / first.p50_ms:>9.1f}{own}",
                 flush=True,
             )
-    print(f"{name:<16}first token {first_token_ms(base, key):>16.2f} ms", flush=True)
+    for load in ("fresh", "cached"):
+        got_ms = first_token_ms(base, key, load)
+        first_ms = firsts.setdefault(load, got_ms)
+        what = f"first token, {load}"
+        print(f"{name:<16}{what:<19}{got_ms:>9.2f}{got_ms - first_ms:>9.2f}", flush=True)
 
 
 def main() -> None:
@@ -281,20 +293,21 @@ def main() -> None:
         f"{'x direct':>9}{'CPU ms':>8}{'MB':>6}"
     )
     direct: dict[tuple[str, int], Measured] = {}
+    firsts: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as temp, stand_in() as url:
         folder = Path(temp)
-        rows("direct", (url, "none", 0), direct, options.seconds)
+        rows("direct", (url, "none", 0), direct, firsts, options.seconds)
         for name in ("bare gateway", "guarded gateway"):
             bare = name.startswith("bare")
             with gateway(folder / name.split()[0], url, options.ner, bare=bare) as at:
-                rows(name, at, direct, options.seconds)
+                rows(name, at, direct, firsts, options.seconds)
         if options.litellm is not None:
             with peers.litellm(folder / "litellm", options.litellm.absolute(), url) as at:
-                rows("LiteLLM+Presidio", at, direct, options.seconds)
+                rows("LiteLLM+Presidio", at, direct, firsts, options.seconds)
         for peer in options.peer:
             name, _, where = peer.partition("=")
             base, _, key = where.partition(",")
-            rows(name, (base, key or "none", 0), direct, options.seconds)
+            rows(name, (base, key or "none", 0), direct, firsts, options.seconds)
 
 
 if __name__ == "__main__":
