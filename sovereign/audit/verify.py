@@ -133,7 +133,8 @@ class Report:
         for log in self.logs if len(self.logs) > 1 else ():
             gone = ", deleted" if log.state == "deleted" else ""
             yield f"log {log.log}: {log.size} records{gone}, root {log.root}"
-        yield f"{self.size} records from {self.sources} sources, root {self.root}"
+        plural = "s" * (self.sources != 1)
+        yield f"{self.size} records from {self.sources} source{plural}, root {self.root}"
         yield f"{self.covered} are covered by {self.checkpoints} checkpoints"
         if self.size > self.covered:
             yield f"{self.size - self.covered} records not yet covered by a checkpoint"

@@ -74,6 +74,9 @@ def retention_command(config: Path, apply: bool) -> None:
     kept = survey(folder, verifier, days, _standing(place))
     if days is None:
         click.echo("nothing expires: neither the policy nor [audit] has retain_days")
+    if not kept:
+        then = f"; then each is kept for {days:,} days" if days is not None else ""
+        click.echo(f"no log has ended yet ([audit].rotate says when one does){then}")
     for one in kept:
         until = f"kept until {one.expires[:10]}" if one.expires else "kept"
         held = f", held by {', '.join(one.held)}" if one.held else ""
@@ -151,7 +154,10 @@ def hold_list_command(config: Path) -> None:
     from sovereign.audit.place import Place
     from sovereign.config import load_config
 
-    for name, when in _standing(Place.of(load_config(config))).items():
+    holds = _standing(Place.of(load_config(config)))
+    if not holds:
+        click.echo("no hold stands")
+    for name, when in holds.items():
         click.echo(f"{name}  {when.get('since', '…')} to {when.get('until', '…')}")
 
 

@@ -149,6 +149,7 @@ def _say(answer: Whole, *, as_json: bool) -> None:
             click.echo(f"there may be more: {_gaps(answer)}")
     elif answer.complete:
         click.echo(f"no: none of {decisions} decisions was about it")
+        click.echo("a value that no recogniser found has no token, and is not in this answer")
     for number, read in answer.answers:
         which = f"log {number}: " if len(answer.answers) > 1 else ""
         click.echo(f"read whole: {which}{read.size} records, root {read.root.hex()}")

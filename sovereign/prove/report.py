@@ -159,7 +159,12 @@ been seen here. Positive: a harmless request went through at the beginning and a
 
 
 def _problems(proof: Proof) -> str:
-    return "".join(f'<p class="fair">{escape(problem)}</p>' for problem in proof.problems)
+    """Why the run as a whole proves nothing."""
+    unclear = [f"{o.group}/{o.probe}" for o in proof.outcomes if o.what == UNCLEAR]
+    problems = list(proof.problems)
+    if unclear:
+        problems.append(f"No answer came to {len(unclear)}: {', '.join(unclear)}")
+    return "".join(f'<p class="fair">{escape(problem)}</p>' for problem in problems)
 
 
 def _leaks(proof: Proof) -> str:

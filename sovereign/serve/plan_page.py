@@ -88,11 +88,16 @@ def _memory(memory: Memory) -> str:
     return _table(["", ""], [*rows, ["together", amount(memory.total)]])
 
 
+def _copies(n: int) -> str:
+    return "1 copy" if n == 1 else f"{n} copies"
+
+
 def _fleets(found: Sequence[Fleet]) -> str:
-    head = ["GPUs", "each holds", "of", "users a copy", "tokens/s, all", "tokens/s, each", "first"]
+    head = ["GPUs", "each holds", "of", "users a copy"]
+    head += ["tokens/s, all", "tokens/s, each", "first token"]
     rows = [
         [
-            _named(f) + (f" ({f.replicas} copies over {f.cut})" if f.gpus > 1 else ""),
+            _named(f) + (f" ({_copies(f.replicas)} over {f.cut})" if f.gpus > 1 else ""),
             amount(f.memory.total),
             amount(f.gpu.memory),
             str(f.users_each),
@@ -174,7 +179,7 @@ def _plot(prices: Prices, mine: Own, fleet: Fleet) -> str:
         parts.append(_text(x(10.0**e), HEIGHT - BOTTOM + 18, count(10.0**e), "middle", SOFT))
     for e in range(bottom, top + 1):
         parts.append(_rule(LEFT, y(10.0**e), WIDTH - RIGHT, y(10.0**e)))
-        parts.append(_text(LEFT - 8, y(10.0**e) + 4, f"{10.0**e:,.0f}", "end", SOFT))
+        parts.append(_text(LEFT - 8, y(10.0**e) + 4, f"{10.0**e:,.10g}", "end", SOFT))
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(_text(middle, HEIGHT - 6, "tokens a month", "middle", INK))
     parts.append(_text(LEFT + 6, TOP + 12, prices.currency, "start", INK))

@@ -373,7 +373,7 @@ def test_the_verifier_runs_alone(folder: Path, tmp_path: Path) -> None:
     """One file, copied out, in a process where the toolkit cannot be imported."""
     good = run_alone(folder, cwd=tmp_path)
     assert good.returncode == 0, good.stderr
-    assert "22 records from 1 sources" in good.stdout
+    assert "22 records from 1 source," in good.stdout
     record_byte(folder)
     bad = run_alone(folder, "--json", cwd=tmp_path)
     assert bad.returncode == 1

@@ -80,7 +80,7 @@ def test_verify_says_that_the_log_is_whole(house: Path) -> None:
     """By configuration, by folder alone, and for machines."""
     said = run("verify")
     assert said.exit_code == 0, said.output
-    assert "4 records from 1 sources" in said.output
+    assert "4 records from 1 source," in said.output
     assert "key from [audit].key_file" in said.output
     assert "ok: the log is what was signed" in said.output
     assert run("verify", "--path", ".sovereign/audit").exit_code == 0

@@ -86,7 +86,12 @@ def test_commands_go_on_over_a_rotation(house: Path) -> None:
 
 
 def test_retention_says_what_it_would_do_and_a_hold_stands_in_its_way(house: Path) -> None:
-    """Six years for the preset hipaa. Nothing is deleted without --apply."""
+    """Six years for the preset hipaa. Nothing is deleted without --apply. Where there is nothing to
+    say, that is said: an empty answer looks like one that was not given."""
+    none = run("retention").output
+    assert "no log has ended yet" in none
+    assert "kept for 2,192 days" in none
+    assert run("hold", "list").output == "no hold stands\n"
     run("rotate")
     said = run("retention")
     assert said.exit_code == 0, said.output
@@ -98,7 +103,7 @@ def test_retention_says_what_it_would_do_and_a_hold_stands_in_its_way(house: Pat
     assert "held by case-7" in run("retention").output
     assert run("hold", "release", "case-8").exit_code == 1
     assert run("hold", "release", "case-7").exit_code == 0
-    assert run("hold", "list").output == ""
+    assert run("hold", "list").output == "no hold stands\n"
     assert "log.hold" in run("show").output
 
 

@@ -41,3 +41,10 @@ def test_the_page_loads_nothing_escapes_all_and_lists_what_was_not_tested() -> N
     assert data["verdict"] == BAD
     assert data["counts"]["leaked"] == 1
     assert any("Anthropic" in line for line in data["not_tested"])
+
+
+def test_a_page_that_proves_nothing_says_why() -> None:
+    """The names were in a fold of it."""
+    html = page(result("held", "unclear"))
+    assert "No answer came to 1: places/probe-1" in html
+    assert "No answer came" not in page(result("held"))

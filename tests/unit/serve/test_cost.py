@@ -80,3 +80,8 @@ def test_the_page_stands_alone_and_says_its_figures() -> None:
     assert "<b>" not in html
     assert "a &lt;model&gt;" in html
     assert "1 × H100" in html
+    cheap = PRICES.hosted["gpt-4o"].model_copy(update={"input": 0.001, "output": 0.001})
+    prices = PRICES.model_copy(update={"hosted": {"cheap": cheap}})
+    html = page("a", None, [FLEET], Assumptions(), prices, own(prices, FLEET))
+    assert ">0.1</text>" in html
+    assert ">0</text>" not in html, "an axis of powers of ten has no nought"

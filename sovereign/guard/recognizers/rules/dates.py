@@ -118,6 +118,9 @@ _AGE = re.compile(
     re.I,
 )
 _WORD = re.compile(r"[^\W\d_]+")
+_WHOLE = re.compile(r"(?:[^\W\d_]{5,}|\s(?:mai|may|june|juni|juin|july|juli|mars))\.$", re.I)
+"""A month that is written out: the full stop behind it is the sentence's."""
+
 _BORN = re.compile(r"[^\s*][^\S\n]?\*[^\S\n]?$")
 """The sign of birth, as in "Kurt Zimmermann, *12.01.1944". A list's star begins its line, one that
 marks words stands on both sides of them."""
@@ -136,7 +139,8 @@ def around(text: str, start: int, end: int) -> Finding | None:
     if size <= 4 and following[:1] in (" ", "\u00a0", ".", "-", "º") and following.strip(" ") != "":
         m = _DAY_MONTH.match(text, start)
         if m is not None and _is_month(m.group()):
-            return Finding((), start, m.end(), "DATE_TIME", 0.6, "rules:date")
+            stop = m.end() - (_WHOLE.search(m.group()) is not None)
+            return Finding((), start, stop, "DATE_TIME", 0.6, "rules:date")
         if size <= 3:
             m = _AGE.match(text, end)
             if m is not None:

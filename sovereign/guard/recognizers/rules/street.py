@@ -88,6 +88,16 @@ _UNIT_LINE = re.compile(
     r"\n\W{0,4}(?P<v>(?:Apt|Apartment|Suite|Ste|Flat)\b\.?\s#?\d{1,5}[A-Za-z]?)[.,]?\r?(?=\n|$)",
     re.I,
 )
+_LIVES = ("habit", "demeur", "domicili", "wohn")
+_HOME = re.compile(
+    r"(?:(?i:\b(?:habit|demeur|domicili)\w{1,5}\s(?:au\s|à\s|dans\s(?:la\s|l[’']))?)"
+    rf"(?P<fr>(?:rue|avenue|boulevard|allée|impasse|chemin|place|quai)\s(?:de\sl[’']|de\sla\s|des\s|du\s|de\s|d[’'])?{_CAP}"
+    rf"(?:[ -](?:de\s)?{_CAP}){{0,3}})"
+    r"|(?i:\bwohn(?:t|e|en|haft|te)\s(?:jetzt\s)?(?:in\sder|im|am|an\sder|auf\sdem)\s)"
+    r"(?P<de>[A-ZÄÖÜ][\w-]{1,30}(?:stra(?:ß|ss)e|str\.|allee|weg|gasse|platz|damm|ufer)\b))"
+)
+"""Where somebody lives, without a house number."""
+
 BEFORE = 80
 
 
@@ -151,6 +161,10 @@ def without_house(text: str) -> Iterator[Finding]:
             # "The intersection of Law and Medicine" is no place.
             if _STREET.search(m.group()) is not None:
                 yield Finding((), m.start(), m.end(), "STREET_ADDRESS", 0.7, "rules:crossing")
+    if any(word in lowered for word in _LIVES):
+        for m in _HOME.finditer(text):
+            place = m.span(m.lastgroup or 0)
+            yield Finding((), *place, "STREET_ADDRESS", 0.7, "rules:home")
     if "\n" in text:
         for m in _UNIT_LINE.finditer(text):
             above = text[text.rfind("\n", 0, m.start()) + 1 : m.start()]

@@ -70,6 +70,12 @@ ALONE = {
     "at https://northvale.org/x": ("URL", "https://northvale.org/x"),
     "Kurt Zimmermann, *12.01.1944, Kiel": ("DATE_OF_BIRTH", "12.01.1944"),
     "Meier, Fritz (* 04.07.1939)": ("DATE_OF_BIRTH", "04.07.1939"),
+    "Il habite rue de la Gare à Dole.": ("STREET_ADDRESS", "rue de la Gare"),
+    "demeurant avenue Jean Jaurès, Lyon": ("STREET_ADDRESS", "avenue Jean Jaurès"),
+    "Sie wohnt in der Kastanienallee neben dem Bäcker": ("STREET_ADDRESS", "Kastanienallee"),
+    "It is due on 4 June. Call me.": ("DATE_TIME", "4 June"),
+    "ab 1. Dezember. Danke": ("DATE_TIME", "1. Dezember"),
+    "by 4 Sept. at noon": ("DATE_TIME", "4 Sept."),
 }
 NO_BIRTH = (
     "Termine:\n* 12.01.2026 Sitzung\n* 14.01.2026 Abnahme",
