@@ -31,6 +31,10 @@ BETWEEN = "\n\n"
 FAR = f"\n\n{' ' * 320}\n\n"
 """Between texts that are not to be taken for each other's surroundings."""
 
+JUDGED = 0.999
+"""The most that is believed of what was judged by words: one is for what was checked, which goes
+before all else."""
+
 ALONE = 0.95
 """The score from which what is known by words needs nothing near it that is known, too."""
 
@@ -243,7 +247,10 @@ class Scanner:
                 if by_words and recognizer.name not in self._by_words:
                     continue
                 deadline.check(recognizer.name)
+                judged = recognizer.name in self._by_words
                 for finding in _run(recognizer, chunk):
+                    if judged and finding.score > JUDGED:
+                        finding = finding._replace(score=JUDGED)
                     if ids and finding.score < 1 and part_of(ids, finding.start, finding.end):
                         continue
                     found.append(_shifted(finding, offset) if offset else finding)

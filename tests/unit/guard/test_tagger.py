@@ -13,12 +13,16 @@ import pytest
 
 import sovereign.guard.recognizers as package
 from sovereign.errors import ConfigError
+from sovereign.guard import Guard
+from sovereign.guard.recognizers import build
 from sovereign.guard.recognizers.tagger import ENTITIES, Tagger, decode
 from sovereign.guard.recognizers.tagger.decode import NEAR, Span, kept
 from sovereign.guard.recognizers.tagger.net import ALONE, LABELS, REACH, load, parse
 from sovereign.guard.recognizers.tagger.pinned import MODEL, MODEL_SHA256
 from sovereign.guard.recognizers.tagger.tokens import ROWS, features, pieces
 from sovereign.guard.recognizers.tagger.words import Words
+from sovereign.policy import load_policy
+from sovereign.types import Destination
 
 
 @pytest.fixture(scope="module")
@@ -345,3 +349,15 @@ def test_one_word_beside_a_lone_name_is_enough(tagger: Tagger, text: str, name: 
 def test_the_same_word_beside_a_thing_is_not(tagger: Tagger, text: str) -> None:
     """A cue finds nothing by itself: the network has to think of a name, too."""
     assert values(tagger, text, "PERSON") == []
+
+
+def test_what_was_only_judged_gives_way_to_what_was_checked(tagger: Tagger) -> None:
+    """An address that the network is as sure to be a secret comes back to who wrote it: a soak run
+    lost one of fourteen thousand, masked for good."""
+    words = "short write write kind kind short please letter write letter write to short to write"
+    text = f"{words} a a a qwmkblqkrpgp@northvale.org"
+    assert any(found.score == 1 and found.entity == "SECRET" for found in tagger.recognize(text))
+    guard = Guard(load_policy(preset="direct"), build("tagger"), key=b"k" * 32)
+    seen = guard.inspect({"input": text}, to=Destination("hosted", "hosted"))
+    assert "qwmkblqkrpgp" not in str(seen.body)
+    assert seen.restorer.text(seen.body["input"]).endswith("qwmkblqkrpgp@northvale.org")
