@@ -6,7 +6,7 @@ its own name, and the policy's ``"*"`` covers it.
 
 from __future__ import annotations
 
-__all__ = ["DESCRIPTIONS", "describe"]
+__all__ = ["DESCRIPTIONS", "UNREADABLE", "describe"]
 
 DESCRIPTIONS: dict[str, str] = {
     "ABA_ROUTING_NUMBER": "US bank routing numbers",
@@ -53,6 +53,12 @@ DESCRIPTIONS: dict[str, str] = {
 }
 
 
+UNREADABLE = "UNREADABLE"
+"""What a decision calls what nobody could look into. No policy names it: it has its own rule."""
+
+
 def describe(entity: str) -> str:
     """``entity`` in plain words, or its own name."""
+    if entity == UNREADABLE:
+        return "things that could not be read"
     return DESCRIPTIONS.get(entity, entity)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -243,7 +242,9 @@ def decide(
     if least is None:
         least = policy.escalated(given, to)
     entities = [finding.entity for finding in given]
-    tally = Counter(entities)
+    tally: dict[str, int] = {}
+    for entity in entities:
+        tally[entity] = tally.get(entity, 0) + 1
     known: dict[str, Action] = {}
     for entity in tally:
         named = policy.action(entity, to) if acts is None else acts(entity)

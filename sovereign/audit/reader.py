@@ -49,12 +49,13 @@ def read(
     last: int,
     kind: str | None = None,
     request: str | None = None,
+    beats: bool = True,
     after: Place = BEGINNING,
     before: Place = END,
 ) -> list[Shown]:
     """The ``last`` records between two places (both excluded), oldest first, of one type or one
-    request (its id, or how the id ends), in the logs of the chain that are there. Raises
-    :class:`AuditError` if there is none that can be read."""
+    request (its id, or how the id ends), with or without heartbeats, in the logs of the chain that
+    are there. Raises :class:`AuditError` if there is none that can be read."""
     shown: list[Shown] = []
     for number in reversed(numbers_in(chain)):
         if len(shown) >= last or not after[0] <= number <= before[0]:
@@ -66,6 +67,7 @@ def read(
                 last=last - len(shown),
                 kind=kind,
                 request=request,
+                beats=beats,
                 after=after[1] if number == after[0] else -1,
                 before=before[1] if number == before[0] else None,
             )
@@ -79,6 +81,7 @@ def _read(
     last: int,
     kind: str | None,
     request: str | None,
+    beats: bool,
     after: int,
     before: int | None,
 ) -> list[Shown]:
@@ -86,6 +89,9 @@ def _read(
     wanted = [f'"type":"{kind}"'.encode()] if kind else []
     wanted += [b'"request":"', f'{request}"'.encode()] if request else []
     where = "".join(" AND instr(bytes, ?) > 0" for _ in wanted)
+    if not beats:
+        wanted.append(b'"type":"log.heartbeat"')
+        where += " AND instr(bytes, ?) = 0"
     try:
         with snapshot(folder) as db:
             rows = db.execute(

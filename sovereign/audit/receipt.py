@@ -11,7 +11,7 @@ import base64
 import binascii
 import json
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from sovereign.audit.tree import leaf_hash
 from sovereign.errors import AuditError, LogTampered
@@ -43,14 +43,12 @@ class RequestReceipt:
 
     def __str__(self) -> str:
         items = [f"v={VERSION}"]
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for name in self.__slots__:  # as they are declared
+            value = getattr(self, name)
             if isinstance(value, bytes):
-                items.append(f"{field.name}=:{base64.b64encode(value).decode()}:")
+                items.append(f"{name}=:{base64.b64encode(value).decode()}:")
             elif value is not None:
-                items.append(
-                    f"{field.name}={value}" if type(value) is int else f'{field.name}="{value}"'
-                )
+                items.append(f"{name}={value}" if type(value) is int else f'{name}="{value}"')
         return ", ".join(items)
 
     @classmethod

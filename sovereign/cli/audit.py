@@ -28,6 +28,7 @@ __all__ = ["audit_command"]
 
 POLL_SECONDS = 0.5
 ID_SHOWN = 10
+FOLDED = 4  # from this column on, cells may be broken
 STAYED = ("local", "block")
 COLUMNS = ("#", "time (UTC)", "type", "request", "team", "model → to", "verdict", "entities")
 
@@ -140,7 +141,10 @@ def show_command(
     as_json: bool,
     follow: bool,
 ) -> None:
-    """Show the last records. That somebody looked is itself recorded, where the log is writable."""
+    """Show the last records. That somebody looked is itself recorded, where the log is writable.
+
+    Heartbeats are left out, but for --json and --type log.heartbeat.
+    """
     import time
 
     from sovereign.audit.reader import BEGINNING, END, read
@@ -154,14 +158,15 @@ def show_command(
     if folder is None:
         before = _record_reading(config, "show", by_type=kind, by_request=request) or END
         folder = _configured(config)[0]
-    shown = read(folder, last=last, kind=kind, request=request, before=before)
+    beats = as_json or kind is not None or request is not None
+    shown = read(folder, last=last, kind=kind, request=request, beats=beats, before=before)
     _print(shown, as_json=as_json)
     seen = shown[-1].place if shown else BEGINNING
     seen = max(seen, before) if before != END else seen
     while follow:
         time.sleep(POLL_SECONDS)
         folder = path or _configured(config)[0]
-        new = read(folder, last=10_000, kind=kind, request=request, after=seen)
+        new = read(folder, last=10_000, kind=kind, request=request, beats=beats, after=seen)
         _print(new, as_json=as_json, header=False)
         seen = new[-1].place if new else seen
 
@@ -319,14 +324,16 @@ def _print(shown: Iterable[Shown], *, as_json: bool, header: bool = True) -> Non
     if not rows:
         return
     table = Table(box=box.SIMPLE if header else None, show_header=header, pad_edge=False)
-    for name in COLUMNS:
-        wraps = name in ("verdict", "entities")
-        table.add_column(name, overflow="fold", no_wrap=not wraps)
+    for i, name in enumerate(COLUMNS):
+        # A number that is cut off is another record's.
+        whole = None if i >= FOLDED else max(len(cell) for cell in (name, *(r[i] for r in rows)))
+        table.add_column(name, overflow="fold", no_wrap=i < FOLDED, min_width=whole)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console = Console()
     if not console.is_terminal:  # a file or a pipe has no width to respect
         console.width = 140
+    console.width = max(console.width, 100)  # a narrow terminal breaks lines, and loses nothing
     console.print(table)
 
 

@@ -181,31 +181,37 @@ class Hangup:
 
 async def read_body(asked: Asked, receive: Receive, limit: int) -> bytes:
     """The body, as long as it stays within ``limit`` bytes and comes in time."""
-    over = TooLarge(
-        f"the body is larger than {limit} bytes", hint="guard.max_body_bytes in sovereign.toml"
-    )
     declared = asked.header("content-length") or ""
     if declared.isdecimal() and len(declared) < 19 and int(declared) > limit:
-        raise over
-    pieces: list[bytes] = []
-    size = 0
+        raise _over(limit)
     try:
-        async with asyncio.timeout(BODY_S):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone("the caller hung up")
-                piece = message.get("body", b"")
-                size += len(piece)
-                if size > limit:
-                    raise over
-                pieces.append(piece)
-                if not message.get("more_body", False):
-                    return b"".join(pieces)
+        return await within(BODY_S, _body(receive, limit))
     except TimeoutError:
         slow = GatewayError(f"the body did not arrive within {BODY_S:g} seconds", hint="try again")
         slow.status = 408
         raise slow from None
+
+
+async def _body(receive: Receive, limit: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone("the caller hung up")
+        piece = message.get("body", b"")
+        size += len(piece)
+        if size > limit:
+            raise _over(limit)
+        pieces.append(piece)
+        if not message.get("more_body", False):
+            return b"".join(pieces)
+
+
+def _over(limit: int) -> TooLarge:
+    return TooLarge(
+        f"the body is larger than {limit} bytes", hint="guard.max_body_bytes in sovereign.toml"
+    )
 
 
 async def write(send: Send, body: bytes, *, more: bool = False) -> None:

@@ -15,6 +15,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from sovereign.errors import ConfigError, GatewayError, NotAuthenticated
@@ -190,13 +191,18 @@ class KeyRing:
         """No earlier than it ever was here: a clock that is set back must not bring a key back to
         life whose time was over."""
         self._latest = max(self._latest, self._clock())
-        return time.strftime(MOMENT, time.gmtime(self._latest))
+        return _moment(int(self._latest))
 
     def moment(self, seconds: float) -> str:
         """The moment in so many seconds. Raises :class:`ConfigError`."""
         if not 0 <= seconds <= MOST_SECONDS:
             raise ConfigError("a time is between now and ten years from now")
-        return time.strftime(MOMENT, time.gmtime(self._clock() + seconds))
+        return _moment(int(self._clock() + seconds))
+
+
+@lru_cache(maxsize=4)
+def _moment(second: int) -> str:
+    return time.strftime(MOMENT, time.gmtime(second))
 
 
 def _hash(secret: str) -> str:

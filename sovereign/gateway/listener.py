@@ -4,6 +4,7 @@ end that takes its time: first /readyz says no, then the listener closes, then a
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import time
@@ -217,6 +218,9 @@ def serve(
 
     # uvicorn raises the signals it caught again once it is done; by then we want to tidy up.
     before = {s: signal.signal(s, lambda *_: None) for s in (signal.SIGTERM, signal.SIGINT)}
+    # What is there now stays there: to look through it again would hold up every caller at once.
+    gc.collect()
+    gc.freeze()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run())

@@ -73,9 +73,12 @@ def credential(headers: Mapping[bytes, bytes], wire: Wire) -> str | None:
     return from_bearer or from_header or None
 
 
+_written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
 def dumps(body: JSON) -> bytes:
     """An answer as compact UTF-8 JSON. :class:`ValueError` for NaN and infinities."""
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = _written(body)
     try:
         return text.encode()
     except UnicodeEncodeError:

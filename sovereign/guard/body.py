@@ -257,10 +257,12 @@ def _renamed(value: Mapping[str, JSON], node: Mapping[Any, Any]) -> dict[str, JS
     return built
 
 
+_written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
 def encode(body: JSON) -> bytes:
     """``body`` as compact UTF-8 JSON. Raises :class:`Unreadable` if it cannot be written."""
     try:
-        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        return text.encode("utf-8")
+        return _written(body).encode("utf-8")
     except (UnicodeEncodeError, ValueError, TypeError, RecursionError):
         raise Unreadable("the body cannot be written as UTF-8 JSON") from None

@@ -84,11 +84,14 @@ class _Spelled(NamedTuple):
 
 
 def _spelled(value: str) -> _Spelled:
-    plain = value
-    if not (value.isascii() and value.isalpha()):
-        # Nothing but spaces and signs to look through in the middle: it is normal already.
-        normal = value.isascii() and value.isprintable()
-        plain = _EDGES.sub("", value if normal else normalise(Mapped(value)).text)
+    if value.isascii() and value.isalpha():  # as most parts of names: all that is below, at once
+        folded, size = value.lower(), len(value)
+        if size < 3 or folded in CONSTANTS or value in CONSTANTS:
+            return _Spelled(value, folded, "", "", short=False)
+        return _Spelled(value, folded, "", folded, size < 8)
+    # Nothing but spaces and signs to look through in the middle: it is normal already.
+    normal = value.isascii() and value.isprintable()
+    plain = _EDGES.sub("", value if normal else normalise(Mapped(value)).text)
     if plain.isalpha():
         size, digits = len(plain), ""
     else:
@@ -153,7 +156,8 @@ class Needles:
         self._known.add(spelled.plain)
         exact = spelled.short and not any_case
         needle = _Needle(spelled.plain if exact else spelled.folded, entity, exact)
-        if _boundless(spelled.folded[0]) or _boundless(spelled.folded[-1]):
+        folded = spelled.folded
+        if not folded.isascii() and (_boundless(folded[0]) or _boundless(folded[-1])):
             self._inner.append(needle)
         else:
             self._by_word.setdefault(spelled.first, []).append(needle)

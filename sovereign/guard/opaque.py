@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from sovereign.entities import UNREADABLE
 from sovereign.errors import Unreadable
 from sovereign.guard.body import Leaf
 from sovereign.guard.form import Upload
@@ -354,13 +355,13 @@ def judge(verdict: Verdict, unread: Sequence[str], policy: Policy, to: Destinati
     if policy.unreadable == "block":
         kinds = ", ".join(dict.fromkeys(unread))
         raise Unreadable(
-            f"the request holds {kinds}, which cannot be read, so it cannot be sent",
+            f"the request holds {kinds}; what cannot be read, or not be changed, is not sent",
             hint='unreadable = "local" in the policy lets a model inside answer it',
         )
     return replace(
         verdict,
         action=max(verdict.action, Action.LOCAL),
-        entities={**verdict.entities, "UNREADABLE": {"local": len(unread)}},
+        entities={**verdict.entities, UNREADABLE: {"local": len(unread)}},
     )
 
 

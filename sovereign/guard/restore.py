@@ -129,7 +129,7 @@ class Restorer:
         while stack:
             path, value = stack.pop()
             if isinstance(value, str):
-                if index.may_be_in(value):
+                if len(value) >= index.least and index.may_be_in(value):
                     form = self.json_fragment if known.is_fragment(path) else self.text
                     replaced[path] = form(value)
             elif isinstance(value, dict):
@@ -142,7 +142,7 @@ class Restorer:
                             replaced[(*path, key)] = scored
                         continue
                     stack.append(((*path, key), item))
-                    if index.may_be_in(key):
+                    if len(key) >= index.least and index.may_be_in(key):
                         replaced[(*path, key, KEY)] = self.text(key)
             elif isinstance(value, list):
                 stack.extend(((*path, i), item) for i, item in enumerate(value))
@@ -209,13 +209,16 @@ class _Known:
     """The surrogates as a pattern, and by their letters and digits alone."""
 
     __slots__ = (
-        "_firsts", "_names", "_of_tag", "_of_word", "_pattern", "_streaming", "_words", "may_be_in",
+        "_firsts", "_names", "_of_tag", "_of_word", "_pattern", "_streaming", "_words", "least",
+        "may_be_in",
     )  # fmt: skip
 
     def __init__(self, tags: Mapping[str, str], words: Mapping[str, str]) -> None:
         self._pattern = _pattern(tags, words)
         self.may_be_in = self._pattern.search
         self._of_tag = {_bare(tag).upper(): value for tag, value in tags.items()}
+        # What is shorter than the letters and digits of each has none in it: most of a reply.
+        self.least = min(len(_bare(name)) for name in (*tags, *words))
         self._words = words
         self._of_word: dict[str, str] = {}
         for standin in words:

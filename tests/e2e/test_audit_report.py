@@ -32,7 +32,7 @@ def test_what_was_asked_and_what_became_of_it(tiny: Any, tmp_path: Path) -> None
     added = {name: made["totals"][name] - before[name] for name in made["totals"]}
     assert added["decisions"] == 5
     assert {name: added[name] for name in asked} == dict.fromkeys(asked, 1) | {"refused": 2}
-    assert made["counts"]["hosted_entities"]["US_SSN"]["pseudonymize"] >= 1
+    assert made["counts"]["entities"]["US_SSN"]["pseudonymize"] >= 1
     assert made["uncovered"] == 0
     checked = subprocess.run(
         [sys.executable, "-I", str(archive), "--key", key],

@@ -78,6 +78,9 @@ def _cover(document: Mapping[str, Any]) -> str:
             for part in parts
         )
         signed += "".join(f"<br>cosigned by {escape(c['witness'])}" for c in checkpoint["cosigned"])
+    says = "This is evidence for an assessment. It is not a statement of compliance, and no control is said to be met."
+    if not document["verification"]["ok"]:
+        says = "This is no evidence of anything but that: the log failed verification."
     records = "none in this period"
     if document["counts"]["records"]:
         records = f"{ranges(document)}; {document['counts']['records']:,} of them in the period"
@@ -95,7 +98,7 @@ kept inside and refused, and how an outsider can check it.</p>
 <dt>Key's SHA-256</dt><dd><span class="mono">{_grouped(log["fingerprint"])}</span></dd>
 <dt>Controls</dt><dd>{escape(framework["source"])}, {escape(framework["edition"])}</dd>
 <dt>Made</dt><dd>{_when(document["made"])} by sovereign {escape(document["toolkit"])}</dd></dl>
-<p class="soft">This is evidence for an assessment. It is not a statement of compliance, and no control is said to be met.</p>
+<p class="soft">{says}</p>
 </section>"""
 
 
@@ -372,12 +375,8 @@ def _most(
 
 
 def _patterns(models: Mapping[str, Any]) -> str:
-    if not any("@" in name for name in models):
-        return ""
-    return (
-        '<p class="soft">A name with @ stands for all models of one pattern of the configuration, as gpt-@ for gpt-*: '
-        "what a caller wrote there is the caller's text, and the log holds none.</p>"
-    )
+    said = "A name with @ stands for all models of one pattern of the configuration, as gpt-@ for gpt-*: what a caller wrote there is the caller's text, and the log holds none."
+    return f'<p class="soft">{said}</p>' if any("@" in name for name in models) else ""
 
 
 def _worded(name: str, words: str) -> str:

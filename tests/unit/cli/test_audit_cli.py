@@ -154,6 +154,27 @@ def test_show_is_a_table_of_what_happened(house: Path) -> None:
     assert "ok 200" in said
 
 
+def test_a_narrow_terminal_cuts_no_number(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At eighty columns record 112 was shown as 11, another record's number."""
+    shown = json.loads(run("show", "--type", "request.intent", "--json").output)
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    said = run("show", "--type", "request.intent").output
+    for cell in (shown["record"]["time"][5:19].replace("T", " "), "intent", "req_1"):
+        assert cell in said
+
+
+def test_heartbeats_hide_nothing_else(house: Path) -> None:
+    """Two an idle minute: the last twenty records were nothing but them."""
+    with open_log(load_config(), "gateway") as log:
+        for _ in range(30):
+            log.append(record.event("log.heartbeat"))
+    assert "heartbeat" not in run("show").output
+    assert "req_1" in run("show").output
+    assert run("show", "--type", "log.heartbeat", "-n", "30").output.count("log.heartbeat") == 30
+    assert "log.heartbeat" in run("show", "--json").output
+
+
 def test_show_claims_no_change_of_what_was_kept_whole(house: Path) -> None:
     """A record number kept the request inside; the name beside it went there as it was."""
     found = {"MEDICAL_RECORD_NUMBER": {"local": 1}, "PERSON": {"pseudonymize": 2}}

@@ -103,7 +103,7 @@ def test_retention_says_what_it_would_do_and_a_hold_stands_in_its_way(house: Pat
     assert "held by case-7" in run("retention").output
     assert run("hold", "release", "case-8").exit_code == 1
     assert run("hold", "release", "case-7").exit_code == 0
-    assert run("hold", "list").output == ""
+    assert run("hold", "list").output == "no hold stands\n"
     assert "log.hold" in run("show").output
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sovereign.config import Config
+from sovereign.entities import describe
 from sovereign.errors import ConfigError, RecognizerFailed, Refused, ResidualFound, Unreadable
 from sovereign.guard import Guard, Limits, TakesLong
 from sovereign.guard.recognizers import build
@@ -219,6 +220,7 @@ def test_what_cannot_be_read_is_refused_or_kept_inside(make_guard: MakeGuard, wh
     done = make_guard(policy=kept).inspect(body, to=HOSTED, shape="openai.chat")
     assert done.verdict.action is Action.LOCAL
     assert done.verdict.entities["UNREADABLE"]["local"] >= 1
+    assert describe("UNREADABLE") == "things that could not be read"  # in reports
     if "https://" in json.dumps(body):
         with pytest.raises(Unreadable, match="host"):  # a model inside would fetch it
             make_guard().inspect(body, to=INSIDE, shape="openai.chat")

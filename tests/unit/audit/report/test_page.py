@@ -101,6 +101,7 @@ def test_a_failed_verification_is_said_before_anything_else(document: dict[str, 
     assert "record 7: it is &lt;missing&gt;" in html
     assert "and 11 more" in html
     assert "Verified: the log is" not in html
+    assert "This is evidence" not in html
 
 
 def test_hostile_names_stay_text(document: dict[str, Any]) -> None:
