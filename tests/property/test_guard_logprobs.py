@@ -59,6 +59,55 @@ def tokens(text: str, data: st.DataObject, *, told: bool) -> list[dict[str, Any]
     return made
 
 
+def _chat(index: int, text: str, entries: list[Any], end: str | None) -> dict[str, Any]:
+    delta = {} if end else {"content": text}
+    told = {"content": entries, "refusal": None} if entries else None
+    choice = {"index": index, "delta": delta, "logprobs": told, "finish_reason": end}
+    return {"id": "c", "choices": [choice]}
+
+
+def _completions(index: int, text: str, entries: list[Any], end: str | None) -> dict[str, Any]:
+    names = {"tokens": "token", "token_logprobs": "logprob", "top_logprobs": "top_logprobs"}
+    names |= {"bytes": "bytes"} if entries and "bytes" in entries[0] else {}
+    told = {column: [e[name] for e in entries] for column, name in names.items()}
+    choice = {"index": index, "text": text, "finish_reason": end}
+    return {"id": "c", "choices": [{**choice, "logprobs": told if entries else None}]}
+
+
+def _responses(index: int, text: str, entries: list[Any], end: str | None) -> dict[str, Any]:
+    where = {"item_id": f"m{index}", "output_index": index, "content_index": 0}
+    if end:
+        return {"type": "response.output_text.done", "text": text, "logprobs": [], **where}
+    kind = "response.output_text.delta"
+    return {"type": kind, "delta": text, "logprobs": entries, **where}
+
+
+WIRES = {
+    "openai.chat": _chat,
+    "openai.completions": _completions,
+    "openai.responses": _responses,
+}
+"""One event of a choice, or item: its text and entries, or its end."""
+
+
+def shown(event: dict[str, Any], index: int) -> tuple[str, list[dict[str, Any]]]:
+    """What an event says of the choice, or item, with this index."""
+    if "choices" not in event:
+        mine = event["output_index"] == index and "delta" in event
+        return (event["delta"], event["logprobs"]) if mine else ("", [])
+    (choice,) = event["choices"]
+    if choice["index"] != index:
+        return "", []
+    told = choice.get("logprobs") or {}
+    if "delta" in choice:
+        return choice["delta"].get("content") or "", told.get("content") or []
+    names = {"tokens": "token", "token_logprobs": "logprob"}
+    rows = zip(*told.values(), strict=True)
+    return choice["text"], [
+        {names.get(k, k): v for k, v in zip(told, r, strict=True)} for r in rows
+    ]
+
+
 def spelled(entries: list[dict[str, Any]]) -> str:
     return b"".join(bytes(e["bytes"]) if "bytes" in e else e["token"].encode() for e in entries
                     ).decode()  # fmt: skip
@@ -92,40 +141,37 @@ def test_the_tokens_of_a_whole_reply_spell_its_restored_text(
     hold(text, scored, restored["choices"][0]["logprobs"]["content"])
 
 
-@settings(max_examples=200, deadline=None)
-@given(text=texts, told=st.booleans(), data=st.data())
+@settings(max_examples=300, deadline=None)
+@given(wire=st.sampled_from(sorted(WIRES)), text=texts, told=st.booleans(), data=st.data())
 def test_a_stream_gives_the_entries_of_the_whole_reply(
-    text: str, told: bool, data: st.DataObject
+    wire: str, text: str, told: bool, data: st.DataObject
 ) -> None:
-    """Text and entries cut into events each for itself: an event may have tokens whose text is in
-    another. None goes out before its text, none is lost, and all are in order."""
+    """Two choices at once; text and entries cut into events each for itself, so that an event may
+    have tokens whose text is in another. None is lost, and all are in order."""
     scored = tokens(text, data, told=told)
-    pieces = ["", *cut(text, data, 8)]  # what comes before the first entry has none
-    groups = [scored[:1], *cut(scored[1:], data, len(pieces) - 2)]
-    groups += [[] for _ in range(len(pieces) - len(groups))]
-    restored = RESTORER.events("openai.chat")
+    queues: list[list[dict[str, Any]]] = []
+    for index in (0, 1):
+        pieces = ["", *cut(text, data, 8)]  # what comes before the first entry has none
+        groups = [scored[:1], *cut(scored[1:], data, len(pieces) - 2)]
+        groups += [[] for _ in range(len(pieces) - len(groups))]
+        queues.append([WIRES[wire](index, *one, None) for one in zip(pieces, groups, strict=True)])
+        queues[-1].append(WIRES[wire](index, "", [], "stop"))
+    restored = RESTORER.events(wire)
     out: list[Any] = []
-    for piece, group in zip(pieces, groups, strict=True):
-        told_now = {"content": group, "refusal": None} if group else None
-        choice = {"index": 0, "delta": {"content": piece}, "logprobs": told_now}
-        out += [e["choices"][0] for _, e in restored.feed(None, {"choices": [choice]})]  # type: ignore[index,call-overload]
-    end = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"}
-    out += [e["choices"][0] for _, e in restored.feed(None, {"choices": [end]})]  # type: ignore[index,call-overload]
+    for index in data.draw(st.permutations([i for i in (0, 1) for _ in queues[i]])):
+        out += [event for _, event in restored.feed(None, queues[index].pop(0))]
     assert restored.flush() == []
-    said, got = "", []
-    for choice in out:
-        said += choice["delta"].get("content") or ""
-        got += (choice.get("logprobs") or {}).get("content") or []
-        assert (
-            len(b"".join(bytes(e.get("bytes") or e["token"].encode()) for e in got))
-            <= (len(said.encode()))
-            or choice is out[-1]
-        )
-    assert said == RESTORER.text(text)
-    hold(text, scored, got)
     body = {"choices": [{"message": {"content": text}, "logprobs": {"content": scored}}]}
     whole: Any = RESTORER.tree(body, "openai.chat")
-    assert got == whole["choices"][0]["logprobs"]["content"]
+    for index in (0, 1):
+        said, got = "", []
+        for event in out:
+            piece, entries = shown(event, index)
+            said += piece
+            got += entries
+        assert said == RESTORER.text(text)
+        hold(text, scored, got)
+        assert got == whole["choices"][0]["logprobs"]["content"]
 
 
 @settings(max_examples=150, deadline=None)
