@@ -70,15 +70,16 @@ def app(record: Path, *, pause_s: float = 0.02) -> Starlette:
         whole, events = wire
         said = json.dumps({"about": text}) if _typed(body) else f"You said: {text}"
         tool = (fault == "tool" or "(tool)" in text) and not _after_tool(body)
+        model, scored = str(body.get("model")), _scored(body)
         if not body.get("stream"):
             if fault == "half":
                 return _half()
             if fault == "slow":
                 await asyncio.sleep(pause_s * 20)
-            return JSONResponse(whole(str(body.get("model")), said, text if tool else None))
+            return JSONResponse(whole(model, said, text if tool else None, scored))
 
         async def stream() -> AsyncIterator[bytes]:
-            every = list(events(str(body.get("model")), said, text if tool else None))
+            every = list(events(model, said, text if tool else None, scored))
             for i, event in enumerate(every):
                 if fault == "half" and i > len(every) // 2:
                     raise ConnectionResetError
@@ -137,6 +138,15 @@ def _typed(body: Any) -> bool:
     text = body.get("text")
     form = body.get("response_format") or (text.get("format") if isinstance(text, dict) else None)
     return isinstance(form, dict) and form.get("type") in ("json_schema", "json_object")
+
+
+def _scored(body: Any) -> bool:
+    """Whether log-probabilities are asked for: ``logprobs`` may be 0 for completions."""
+    asked = body.get("logprobs")
+    included = body.get("include")
+    return (asked is not None and asked is not False) or (
+        isinstance(included, list) and "message.output_text.logprobs" in included
+    )
 
 
 def _after_tool(body: Any) -> bool:

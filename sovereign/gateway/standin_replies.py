@@ -11,11 +11,31 @@ __all__ = ["WIRES", "embeddings"]
 
 PIECE = 7
 """Streamed answers come in pieces of this many characters, so that names are cut in two."""
+TOKEN = 3
+"""Each piece has tokens of this many characters, where log-probabilities are asked for."""
 
 
 def _pieces(text: str) -> Iterator[str]:
     for i in range(0, len(text), PIECE):
         yield text[i : i + PIECE]
+
+
+def _tokens(text: str) -> list[dict[str, Any]]:
+    """What the tokens of ``text`` are scored with, as chat and responses say it."""
+    tokens = [p[i : i + TOKEN] for p in _pieces(text) for i in range(0, len(p), TOKEN)]
+    told = [{"token": t, "logprob": -0.25, "bytes": list(t.encode())} for t in tokens]
+    return [{**one, "top_logprobs": [one]} for one in told]
+
+
+def _columns(text: str, offset: int) -> dict[str, Any]:
+    """The same, as completions say it; ``offset`` characters were said before."""
+    tokens = [one["token"] for one in _tokens(text)]
+    return {
+        "tokens": tokens,
+        "token_logprobs": [-0.25] * len(tokens),
+        "top_logprobs": [{token: -0.25} for token in tokens],
+        "text_offset": [offset + sum(map(len, tokens[:i])) for i in range(len(tokens))],
+    }
 
 
 def _data(body: Any, name: str | None = None) -> bytes:
@@ -32,12 +52,13 @@ def _tool_call(text: str) -> dict[str, Any]:
     return {"id": "call_1", "type": "function", "function": function}
 
 
-def _chat(model: str, said: str, tool: str | None) -> Any:
+def _chat(model: str, said: str, tool: str | None, scored: bool = False) -> Any:
     message: dict[str, Any] = {"role": "assistant", "content": said}
     if tool is not None:
         message = {"role": "assistant", "content": None, "tool_calls": [_tool_call(tool)]}
     reason = "stop" if tool is None else "tool_calls"
-    choice = {"index": 0, "message": message, "finish_reason": reason}
+    logprobs = {"content": _tokens(said), "refusal": None} if scored and tool is None else None
+    choice = {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": reason}
     return {
         "id": "chatcmpl-standin",
         "object": "chat.completion",
@@ -48,9 +69,9 @@ def _chat(model: str, said: str, tool: str | None) -> Any:
     }
 
 
-def _chat_events(model: str, said: str, tool: str | None) -> Iterator[bytes]:
-    def chunk(delta: Any, reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+def _chat_events(model: str, said: str, tool: str | None, scored: bool = False) -> Iterator[bytes]:
+    def chunk(delta: Any, reason: str | None = None, told: Any = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": told, "finish_reason": reason}
         return _data(
             {
                 "id": "chatcmpl-standin",
@@ -64,7 +85,8 @@ def _chat_events(model: str, said: str, tool: str | None) -> Iterator[bytes]:
     yield chunk({"role": "assistant", "content": ""})
     if tool is None:
         for piece in _pieces(said):
-            yield chunk({"content": piece})
+            told = {"content": _tokens(piece), "refusal": None} if scored else None
+            yield chunk({"content": piece}, told=told)
     else:
         call = _tool_call(tool)
         arguments = call["function"].pop("arguments")
@@ -76,8 +98,9 @@ def _chat_events(model: str, said: str, tool: str | None) -> Iterator[bytes]:
     yield b"data: [DONE]\n\n"
 
 
-def _completion(model: str, said: str, tool: str | None) -> Any:
-    choice = {"index": 0, "text": said, "finish_reason": "stop", "logprobs": None}
+def _completion(model: str, said: str, tool: str | None, scored: bool = False) -> Any:
+    told = _columns(said, 0) if scored else None
+    choice = {"index": 0, "text": said, "finish_reason": "stop", "logprobs": told}
     return {
         "id": "cmpl-standin",
         "object": "text_completion",
@@ -88,16 +111,21 @@ def _completion(model: str, said: str, tool: str | None) -> Any:
     }
 
 
-def _completion_events(model: str, said: str, tool: str | None) -> Iterator[bytes]:
+def _completion_events(
+    model: str, said: str, tool: str | None, scored: bool = False
+) -> Iterator[bytes]:
+    offset = 0
     for piece in (*_pieces(said), ""):
         chunk = {k: v for k, v in _completion(model, piece, None).items() if k != "usage"}
         if piece:
-            chunk["choices"][0]["finish_reason"] = None
+            told = _columns(piece, offset) if scored else None
+            chunk["choices"][0] |= {"finish_reason": None, "logprobs": told}
+        offset += len(piece)
         yield _data(chunk)
     yield b"data: [DONE]\n\n"
 
 
-def _message(model: str, said: str, tool: str | None) -> Any:
+def _message(model: str, said: str, tool: str | None, scored: bool = False) -> Any:
     block: dict[str, Any] = {"type": "text", "text": said}
     if tool is not None:
         block = {"type": "tool_use", "id": "toolu_1", "name": "look_up", "input": {"about": tool}}
@@ -113,7 +141,9 @@ def _message(model: str, said: str, tool: str | None) -> Any:
     }
 
 
-def _message_events(model: str, said: str, tool: str | None) -> Iterator[bytes]:
+def _message_events(
+    model: str, said: str, tool: str | None, scored: bool = False
+) -> Iterator[bytes]:
     def event(kind: str, **fields: Any) -> bytes:
         return _data({"type": kind, **fields}, kind)
 
@@ -136,13 +166,14 @@ def _message_events(model: str, said: str, tool: str | None) -> Iterator[bytes]:
     yield event("message_stop")
 
 
-def _response(model: str, said: str, tool: str | None) -> Any:
+def _response(model: str, said: str, tool: str | None, scored: bool = False) -> Any:
+    told = {"logprobs": _tokens(said)} if scored else {}
     item: dict[str, Any] = {
         "id": "msg_1",
         "type": "message",
         "role": "assistant",
         "status": "completed",
-        "content": [{"type": "output_text", "text": said, "annotations": []}],
+        "content": [{"type": "output_text", "text": said, "annotations": [], **told}],
     }
     if tool is not None:
         call = _tool_call(tool)["function"]
@@ -161,13 +192,15 @@ def _response(model: str, said: str, tool: str | None) -> Any:
     }
 
 
-def _response_events(model: str, said: str, tool: str | None) -> Iterator[bytes]:
+def _response_events(
+    model: str, said: str, tool: str | None, scored: bool = False
+) -> Iterator[bytes]:
     number = itertools.count()
 
     def event(kind: str, **fields: Any) -> bytes:
         return _data({"type": kind, "sequence_number": next(number), **fields}, kind)
 
-    whole = _response(model, said, tool)
+    whole = _response(model, said, tool, scored)
     item = whole["output"][0]
     yield event("response.created", response={**whole, "status": "in_progress", "output": []})
     what, text = "output_text", said
@@ -181,9 +214,12 @@ def _response_events(model: str, said: str, tool: str | None) -> Iterator[bytes]
         at: dict[str, Any] = {"item_id": item["id"], "output_index": 0}
         if tool is None:
             at["content_index"] = 0
+            at["logprobs"] = _tokens(piece) if scored else []
         yield event(f"response.{what}.delta", **at, delta=piece)
-    last = {"text": text} if tool is None else {"arguments": text}
-    yield event(f"response.{what}.done", **at, **last)
+    last: dict[str, Any] = {"arguments": text}
+    if tool is None:
+        last = {"text": text, "logprobs": _tokens(text) if scored else []}
+    yield event(f"response.{what}.done", **{**at, **last})
     yield event("response.output_item.done", output_index=0, item=item)
     yield event("response.completed", response=whole)
 
@@ -194,7 +230,8 @@ WIRES: dict[str, Any] = {
     "/messages": (_message, _message_events),
     "/responses": (_response, _response_events),
 }
-"""Path to (a whole reply, a streamed one): each of model, text, and a tool call's text or none."""
+"""Path to (a whole reply, a streamed one): each of model, text, a tool call's text or none, and
+whether tokens are scored."""
 
 
 def embeddings(body: Any) -> Any:

@@ -205,8 +205,8 @@ def _gather(value: JSON, path: Path, label: str, depth: int, most: int, found: l
         raise TooLarge(f"the body has more than {most} leaves")
 
 
-def rebuild(body: JSON, replaced: Mapping[Path, str]) -> JSON:
-    """``body`` with the leaves at these paths replaced; a number becomes a string. What does not
+def rebuild(body: JSON, replaced: Mapping[Path, JSON]) -> JSON:
+    """``body`` with what is at these paths replaced; a number becomes a string. What does not
     change is shared with ``body``, which is not changed.
 
     Two keys of one object that become the same are told apart by a number.
@@ -225,6 +225,8 @@ _NEW: Final = object()
 
 
 def _rebuilt(value: JSON, node: Mapping[Any, Any]) -> JSON:
+    if _NEW in node:
+        return node[_NEW]
     if isinstance(value, _OBJECT):
         if any(KEY in below for step, below in node.items() if step is not _NEW):
             return _renamed(value, node)
@@ -238,7 +240,7 @@ def _rebuilt(value: JSON, node: Mapping[Any, Any]) -> JSON:
             filename=node.get("filename", {}).get(_NEW, value.filename),
             content_type=node.get("content_type", {}).get(_NEW, value.content_type),
         )
-    return node.get(_NEW, value)
+    return value
 
 
 def _renamed(value: Mapping[str, JSON], node: Mapping[Any, Any]) -> dict[str, JSON]:

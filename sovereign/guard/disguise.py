@@ -109,8 +109,16 @@ def _quoted(match: re.Match[str]) -> Segment:
     return whole(match, "quoted-printable", text)
 
 
+_MARKUP = re.compile(
+    r"(?<=\w)(?:\*\*|__|<[a-z]{1,6}(?:\s[^<>]{0,60})?>|<!--[^<>]{0,60}-->)(?=[\w<])"
+    r"|(?<=\w)</[a-z]{1,6}(?:\s[^<>]{0,60})?>(?=\w|</|<!)"
+    r"|(?<=\d)</[a-z]{1,6}>(?=<[a-z]{1,6}(?:\s[^<>]{0,60})?>\d)"
+)
+"""One element that ends where another begins, as in ``<name>Holm</name><born>1950``, parts what is
+in them; only digits may be a number that was cut."""
+
 _SIGNED = Kinds((
-    (("**", "<", "__"), re.compile(r"(?<=\w)(?:\*\*|__|</?[a-z]{1,6}(?:\s[^<>]{0,60})?>|<!--[^<>]{0,60}-->)(?=[\w<])"), _between),
+    (("**", "<", "__"), _MARKUP, _between),
     (("', '", '", "', "','", '","'), re.compile(r"[\"'].[\"'](?:\s{0,2},\s{0,2}[\"'].[\"']){6,200}"), _listed),
     (("=",), re.compile(r"(?:=[0-9A-Fa-f]{2}){2,}|(?<=\w)=\r?\n(?=\w)"), _quoted),
     (("_AT_", "_at_", "-AT-", " AT "), re.compile(r"(?<=\w)[_ -](?:AT|at)[_ -](?=[\w-]+(?:[._ -]))"), lambda m: whole(m, "email", "@")),

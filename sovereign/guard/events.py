@@ -1,7 +1,8 @@
 """Restores the server-sent events of one reply: events in, restored events out, in order.
 
 The text of one choice, tool call or content block is one stream. Held-back text goes out as a copy
-of that stream's last delta event, before whatever ends the stream.
+of that stream's last delta event, before whatever ends the stream. Log-probabilities of tokens go
+with the text that the tokens spell.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sovereign.guard import logprobs
 from sovereign.guard.shapes import Shape
 from sovereign.types import JSON
 
@@ -20,6 +22,9 @@ __all__ = ["Event", "EventRestorer"]
 
 Event = tuple[str | None, JSON]
 Key = tuple[Any, ...]
+Steps = tuple[str | int, ...]
+_Scored = tuple[Steps, str, list[JSON]]
+"""What has the log-probabilities of a text, the text's name there, and the entries to show."""
 
 _FRAGMENTS = frozenset({"arguments", "partial_json", "input"})
 _RESPONSES_ID = ("item_id", "output_index", "content_index", "summary_index")
@@ -36,7 +41,7 @@ class _Open:
     stream: Stream
     name: str | None
     template: dict[str, Any]
-    steps: tuple[str | int, ...]
+    steps: Steps
 
 
 @dataclass(slots=True)
@@ -52,13 +57,14 @@ class _Last:
 class EventRestorer:
     """One reply's events, restored. Not thread-safe; one per reply."""
 
-    __slots__ = ("_last", "_open", "_restorer", "_shape")
+    __slots__ = ("_last", "_open", "_restorer", "_scored", "_shape")
 
     def __init__(self, restorer: Restorer, shape: Shape) -> None:
         self._restorer = restorer
         self._shape = shape
         self._open: dict[Key, _Open] = {}
         self._last: _Last | None = None
+        self._scored = False  # whether this reply has log-probabilities
 
     def __repr__(self) -> str:
         return f"EventRestorer({self._shape.name}, {len(self._open)} streams)"
@@ -81,23 +87,48 @@ class EventRestorer:
         for key in [k for k in self._open if k not in keys and self._ends(k, data)]:
             out += self._close(key)
         new = _copied(data)
-        kept: list[tuple[tuple[str | int, ...], str]] = []
+        kept: list[tuple[Steps, str]] = []
+        scored: list[_Scored] = []
+        self._scored = self._scored or logprobs.given(data)
         for key, steps, template in deltas:
             text = _at(data, steps)
             stream = self._stream(key, event_name, steps, template)
+            readable = self._scored and _follow(stream, data, steps)
             shown = stream.feed(text)
-            if self._ends(key, data):
+            ends = self._ends(key, data)
+            if ends:
                 shown += stream.flush()
                 del self._open[key]
+            if stream.scores is not None and (readable or ends):
+                told = stream.scores.rest() if ends else stream.scores.take()
+                scored.append((*_scored_at(steps), told))
             kept.append((steps, shown))
             _put(new, steps, "")  # so that what surrounds it is restored as whole text
+        if self._scored:
+            scored += self._textless(data, keys)
+            _rescore(new, [(where, field, []) for where, field, _ in scored])  # as the text
         frame = new
         new = self._restorer.tree(frame, self._shape.name)
-        if new is frame and len(deltas) == 1 and deltas[0][0] in self._open:
+        if new is frame and len(deltas) == 1 and deltas[0][0] in self._open and not scored:
             self._last = _Last(event_name, _copied(frame), self._open[deltas[0][0]])
         for steps, shown in kept:
             _put(new, steps, shown)
+        _rescore(new, scored)
         return [*out, (event_name, new)]
+
+    def _textless(self, data: dict[str, Any], keys: set[Key]) -> Iterator[_Scored]:
+        """Entries of a chat's text that come without any of it: half a character, say."""
+        choices = data.get("choices")
+        for at, choice in enumerate(choices if isinstance(choices, list) else ()):
+            if not isinstance(choice, dict) or not choice.get("logprobs"):
+                continue
+            for field in ("content", "refusal"):
+                key = (choice.get("index", at), field)
+                opened = None if key in keys else self._open.get(key)
+                entries = logprobs.read(choice, field)
+                if opened is not None and opened.stream.scores is not None and entries:
+                    opened.stream.scores.add(entries)
+                    yield ("choices", at), field, opened.stream.scores.take()
 
     def _more(self, last: _Last, data: dict[str, Any]) -> dict[str, Any] | None:
         """``data`` restored, if it is the last event over again with another delta, as nearly all
@@ -143,15 +174,16 @@ class EventRestorer:
     def _close(self, key: Key) -> list[Event]:
         ended = self._open.pop(key)
         rest = ended.stream.flush()
-        if not rest:
+        entries = ended.stream.scores.rest() if ended.stream.scores is not None else []
+        if not rest and not entries:
             return []
         event = _copied(ended.template)
-        _put(event, _in_template(self._shape, ended.steps), rest)
+        steps = _in_template(self._shape, ended.steps)
+        _put(event, steps, rest)
+        _rescore(event, [(*_scored_at(steps), entries)])
         return [(ended.name, event)]
 
-    def _stream(
-        self, key: Key, name: str | None, steps: tuple[str | int, ...], template: dict[str, Any]
-    ) -> Stream:
+    def _stream(self, key: Key, name: str | None, steps: Steps, template: dict[str, Any]) -> Stream:
         known = self._open.get(key)
         if known is None:
             fragment = steps[-1] in _FRAGMENTS or (
@@ -163,9 +195,7 @@ class EventRestorer:
         known.name, known.template, known.steps = name, template, steps
         return known.stream
 
-    def _deltas(
-        self, data: dict[str, Any]
-    ) -> Iterator[tuple[Key, tuple[str | int, ...], dict[str, Any]]]:
+    def _deltas(self, data: dict[str, Any]) -> Iterator[tuple[Key, Steps, dict[str, Any]]]:
         """Each delta leaf: the stream it belongs to, its path, and an event that holds only it."""
         wire = self._shape.wire
         if wire == "anthropic":
@@ -177,13 +207,12 @@ class EventRestorer:
         elif wire == "openai.responses":
             kind = str(data.get("type", ""))
             if kind.endswith(".delta") and isinstance(data.get("delta"), str):
-                yield (kind, *(data.get(k) for k in _RESPONSES_ID)), ("delta",), data
+                template = {**data, "logprobs": []} if data.get("logprobs") else data
+                yield (kind, *(data.get(k) for k in _RESPONSES_ID)), ("delta",), template
         else:
             yield from self._choices(data)
 
-    def _choices(
-        self, data: dict[str, Any]
-    ) -> Iterator[tuple[Key, tuple[str | int, ...], dict[str, Any]]]:
+    def _choices(self, data: dict[str, Any]) -> Iterator[tuple[Key, Steps, dict[str, Any]]]:
         choices = data.get("choices")
         for at, choice in enumerate(choices if isinstance(choices, list) else ()):
             if not isinstance(choice, dict):
@@ -239,24 +268,20 @@ def _only(data: dict[str, Any], choice: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "choices": [choice]}
 
 
-def _delta_paths(
-    patterns: tuple[str, ...], delta: dict[str, Any]
-) -> Iterator[tuple[str | int, ...]]:
+def _delta_paths(patterns: tuple[str, ...], delta: dict[str, Any]) -> Iterator[Steps]:
     for pattern in patterns:
         steps = pattern.split(".")
         if steps[0] == "tool_calls":
             calls = delta.get("tool_calls")
             for at, _ in enumerate(calls if isinstance(calls, list) else ()):
-                path: tuple[str | int, ...] = ("tool_calls", at, *steps[2:])
+                path: Steps = ("tool_calls", at, *steps[2:])
                 if isinstance(_at_or_none(delta, path), str):
                     yield path
         elif isinstance(_at_or_none(delta, tuple(steps)), str):
             yield tuple(steps)
 
 
-def _slim(
-    delta: dict[str, Any], steps: tuple[str | int, ...]
-) -> tuple[dict[str, Any], tuple[str | int, ...]]:
+def _slim(delta: dict[str, Any], steps: Steps) -> tuple[dict[str, Any], Steps]:
     """A delta with this one leaf, emptied; and the leaf's path with the call's own index."""
     if steps[0] != "tool_calls":
         slim: Any = ""
@@ -269,14 +294,35 @@ def _slim(
     return {"tool_calls": [slim]}, ("tool_calls", index, *steps[2:])
 
 
-def _in_template(shape: Shape, steps: tuple[str | int, ...]) -> tuple[str | int, ...]:
+def _scored_at(steps: Steps) -> tuple[Steps, str]:
+    return steps[:2] if steps[0] == "choices" else (), str(steps[-1])
+
+
+def _follow(stream: Stream, data: dict[str, Any], steps: Steps) -> bool:
+    """Give ``stream`` the entries that come with the text at ``steps``. False if there are some in
+    no form that is known."""
+    where, field = _scored_at(steps)
+    entries = logprobs.read(_at_or_none(data, where), field)
+    if entries:
+        stream.scored().add(entries)
+    return entries is not None
+
+
+def _rescore(event: dict[str, Any], scored: list[_Scored]) -> None:
+    for where, field, entries in scored:
+        holder = _at_or_none(event, where)
+        if entries or logprobs.read(holder, field):
+            logprobs.write(holder, field, entries)
+
+
+def _in_template(shape: Shape, steps: Steps) -> Steps:
     """Where the leaf is in the event that holds only it: its lists have one item."""
     if shape.wire in ("openai.chat", "openai.completions"):
         return tuple(0 if isinstance(step, int) else step for step in steps)
     return steps
 
 
-def _at_or_none(value: Any, steps: tuple[str | int, ...]) -> Any:
+def _at_or_none(value: Any, steps: Steps) -> Any:
     for step in steps:
         if isinstance(value, dict):
             value = value.get(step)
@@ -287,13 +333,13 @@ def _at_or_none(value: Any, steps: tuple[str | int, ...]) -> Any:
     return value
 
 
-def _at(value: Any, steps: tuple[str | int, ...]) -> str:
+def _at(value: Any, steps: Steps) -> str:
     found = _at_or_none(value, steps)
     assert isinstance(found, str)
     return found
 
 
-def _put(value: Any, steps: tuple[str | int, ...], text: str) -> None:
+def _put(value: Any, steps: Steps, text: str) -> None:
     for step in steps[:-1]:
         value = value[step]
     value[steps[-1]] = text

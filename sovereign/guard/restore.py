@@ -10,10 +10,12 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import takewhile
 
 from sovereign.guard import shapes
 from sovereign.guard.body import KEY, rebuild
 from sovereign.guard.events import EventRestorer
+from sovereign.guard.logprobs import Found, Scores, restored
 from sovereign.types import JSON, Path
 
 __all__ = ["Restorer", "Stream"]
@@ -84,6 +86,14 @@ class Restorer:
             at = stop
         return "".join([*out, s[at:end]]) if out else s[start:end]
 
+    def found(self, s: str, start: int = 0, end: int | None = None) -> Iterator[Found]:
+        """The surrogates that :meth:`text` replaces, and by what."""
+        index = self._index
+        if index is None:
+            return iter(())
+        last = len(s) if end is None else end
+        return takewhile(lambda one: one[0] < last, index.find(s, start))
+
     def may_begin(self, s: str) -> bool:
         """Whether a surrogate may begin somewhere in ``s``: no is certain, and quickly said."""
         index = self._index
@@ -114,7 +124,7 @@ class Restorer:
         index = self._index
         if index is None:
             return body
-        replaced: dict[Path, str] = {}
+        replaced: dict[Path, JSON] = {}
         stack: list[tuple[Path, JSON]] = [((), body)]
         while stack:
             path, value = stack.pop()
@@ -123,7 +133,14 @@ class Restorer:
                     form = self.json_fragment if known.is_fragment(path) else self.text
                     replaced[path] = form(value)
             elif isinstance(value, dict):
+                scored = None
+                if value.get("logprobs") and known.wire != "anthropic":
+                    scored = restored(value, self.found)
                 for key, item in value.items():
+                    if scored is not None and key == "logprobs":
+                        if scored is not item:
+                            replaced[(*path, key)] = scored
+                        continue
                     stack.append(((*path, key), item))
                     if len(key) >= index.least and index.may_be_in(key):
                         replaced[(*path, key, KEY)] = self.text(key)
@@ -143,21 +160,30 @@ class Restorer:
 class Stream:
     """One text in pieces. What goes out lags behind only while its end may become a surrogate."""
 
-    __slots__ = ("_before", "_form", "_held", "_restorer")
+    __slots__ = ("_before", "_form", "_held", "_restorer", "scores")
 
     def __init__(self, restorer: Restorer, fragment: bool) -> None:
         self._restorer = restorer
         self._form = restorer.json_fragment if fragment else restorer.text
         self._held = ""
         self._before = ""  # the last character that went out: a word may go on from it
+        self.scores: Scores | None = None
 
     def __repr__(self) -> str:
         return f"Stream({len(self._held)} characters held)"
+
+    def scored(self) -> Scores:
+        """What follows this text from here on with the log-probabilities of its tokens."""
+        if self.scores is None:
+            self.scores = Scores(lost=bool(self._held))
+        return self.scores
 
     def feed(self, piece: str) -> str:
         """What may be shown now."""
         if not self._held and piece and not self._restorer.may_begin(piece):
             self._before = piece[-1]
+            if self.scores is not None:
+                self.scores.settle(piece, ())
             return piece
         text = self._before + self._held + piece
         return self._out(text, len(text) - self._restorer.held(text, len(self._before)))
@@ -170,6 +196,9 @@ class Stream:
     def _out(self, text: str, end: int) -> str:
         start = len(self._before)
         shown = self._form(text, start, end)
+        if self.scores is not None:
+            found = self._restorer.found(text, start, end)
+            self.scores.settle(text[start:end], [(a - start, b - start, v) for a, b, v in found])
         if end > start:
             self._before = text[end - 1]
         self._held = text[end:]

@@ -277,3 +277,33 @@ def test_the_turn_after_a_link_or_a_key_keeps_its_first_word(
     out: Any = hipaa.inspect({"messages": turns}, to=HOSTED, shape="openai.chat").body
     assert out["messages"][1]["content"] == left
     assert out["messages"][0]["content"] != ends
+
+
+def test_an_element_that_ends_where_another_begins_parts_them(guard: Guard) -> None:
+    """Fields of XML, cells of a table: a name was read on through tags, date and number to the last
+    of them, and what the tags are called was held back as a part of it. Digits are put together."""
+    xml = (
+        "<patient><name>Grete Holm</name><geb>1950-02-03</geb><kvnr>B123456782</kvnr></patient>"
+        "<td>4539</td><td>1488</td><td>0343</td><td>6467</td>"
+    )
+    body = {"messages": [{"role": "user", "content": xml}]}
+    done = guard.inspect(body, to=HOSTED, shape="openai.chat")
+    found = {(f.entity, xml[f.start : f.end]) for f in done.findings}
+    assert {
+        ("PERSON", "Grete Holm"),
+        ("DATE_OF_BIRTH", "1950-02-03"),
+        ("DE_HEALTH_INSURANCE", "B123456782"),
+    } <= found
+    assert any(entity == "CREDIT_CARD" for entity, _ in found)
+    out: Any = done.body
+    assert "</name><geb>" in out["messages"][0]["content"]
+    assert "</kvnr></patient>" in out["messages"][0]["content"]
+
+
+def test_a_name_behind_its_title_ends_with_its_line(guard: Guard) -> None:
+    """ "Mme Roux", and below it "Bonjour"."""
+    text = "Objet : demande de Mme Roux\nBonjour, je serai absente."
+    done = guard.inspect(
+        {"messages": [{"role": "user", "content": text}]}, to=HOSTED, shape="openai.chat"
+    )
+    assert {text[f.start : f.end] for f in done.findings if f.entity == "PERSON"} == {"Roux"}

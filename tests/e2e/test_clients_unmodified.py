@@ -158,6 +158,57 @@ def test_responses_are_restored_whole_and_streamed(full: Any, model: str) -> Non
     _hosted_bytes_are_clean(full)
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_log_probabilities_are_of_the_restored_text(full: Any, stream: bool) -> None:
+    """On each wire the tokens joined are the text that the caller sees, though the destination
+    scored pieces of stand-ins, three letters each; no probability is lost."""
+    scores: list[float] = []
+    told: list[Any] = []
+    with _openai(full) as client:
+        asked: Any = {"model": "gpt-test", "messages": [{"role": "user", "content": TEXT}]}
+        asked |= {"logprobs": True, "top_logprobs": 1, "stream": stream}
+        if stream:
+            choices = [c.choices[0] for c in client.chat.completions.create(**asked)]
+            said = "".join(c.delta.content or "" for c in choices)
+        else:
+            choices = client.chat.completions.create(**asked).choices
+            said = choices[0].message.content
+        told += [e for c in choices if c.logprobs for e in c.logprobs.content]
+        assert RESTORED in said
+        assert "".join(e.token for e in told) == said
+        assert b"".join(bytes(e.bytes) for e in told).decode() == said
+        scores.append(sum(e.logprob for e in told))
+
+        asked = {"model": "gpt-test", "prompt": TEXT, "logprobs": 1, "stream": stream}
+        answer: Any = client.completions.create(**asked)
+        choices = [c.choices[0] for c in answer] if stream else answer.choices
+        said = "".join(c.text for c in choices)
+        tokens = [t for c in choices if c.logprobs for t in c.logprobs.tokens]
+        offsets = [o for c in choices if c.logprobs for o in c.logprobs.text_offset]
+        assert RESTORED in said
+        assert "".join(tokens) == said
+        assert offsets == [sum(map(len, tokens[:i])) for i in range(len(tokens))]
+        scores.append(sum(p for c in choices if c.logprobs for p in c.logprobs.token_logprobs))
+
+        include = ["message.output_text.logprobs"]
+        asked = {"model": "gpt-test", "input": TEXT, "include": include, "stream": stream}
+        answer = client.responses.create(**asked)
+        if stream:
+            events = list(answer)
+            deltas = [e for e in events if e.type == "response.output_text.delta"]
+            streamed = [e for d in deltas for e in d.logprobs]
+            (done,) = (e for e in events if e.type == "response.output_text.done")
+            answer = events[-1].response
+            assert "".join(d.delta for d in deltas) == answer.output_text == done.text
+            assert [e.token for e in streamed] == [e.token for e in done.logprobs]
+        part = answer.output[0].content[0]
+        assert RESTORED in part.text
+        assert "".join(e.token for e in part.logprobs) == part.text
+        scores.append(sum(e.logprob for e in part.logprobs))
+    assert len(set(scores)) == 1
+    _hosted_bytes_are_clean(full)
+
+
 def test_the_other_endpoints_answer(full: Any) -> None:
     """Completions, embeddings, the list of models on both wires, and Anthropic's token count."""
     with _openai(full) as client:

@@ -337,6 +337,6 @@ TITLES = (
 )
 TITLED = re.compile(
     rf"(?<!\w)(?:{TITLES})(?!\w)\.?\s(?:(?:Dr|Prof)\.?\s)?(?P<v>(?:{_UP}\.\s?){{0,3}}"
-    rf"{_UP}[\w'’\-]+(?:\s(?:(?:van|von|de|der|del|la|le|al)\s){{0,2}}{_UP}[\w'’\-]+){{0,2}})"
+    rf"{_UP}[\w'’\-]+(?:[ \u00a0](?:(?:van|von|de|der|del|la|le|al)\s){{0,2}}{_UP}[\w'’\-]+){{0,2}})"
 )
 """Names behind their titles."""
