@@ -43,11 +43,14 @@ class Ears(Generic[T]):
         self._ended: tuple[Line, AuditError | OSError] | None = None
 
     def lend(self, line: Line) -> Ear | None:
-        """None if it is lent already, or the line has ended. With the lock that keeps ``line``
-        open."""
+        """None if it is lent already, or cannot be: the line has ended, or there is no descriptor.
+        With the lock that keeps ``line`` open."""
         if self._ear is not None or self._ended is not None:
             return None
-        self._ear = Ear(line, line.duplicate())
+        try:
+            self._ear = Ear(line, line.duplicate())
+        except OSError:  # no descriptor is left: the thread goes on listening
+            return None
         return self._ear
 
     def hear(self, ear: Ear) -> list[T] | None:

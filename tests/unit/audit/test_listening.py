@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -178,3 +179,21 @@ def test_what_nobody_waits_for_goes_with_what_somebody_does(starter: Starter) ->
         assert second.index == first.index + 1
         assert asyncio.run(alone(log)).index > second.index
         assert asyncio.run(left(log)).result(30).index > second.index
+
+
+def test_without_a_descriptor_the_thread_goes_on_listening(starter: Starter) -> None:
+    """A gateway at its limit of open files still gets its answers, and refuses nobody for it."""
+
+    async def run(log: Client) -> Receipt:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        first_free = os.dup(0)
+        os.close(first_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (first_free, hard))
+        try:
+            assert log.lend() is None
+            return await durable(log, intent(1))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    with begin(starter) as log:
+        assert asyncio.run(run(log)).index > 0
