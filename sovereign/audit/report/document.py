@@ -23,6 +23,7 @@ MOST_PROBLEMS = 100
 REFUSALS: dict[str, str] = {
     "audit_unavailable": "the log could not take a record",
     "budget_spent": "the budget of the key or its team was spent",
+    "client_gone": "the caller hung up before the request was decided on",
     "engine_down": "the model inside did not run",
     "gateway": "the request did not arrive whole, or was not a request",
     "guard": "it could not be decided on",

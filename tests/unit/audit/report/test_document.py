@@ -17,6 +17,7 @@ from sovereign.audit.log import Log
 from sovereign.audit.report.document import REFUSALS, duration
 from sovereign.audit.report.gather import Period
 from sovereign.cli.report import FRAMEWORKS
+from sovereign.gateway.asked import ClientGone
 
 
 def control(document: dict[str, Any], section: str) -> dict[str, Any]:
@@ -117,6 +118,7 @@ def test_durations_are_said_in_their_two_largest_units(seconds: int, said: str) 
 
 def test_every_code_of_a_refusal_has_words() -> None:
     """The gateway writes an error's code into the log; a reader does not know our codes."""
+    assert ClientGone.code in _codes(errors.GatewayError)  # which not errors.py has, but the door
     assert _codes(errors.GuardError) | _codes(errors.GatewayError) <= set(REFUSALS)
     assert set(REFUSALS) <= _codes(errors.SovereignError)
 
