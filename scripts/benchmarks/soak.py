@@ -130,18 +130,21 @@ def call(url: str, key: str, number: int, rate: float, until: float, seen: Seen)
 
 def warm(url: str, key: str, texts: int) -> None:
     """Fill what remembers texts and words, with texts like those that follow: as many findings in
-    each, or memory would grow for hours, until the last of the smaller ones is forgotten."""
+    each, and each seen twice, as the turns of a chat are. Or memory would grow for hours, until the
+    last of the smaller entries is forgotten."""
     parts = urlsplit(url)
     chance = random.Random("warm")
     line = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=120)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     for _ in range(0, texts, IN_ONE_CHAT):
         messages = [body(chance, value(chance), 1)["messages"][-1] for _ in range(IN_ONE_CHAT)]
-        line.request("POST", PATH, json.dumps({"model": "gpt-test", "messages": messages}), headers)
-        reply = line.getresponse()
-        reply.read()
-        if reply.status != 200:
-            raise SystemExit(f"error: {reply.status} while warming")
+        asked = json.dumps({"model": "gpt-test", "messages": messages})
+        for _ in range(2):
+            line.request("POST", PATH, asked, headers)
+            reply = line.getresponse()
+            reply.read()
+            if reply.status != 200:
+                raise SystemExit(f"error: {reply.status} while warming")
     line.close()
 
 
