@@ -85,7 +85,7 @@ class _Door:
     def queue(
         self, loop: asyncio.AbstractEventLoop, sink: Sink, record: Mapping[str, JSON]
     ) -> Future[Receipt]:
-        """Coroutines that run in one turn of the loop share one send to the sequencer."""
+        """Put ``record`` to what waits to be sent, and see to it that somebody hears the answer."""
         if not isinstance(sink, Client):
             return sink.submit(record)
         submitted = sink.queue(record)
@@ -108,6 +108,7 @@ class _Door:
             close()
 
     def flush_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Coroutines that run in one turn of the loop share one send to the sequencer."""
         if self._queued and not self._soon:
             self._soon = True
             loop.call_soon(self._flush)

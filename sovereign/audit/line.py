@@ -74,10 +74,11 @@ class Line:
     def goodbye(self) -> None:
         self.send(wire.frame(wire.GOODBYE))
 
-    def wait(self, timeout: float) -> bool:
-        """Whether there is something to receive, or will be within ``timeout`` seconds."""
+    def wait(self, timeout: float) -> None:
+        """Until there is something to receive, for ``timeout`` seconds at most."""
         came_with_the_welcome, self._unread = self._unread, False
-        return came_with_the_welcome or bool(self._poll.poll(timeout * 1000))
+        if not came_with_the_welcome:
+            self._poll.poll(timeout * 1000)
 
     def duplicate(self) -> int:
         """A descriptor that is readable when there is something to receive, and once the line is

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from sovereign.errors import SovereignError
+from sovereign.guard.body import compact
 from sovereign.types import JSON
 
 __all__ = [
@@ -73,12 +74,9 @@ def credential(headers: Mapping[bytes, bytes], wire: Wire) -> str | None:
     return from_bearer or from_header or None
 
 
-_written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-
-
 def dumps(body: JSON) -> bytes:
     """An answer as compact UTF-8 JSON. :class:`ValueError` for NaN and infinities."""
-    text = _written(body)
+    text = compact(body)
     try:
         return text.encode()
     except UnicodeEncodeError:

@@ -16,7 +16,7 @@ from sovereign.errors import TooLarge, Unreadable
 from sovereign.guard.form import Upload
 from sovereign.types import JSON, Path
 
-__all__ = ["KEY", "Leaf", "Limits", "encode", "leaves", "read", "rebuild"]
+__all__ = ["KEY", "Leaf", "Limits", "compact", "encode", "leaves", "read", "rebuild"]
 
 KEY: Final = -1
 """Ends the path of a leaf that is itself a key: ``("metadata", "Maria Keller", KEY)``. No index is
@@ -257,12 +257,14 @@ def _renamed(value: Mapping[str, JSON], node: Mapping[Any, Any]) -> dict[str, JS
     return built
 
 
-_written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+"""JSON without a space; :class:`ValueError` for NaN and infinities. Made once: ``json.dumps`` makes
+its encoder anew each time."""
 
 
 def encode(body: JSON) -> bytes:
     """``body`` as compact UTF-8 JSON. Raises :class:`Unreadable` if it cannot be written."""
     try:
-        return _written(body).encode("utf-8")
+        return compact(body).encode("utf-8")
     except (UnicodeEncodeError, ValueError, TypeError, RecursionError):
         raise Unreadable("the body cannot be written as UTF-8 JSON") from None
