@@ -10,16 +10,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import select
-import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httptools
+
+from sovereign.gateway import addresses
 
 __all__ = [
     "Broke",
@@ -40,9 +41,6 @@ again."""
 
 MAX_SILENT = 256 << 10
 """Bytes that may come without a part of a body among them: a head, or trailers, without end."""
-
-STAGGER_S = 0.25
-"""From one address of a host to the next, if the one before has not answered (RFC 8305)."""
 
 ONE_WRITE = 64 << 10
 _TARGET = "!#$%&'()*+,-./:;=?@_~"
@@ -355,11 +353,8 @@ class Connections:
                 if to.socket is not None:
                     _, made = await loop.create_unix_connection(Connection, str(to.socket))
                     return made
-                line = await _first_of(
-                    await loop.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM)
-                )
+                line = await addresses.reach(to.host, to.port)
                 try:
-                    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     _, made = await loop.create_connection(
                         Connection,
                         sock=line,
@@ -376,59 +371,3 @@ class Connections:
             raise Late from None
         except (OSError, UnicodeError):
             raise NotConnected from None
-
-
-Address = tuple[Any, Any, int, str, Any]
-
-
-async def _first_of(addresses: Sequence[Address]) -> socket.socket:
-    """A connection to whichever of a host's addresses answers first, each getting a head start on
-    the next; families by turns. Raises :class:`OSError`."""
-    first = addresses[0][0]
-    own = [a for a in addresses if a[0] == first]
-    others = [a for a in addresses if a[0] != first]
-    left = deque(a for pair in _by_turns(own, others) for a in pair)
-    trying: set[asyncio.Task[socket.socket]] = set()
-    failed: list[BaseException] = []
-    try:
-        while left or trying:
-            if left:
-                trying.add(asyncio.create_task(_connected(left.popleft())))
-            done, trying = await asyncio.wait(
-                trying,
-                timeout=STAGGER_S if left else None,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            won = [task.result() for task in done if task.exception() is None]
-            for late in won[1:]:
-                late.close()
-            if won:
-                return won[0]
-            failed += [e for task in done if (e := task.exception()) is not None]
-        raise failed[0]
-    finally:
-        for task in trying:
-            task.add_done_callback(_close_late)
-            task.cancel()
-
-
-def _by_turns(one: list[Address], other: list[Address]) -> list[list[Address]]:
-    longest = max(len(one), len(other))
-    return [one[n : n + 1] + other[n : n + 1] for n in range(longest)]
-
-
-async def _connected(address: Address) -> socket.socket:
-    family, kind, protocol, _, where = address
-    line = socket.socket(family, kind, protocol)
-    try:
-        line.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(line, where)
-    except BaseException:
-        line.close()
-        raise
-    return line
-
-
-def _close_late(task: asyncio.Task[socket.socket]) -> None:
-    if not task.cancelled() and task.exception() is None:
-        task.result().close()
