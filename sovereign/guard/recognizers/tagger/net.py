@@ -124,11 +124,10 @@ class Net:
         width = self.width
         both = summed @ self.project
         h, bare = both[:, :width], both[:, width:]
-        h /= np.sqrt(np.matmul(bare[:, None], bare[:, :, None])[:, 0])
+        h /= np.sqrt(np.add.reduce(bare * bare, axis=1, keepdims=True))
         h += self.norm_bias
-        np.maximum(h, 0, out=h)
-        out[:, :width] = h
-        np.matmul(h, self.first, out=out[:, width:])
+        np.maximum(h, 0, out=out[:, :width])
+        np.matmul(out[:, :width], self.first, out=out[:, width:])
         out[:, width:] += self.first_bias
 
     def _members(self, tokens: Sequence[str]) -> dict[int, tuple[int, int]]:
@@ -149,7 +148,8 @@ class Net:
         return found
 
     def probabilities(self, x: Floats) -> Floats:
-        """Label probabilities, (tokens, labels), for embedded tokens with nothing around them."""
+        """Label probabilities, (tokens, labels), for embedded tokens with nothing around them: 800
+        of them at most."""
         n, width = len(x), self.width
         count = -(-n // _BLOCK)
         size = -(-n // count)
@@ -162,8 +162,8 @@ class Net:
         if full > n:
             flat[n:] = 0
         start = flat[:n]
-        start[0] = x[0, 2 * width : 3 * width]
-        np.add(x[1:, 2 * width : 3 * width], x[:-1, width : 2 * width], out=start[1:])
+        start[:] = x[:, 2 * width : 3 * width]
+        start[1:] += x[:-1, width : 2 * width]
         start[:-1] += x[1:, 3 * width :]
         np.maximum(h, nothing, out=h)
         np.add(x[:, :width], start, out=inner[:n])
@@ -181,7 +181,7 @@ class Net:
             if full > n:
                 flat[n:] = 0
             inner += flat
-        odds: Floats = (inner.reshape(h.shape) @ self.out).reshape(full, -1)[:n]
+        odds: Floats = inner[:n] @ self.out
         odds += self.out_bias
         np.minimum(odds, _SURE, out=odds)
         np.exp(odds, out=odds)
