@@ -179,7 +179,7 @@ def test_no_product_is_so_large_that_threads_share_it() -> None:
             return getattr(ufunc, method)(*bare, **more)
 
     net = load(MODEL, MODEL_SHA256)
-    weights = {name: getattr(net, name).view(Seen) for name in ("project", "first", "out")} | {
+    weights = {name: getattr(net, name).view(Seen) for name in ("project", "out")} | {
         "convs": tuple(conv.view(Seen) for conv in net.convs)
     }
     net = dataclasses.replace(net, **weights)

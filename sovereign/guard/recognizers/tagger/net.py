@@ -1,8 +1,7 @@
 """The network: rows of hashed features in, label probabilities out. Numpy, no state but weights.
 
-A token's rows are summed, projected and normalised on their own, and so is what it adds to the
-first convolution at each of its three places: this part is cached per word. Four residual
-convolutions see 15 tokens to each side.
+A token's rows are summed, projected and normalised on their own: this part is cached per word. Four
+residual convolutions see 15 tokens to each side.
 """
 
 from __future__ import annotations
@@ -70,8 +69,6 @@ class Net:
     masks: NDArray[np.uint16]
     project: Floats
     norm_bias: Floats
-    first: Floats
-    first_bias: Floats
     convs: tuple[Floats, ...]
     nothing: Floats
     out: Floats
@@ -82,13 +79,7 @@ class Net:
     @property
     def width(self) -> int:
         """Channels."""
-        return len(self.first)
-
-    @property
-    def embedded(self) -> int:
-        """Columns of an embedded token: its channels, and what the first convolution makes of it
-        for the token after it, for itself and for the token before it."""
-        return self.width + int(self.first.shape[1])
+        return len(self.norm_bias)
 
     def member(self, folded: Sequence[str]) -> NDArray[np.uint16]:
         """Gazetteer bits of folded words."""
@@ -99,10 +90,10 @@ class Net:
         return found
 
     def embed(self, tokens: Sequence[str], out: Floats | None = None) -> Floats:
-        """What each token is, alone: (tokens, :attr:`embedded`), in ``out`` if that is given."""
+        """What each token is, alone: (tokens, :attr:`width`), in ``out`` if that is given."""
         if out is None:
-            out = np.empty((len(tokens), self.embedded), np.float32)
-        some = ALONE // self.first.size
+            out = np.empty((len(tokens), self.width), np.float32)
+        some = ALONE // self.project.size
         for i in range(0, len(tokens), some):
             self._embed(tokens[i : i + some], out[i : i + some])
         return out
@@ -121,14 +112,11 @@ class Net:
         for one, start, end in zip(summed, bounds, bounds[1:], strict=False):
             np.dot(scale[start:end], rows[start:end], out=one[:-1])
         # LayerNorm: what it subtracts, and what it multiplies with, is in the weights already.
-        width = self.width
         both = summed @ self.project
-        h, bare = both[:, :width], both[:, width:]
+        h, bare = both[:, : self.width], both[:, self.width :]
         h /= np.sqrt(np.add.reduce(bare * bare, axis=1, keepdims=True))
         h += self.norm_bias
-        np.maximum(h, 0, out=out[:, :width])
-        np.matmul(out[:, :width], self.first, out=out[:, width:])
-        out[:, width:] += self.first_bias
+        np.maximum(h, 0, out=out)
 
     def _members(self, tokens: Sequence[str]) -> dict[int, tuple[int, int]]:
         """Gazetteer bits of the words among ``tokens``, and the name bits of their stems."""
@@ -159,20 +147,13 @@ class Net:
         inner = room[_EDGE : _EDGE + full]
         h = np.empty((count, size, width), np.float32)
         flat, nothing = h.reshape(full, width), self.nothing[:size]
-        if full > n:
-            flat[n:] = 0
-        start = flat[:n]
-        start[:] = x[:, 2 * width : 3 * width]
-        start[1:] += x[:-1, width : 2 * width]
-        start[:-1] += x[1:, 3 * width :]
-        np.maximum(h, nothing, out=h)
-        np.add(x[:, :width], start, out=inner[:n])
+        inner[:n] = x
         # What each sees: the one at a distance before, itself, the one after, and 1 for the bias.
         step, item = room.strides
         seen = np.empty((count, size, 3 * width + 1), np.float32)
         seen[:, :, -1] = 1
         taps = np.ndarray((full, 3, width), np.float32, seen, 0, (seen.strides[1], step, item))
-        for weight, d in zip(self.convs, DILATIONS[1:], strict=True):
+        for weight, d in zip(self.convs, DILATIONS, strict=True):
             taps[:] = np.ndarray(
                 taps.shape, np.float32, room, (_EDGE - d) * step, (step, d * step, item)
             )
@@ -227,9 +208,7 @@ def parse(raw: bytes, digest: str | None = None) -> Net:
         masks=a["masks"],
         project=np.concatenate((bare * norm, bare, least), axis=1),
         norm_bias=wide["norm_bias"],
-        first=np.concatenate(np.split(convs[0][0], 3), axis=1),
-        first_bias=np.pad(convs[0][1], (width, width)),
-        convs=tuple(np.concatenate((weight, bias[None])) for weight, bias in convs[1:]),
+        convs=tuple(np.concatenate((weight, bias[None])) for weight, bias in convs),
         nothing=np.zeros((_BLOCK, width), np.float32),
         out=out,
         out_bias=out_bias,
