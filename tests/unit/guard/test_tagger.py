@@ -15,10 +15,11 @@ import sovereign.guard.recognizers as package
 from sovereign.errors import ConfigError
 from sovereign.guard import Guard
 from sovereign.guard.recognizers import build
-from sovereign.guard.recognizers.tagger import ENTITIES, Tagger, decode
+from sovereign.guard.recognizers.tagger import _STEP, ENTITIES, Tagger, decode
 from sovereign.guard.recognizers.tagger.decode import NEAR, Span, kept
-from sovereign.guard.recognizers.tagger.net import ALONE, LABELS, REACH, load, parse
+from sovereign.guard.recognizers.tagger.net import LABELS, REACH, load, parse
 from sovereign.guard.recognizers.tagger.pinned import MODEL, MODEL_SHA256
+from sovereign.guard.recognizers.tagger.room import ALONE
 from sovereign.guard.recognizers.tagger.tokens import ROWS, features, pieces
 from sovereign.guard.recognizers.tagger.words import Words
 from sovereign.policy import load_policy
@@ -183,8 +184,8 @@ def test_no_product_is_so_large_that_threads_share_it() -> None:
         "convs": tuple(conv.view(Seen) for conv in net.convs)
     }
     net = dataclasses.replace(net, **weights)
-    net.probabilities(net.embed([f"user{n:06}" for n in range(900)]))
-    assert len(seen) > 20
+    net.probabilities(net.embed([f"user{n:06}" for n in range(_STEP + 2 * REACH)]))
+    assert len(seen) > 10
     assert max(seen) <= ALONE
 
 

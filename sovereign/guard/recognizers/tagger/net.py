@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.errors import ConfigError
+from sovereign.guard.recognizers.tagger.room import ALONE, DILATIONS, room_for
 from sovereign.guard.recognizers.tagger.tokens import (
     features,
     fingerprint,
@@ -32,7 +33,6 @@ __all__ = ["COMMON_WORD", "DILATIONS", "LABELS", "NAME", "REACH", "Net", "load"]
 LABELS: Final = (
     "O", "PERSON", "ADDRESS", "USERNAME", "ID", "SECRET", "PHONE", "EMAIL", "ORG", "LOC",
 )  # fmt: skip
-DILATIONS: Final = (1, 2, 4, 8)
 REACH: Final = sum(DILATIONS)
 """How many tokens to each side can change a token's probabilities."""
 
@@ -44,19 +44,11 @@ COMMON_WORD: Final = np.uint16(1 << 10)
 
 Floats = NDArray[np.float32]
 
-_EDGE: Final = max(DILATIONS)
-_BLOCK: Final = 42
-"""Rows of one multiplication by 192 x 64."""
-
 _SUM: Final = np.ones((len(LABELS), len(LABELS)), np.float32)
 """Multiplied with it, each column of a row is the row's sum: in half the time of a reduction."""
 
 _SURE: Final = np.float32(80)
 """The logarithm of odds beyond which they are the same, lest they overflow."""
-
-ALONE: Final = (1 << 19) - 1
-"""Multiplications of one product for which OpenBLAS takes one thread; with more, idle threads spin
-and cost ten times the CPU time that the work takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +62,6 @@ class Net:
     project: Floats
     norm_bias: Floats
     convs: tuple[Floats, ...]
-    nothing: Floats
     out: Floats
     out_bias: Floats
     meta: Mapping[str, Any]
@@ -138,31 +129,18 @@ class Net:
     def probabilities(self, x: Floats) -> Floats:
         """Label probabilities, (tokens, labels), for embedded tokens with nothing around them: 800
         of them at most."""
-        n, width = len(x), self.width
-        count = -(-n // _BLOCK)
-        size = -(-n // count)
-        full = count * size
-        # Rows of nothing before and after, so that what stands at a distance is a look at x.
-        room = np.zeros((_EDGE + full + _EDGE, width), np.float32)
-        inner = room[_EDGE : _EDGE + full]
-        h = np.empty((count, size, width), np.float32)
-        flat, nothing = h.reshape(full, width), self.nothing[:size]
-        inner[:n] = x
-        # What each sees: the one at a distance before, itself, the one after, and 1 for the bias.
-        step, item = room.strides
-        seen = np.empty((count, size, 3 * width + 1), np.float32)
-        seen[:, :, -1] = 1
-        taps = np.ndarray((full, 3, width), np.float32, seen, 0, (seen.strides[1], step, item))
-        for weight, d in zip(self.convs, DILATIONS, strict=True):
-            taps[:] = np.ndarray(
-                taps.shape, np.float32, room, (_EDGE - d) * step, (step, d * step, item)
-            )
-            np.matmul(seen, weight, out=h)
-            np.maximum(h, nothing, out=h)
-            if full > n:
-                flat[n:] = 0
-            inner += flat
-        odds: Floats = inner[:n] @ self.out
+        n = len(x)
+        room = room_for(n, self.width)
+        tokens, more = room.tokens[:n], room.flat[:n]
+        tokens[:] = x
+        room.tokens[n:] = 0
+        seen, made, taps, nothing = room.seen, room.made, room.taps, room.nothing
+        for weight, look in zip(self.convs, room.looks, strict=True):
+            taps[:] = look
+            np.matmul(seen, weight, out=made)
+            np.maximum(made, nothing, out=made)
+            tokens += more
+        odds: Floats = tokens @ self.out
         odds += self.out_bias
         np.minimum(odds, _SURE, out=odds)
         np.exp(odds, out=odds)
@@ -209,7 +187,6 @@ def parse(raw: bytes, digest: str | None = None) -> Net:
         project=np.concatenate((bare * norm, bare, least), axis=1),
         norm_bias=wide["norm_bias"],
         convs=tuple(np.concatenate((weight, bias[None])) for weight, bias in convs),
-        nothing=np.zeros((_BLOCK, width), np.float32),
         out=out,
         out_bias=out_bias,
         meta=meta,
