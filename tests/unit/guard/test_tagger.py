@@ -189,6 +189,18 @@ def test_no_product_is_so_large_that_threads_share_it() -> None:
     assert max(seen) <= ALONE
 
 
+def test_nothing_of_a_text_is_left_in_the_room_of_the_next() -> None:
+    """A thread reads short texts in the same memory: what stood there is no neighbour."""
+    net = load(MODEL, MODEL_SHA256)
+    x = net.embed([f" Margaret Okonkwo {n}" for n in range(150)])
+    for n in (150, 41, 83, 42, 7, 1):
+        alone: list[Any] = []
+        thread = threading.Thread(target=lambda: alone.append(net.probabilities(x[:n])))  # noqa: B023
+        thread.start()
+        thread.join()
+        np.testing.assert_array_equal(net.probabilities(x[:n]), alone[0])
+
+
 def test_threads_may_share_a_tagger(tagger: Tagger) -> None:
     """The gateway reads requests in threads; they share the memory of words."""
     texts = [f"Ask Ottoline Ferreira-{i} and user x{i}y about MRN 00{i}913." for i in range(200)]

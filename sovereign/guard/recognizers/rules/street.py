@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sovereign.types import Finding
 
@@ -106,27 +106,32 @@ def led(text: str) -> bool:
     return any(map(text.__contains__, _LEADS))
 
 
-def around(text: str, start: int, end: int, *, leads: bool) -> Iterator[Finding]:
+def around(text: str, start: int, end: int, *, leads: bool) -> Sequence[Finding]:
     """Addresses whose house number is the run of digits at ``start``, and US codes after a state.
     ``leads``: what :func:`led` says of the text."""
     before = text[start - 1] if start else " "
     if before.isalnum() or before in ".#-_":
-        return
+        return ()
+    found: list[Finding] = []
     after = text[end] if end < len(text) else ""
     if after in (" ", ",") or text[start:end].find(" ") > 0:
         m = _FIRST.match(text, start)
         if m is not None:
-            yield Finding((), start, m.end(), "STREET_ADDRESS", 0.75, "rules:street")
+            found.append(Finding((), start, m.end(), "STREET_ADDRESS", 0.75, "rules:street"))
         elif end - start <= 6 and after == " " and (m := _LOWER.match(text, start)):
-            yield Finding((), start, m.end(), "STREET_ADDRESS", 0.6, "rules:street_lower_case")
+            end = m.end()
+            found.append(Finding((), start, end, "STREET_ADDRESS", 0.6, "rules:street_lower_case"))
     if before == " " and start > 4:
         m = _REST.match(text, start)
         if m is not None:
             begin = _named(text, start, leads)
             if begin < start:
-                yield Finding((), begin, m.end(), "STREET_ADDRESS", 0.75, "rules:street_named")
+                end = m.end()
+                found.append(Finding((), begin, end, "STREET_ADDRESS", 0.75, "rules:street_named"))
         if (z := _ZIP.match(text, start)) and _STATE.search(text, start - 5, start):
-            yield Finding((), start, z.end(), "US_POSTAL_CODE", 0.7, "rules:us_state_and_code")
+            end = z.end()
+            found.append(Finding((), start, end, "US_POSTAL_CODE", 0.7, "rules:us_state_and_code"))
+    return found
 
 
 def _named(text: str, start: int, leads: bool) -> int:

@@ -97,11 +97,11 @@ class Net:
             ids += features(token, *members.get(i, (0, 0)))
             bounds.append(len(ids))
         at = np.array(ids)
-        rows, scale = self.rows.take(at, axis=0).astype(np.float32), self.scale.take(at)
+        rows, scale = self.rows.take(at, axis=0), self.scale.take(at)
         summed = np.empty((len(tokens), len(self.project)), np.float32)
         summed[:, -1] = 1
         for one, start, end in zip(summed, bounds, bounds[1:], strict=False):
-            np.dot(scale[start:end], rows[start:end], out=one[:-1])
+            scale[start:end].dot(rows[start:end], out=one[:-1])
         # LayerNorm: what it subtracts, and what it multiplies with, is in the weights already.
         both = summed @ self.project
         h, bare = both[:, : self.width], both[:, self.width :]
