@@ -7,7 +7,6 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +24,7 @@ from sovereign.guard.scan import Deadline, Scanner
 from sovereign.guard.settled import Own, Rules, Settled
 from sovereign.guard.surrogates import Style, Surrogates
 from sovereign.guard.tokens import Tokenizers
-from sovereign.guard.transform import Transformed, transform, value_of
+from sovereign.guard.transform import Transformed, transform
 from sovereign.policy import Policy, decide, load_policy
 from sovereign.types import JSON, Action, Destination, Finding, Recognizer, Side, Verdict
 
@@ -198,22 +197,21 @@ class Guard:
         is_form = isinstance(body, form.Form)
         rules = self._rules()
         policy, digest = rules.of(tenant), rules.digest
-        leaves = bodies.leaves(body, self.limits)
-        free = leaves if known is None else known.free(leaves)
+        free, texts = self._leaves(body, known)
         seen = opaque.found(body, free, known, hosts=self._hosts, held=held)
         carried: Carried | None = None
         if seen.special:
             if quick:
                 raise TakesLong
             body, carried = self._special(body, seen, known, to, policy)
-            leaves = bodies.leaves(body, self.limits)
-            free = leaves if known is None else known.free(leaves)
+            free, texts = self._leaves(body, known)
             free = [leaf for leaf in free if leaf.path not in seen.kept]
         unread = seen.unread
         reads = [views.of_leaf(leaf) for leaf in free]
         first = len(free)
         if carried is not None:
             free, reads = free + carried.leaves, reads + carried.readings
+            texts += [leaf.text for leaf in carried.leaves]
             unread += carried.unread
         deadline = Deadline(self.limits.deadline_s)
         names = self._settled.names(free, reads, self._named(tenant, digest, to))
@@ -236,25 +234,23 @@ class Guard:
             learn if names else None,
             spelled,
         )
-        given = [hit.finding for hit in chosen]
+        given = [hit.finding for hit in chosen.hits]
         floor = policy.escalated(given, to)
         if floor:  # what is held back only now is held back wherever it recurs, too
             hits = self.scanner.scan(free, reads, deadline, joined_to=first)
             stricter = _at_least(acts, floor)
             chosen = resolve.resolve(free, reads, hits, stricter, policy.counts, like=spelled)
-            given = [hit.finding for hit in chosen]
+            given = [hit.finding for hit in chosen.hits]
             for entity, least in policy.escalated(given, to).items():
                 floor[entity] = max(least, floor.get(entity, least))
-        unread += opaque.blobs(free, chosen)
+        unread += opaque.blobs(free, chosen.hits)
         verdict = decide(policy, given, to, floor, digest=digest, acts=acts)
-        texts = [leaf.text for leaf in chain(leaves, carried.leaves if carried else ())]
         surrogates = Surrogates(self._key, tenant, texts, self.style)
-        said = [value_of(free[hit.leaf], hit) for hit in chosen]
-        done: Transformed = transform(body, free, chosen, said, verdict.actions, surrogates)
+        done: Transformed = transform(body, free, *chosen, verdict.actions, surrogates)
         out = done.body
         if carried is not None and (to.side == "local" or not unread):
             if verdict.action < Action.LOCAL:
-                stuck = carried.change(done, chosen, verdict.actions, first)
+                stuck = carried.change(done, chosen.hits, verdict.actions, first)
                 if stuck and to.side == "local":
                     raise Unreadable(f"the request holds {stuck[0]}, and it cannot be taken out")
                 unread += stuck
@@ -265,7 +261,7 @@ class Guard:
             findings=tuple(given),
             restorer=Restorer(surrogates.tags, surrogates.words),
             body=out,
-            values=tuple(zip([found.entity for found in given], said, strict=True)),
+            values=tuple(zip([found.entity for found in given], chosen.said, strict=True)),
             _held=residual.Held(
                 done.values,
                 done.placeholders,
@@ -280,6 +276,15 @@ class Guard:
     def derived_key(self, purpose: str) -> bytes:
         """32 bytes that nobody without the guard's key can tell, of their own for each purpose."""
         return hmac.digest(self._key, b"sovereign/derived/v1\0" + purpose.encode(), "sha256")
+
+    def _leaves(
+        self, body: JSON, known: shapes.Shape | None
+    ) -> tuple[list[bodies.Leaf], list[str]]:
+        """The leaves that may tell something, and the texts of all."""
+        if known is None:
+            return bodies.gather(body, self.limits)
+        leaves, texts = bodies.gather(body, self.limits, shapes.KEYS)
+        return known.free(leaves), texts
 
     def _special(
         self,

@@ -31,7 +31,7 @@ from sovereign.guard.normalise import fold, normalise
 from sovereign.guard.shapes import CONSTANTS
 from sovereign.guard.views import Mapped
 
-__all__ = ["Needles", "name_parts"]
+__all__ = ["APART", "Needles", "name_parts"]
 
 _words = str.split  # a list of words is easier to read as one string
 
@@ -56,7 +56,7 @@ _COMMON = frozenset(
 )
 
 
-_APART = "\0\n\0"
+APART = "\0\n\0"
 """Stands in no value (:func:`normalise` leaves no such sign), nor between a number's digits."""
 
 FEW = 24
@@ -182,8 +182,8 @@ class Needles:
     def find_in(self, texts: Sequence[str]) -> Iterator[tuple[int, int, int, str]]:
         """As :meth:`find`, and before it the number of the text. They are looked through as one,
         which takes no longer for a chat of many turns than for a page."""
-        starts = list(accumulate([len(text) + len(_APART) for text in texts], initial=0))
-        for start, end, entity in self.find(_APART.join(texts)):
+        starts = list(accumulate([len(text) + len(APART) for text in texts], initial=0))
+        for start, end, entity in self.find(APART.join(texts)):
             index = bisect_right(starts, start) - 1
             yield index, start - starts[index], end - starts[index], entity
 

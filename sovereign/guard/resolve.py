@@ -7,16 +7,17 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
+from typing import NamedTuple
 
 from sovereign.guard.body import Leaf
 from sovereign.guard.needles import Needles, name_parts
 from sovereign.guard.scan import Hit
 from sovereign.guard.settled import Own
-from sovereign.guard.transform import REST, held_back, value_of
+from sovereign.guard.transform import REST, held_back, values_of
 from sovereign.guard.views import Reading
 from sovereign.types import Action, Finding
 
-__all__ = ["disjoint", "resolve"]
+__all__ = ["Chosen", "disjoint", "resolve"]
 
 _SOMETHING = re.compile(r"[^\W_]")
 
@@ -25,6 +26,16 @@ RECURRENCE = 0.4
 
 AGAIN = "recurrence"
 """Its recogniser."""
+
+
+class Chosen(NamedTuple):
+    """The hits to decide on, and beside each the value that it is."""
+
+    hits: list[Hit]
+    said: list[str]
+
+    def __repr__(self) -> str:
+        return f"Chosen({len(self.hits)} hits)"
 
 
 def resolve(
@@ -36,7 +47,7 @@ def resolve(
     known: Mapping[int, Own] | None = None,
     learn: Callable[[int, tuple[Finding, ...]], None] | None = None,
     like: Needles | None = None,
-) -> list[Hit]:
+) -> Chosen:
     """The hits to decide on: disjoint, in order, strong enough to count, and repeated wherever a
     held-back value, or a part of a person's name, stands again.
 
@@ -50,20 +61,21 @@ def resolve(
         theirs = [hit for index, own in known.items() for hit in own.at(index, leaves[index].path)]
         # Both are in order, so this is one merge; within a leaf nothing moves.
         chosen = sorted([*chosen, *theirs], key=_leaf)
+    said = values_of(leaves, chosen)
     needles = Needles(like)
-    entities = {hit.finding.entity for hit in chosen}
-    kinds = {entity for entity in entities if held_back(acts(entity))}
-    held = [hit for hit in chosen if hit.finding.entity in kinds]
-    values = [(value_of(leaves[hit.leaf], hit), hit.finding.entity) for hit in held]
-    for value, entity in dict.fromkeys(values):
-        needles.add(value, entity)
-        if entity == "PERSON":
-            for part, any_case in name_parts(value):
-                needles.add(part, "PERSON", any_case=any_case)
+    for value, entity in dict.fromkeys(zip(said, [h.finding.entity for h in chosen], strict=True)):
+        if held_back(acts(entity)):
+            needles.add(value, entity)
+            if entity == "PERSON":
+                for part, any_case in name_parts(value):
+                    needles.add(part, "PERSON", any_case=any_case)
     if not needles:
-        return chosen
+        return Chosen(chosen, said)
     again = _recurring(needles, leaves, readings, chosen, known or {})
-    return disjoint(leaves, [*chosen, *again], acts) if again else chosen
+    if not again:
+        return Chosen(chosen, said)
+    chosen = disjoint(leaves, [*chosen, *again], acts)
+    return Chosen(chosen, values_of(leaves, chosen))
 
 
 _leaf = attrgetter("leaf")
@@ -109,11 +121,16 @@ def _recurring(
     were not looked for in it then."""
     ids = needles.ids if known else frozenset()
     wanted: dict[frozenset[bytes], list[tuple[int, Reading]]] = {}
+    cleared, rest = None, ids
     for index, several in enumerate(readings):
         own = known.get(index)
-        new = ids if own is None else ids - own.clear_of
-        if new or own is None:
-            wanted.setdefault(new, []).extend([(index, reading) for reading in several])
+        if own is None:
+            wanted.setdefault(ids, []).extend([(index, reading) for reading in several])
+            continue
+        if own.clear_of is not cleared:  # those that were looked through together share it
+            cleared, rest = own.clear_of, ids - own.clear_of
+        if rest:
+            wanted.setdefault(rest, []).extend([(index, reading) for reading in several])
     again: list[Hit] = []
     for new, places in wanted.items():
         again += _again(needles if new == ids else needles.only(new), leaves, places, chosen)

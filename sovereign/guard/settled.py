@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sovereign.guard.body import Leaf
 from sovereign.guard.scan import Hit
@@ -44,7 +44,7 @@ class Own:
     other leaves that were looked for in it, and stand nowhere but in these findings."""
 
     findings: tuple[Finding, ...]
-    clear_of: set[bytes] = field(default_factory=set)
+    clear_of: frozenset[bytes] = frozenset()
     _placed: tuple[int, Path, tuple[Hit, ...]] | None = None
 
     def at(self, index: int, path: Path) -> tuple[Hit, ...]:
@@ -61,10 +61,10 @@ class Own:
 
     def is_clear_of(self, ids: frozenset[bytes]) -> None:
         """Add ``ids``; another thread may look meanwhile, and miss some."""
-        if len(self.clear_of) < MANY:
-            self.clear_of |= ids
+        if ids >= self.clear_of or len(self.clear_of) >= MANY:
+            self.clear_of = ids  # one object for all leaves of a chat
         else:
-            self.clear_of = set(ids)
+            self.clear_of |= ids
 
 
 Name = tuple[bytes, str, str, Rules]

@@ -128,14 +128,11 @@ def of_leaf(leaf: Leaf) -> tuple[Reading, ...]:
     return found
 
 
-def shown(text: str) -> Iterator[str]:
+def shown(text: str) -> Sequence[str]:
     """What every reading of ``text`` says, whatever it stands under."""
-    name = _PLAIN.name(text)
-    if _PLAIN.knows(name):
-        yield text
-        return
-    for reading in of_leaf(Leaf((), text, "text")):
-        yield reading.mapped.text
+    if _PLAIN.knows(_PLAIN.name(text)):
+        return (text,)
+    return [reading.mapped.text for reading in of_leaf(Leaf((), text, "text"))]
 
 
 _PLAIN = Once()
