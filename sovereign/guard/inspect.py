@@ -20,13 +20,14 @@ from sovereign.guard.documents import Documents
 from sovereign.guard.documents.configured import documents_from
 from sovereign.guard.needles import Needles
 from sovereign.guard.restore import Restorer
+from sovereign.guard.rules import InForce, Rules, at_least
 from sovereign.guard.scan import Deadline, Scanner
-from sovereign.guard.settled import Own, Rules, Settled
+from sovereign.guard.settled import Own, Settled
 from sovereign.guard.surrogates import Style, Surrogates
 from sovereign.guard.tokens import Tokenizers
 from sovereign.guard.transform import Transformed, transform
 from sovereign.policy import Policy, decide, load_policy
-from sovereign.types import JSON, Action, Destination, Finding, Recognizer, Side, Verdict
+from sovereign.types import JSON, Action, Destination, Finding, Recognizer, Verdict
 
 if TYPE_CHECKING:
     from sovereign.guard.client import AsyncClient, Client
@@ -39,9 +40,6 @@ PIPELINE = "2"
 CANARY = "Canary: mail canary.bird@example.com or use card 4111 1111 1111 1111."
 _CANARY_FINDS = frozenset({"EMAIL_ADDRESS", "CREDIT_CARD"})
 MIN_KEY = 16
-DESTINATIONS = 256
-"""For so many the actions are remembered."""
-
 HOSTED: Final = Destination("hosted", "hosted")
 """Somebody else's machines, for a policy that does not tell one from another."""
 
@@ -116,7 +114,7 @@ class Guard:
         self.style = style
         self.build = build_digest(recognizers)
         self._key = key
-        self._in_force: _InForce | None = None
+        self._in_force: InForce | None = None
         self._settled = Settled()
         self.scanner = Scanner(recognizers, cache_key=hashlib.sha256(key).digest())
         self.documents = documents or Documents()
@@ -195,8 +193,8 @@ class Guard:
             raise TakesLong
         known = shapes.SHAPES[shape] if shape is not None else None
         is_form = isinstance(body, form.Form)
-        rules = self._rules()
-        policy, digest = rules.of(tenant), rules.digest
+        rules = self._rules(tenant, to)
+        policy, acts = rules.policy, rules.acts
         free, texts = self._leaves(body, known)
         seen = opaque.found(body, free, known, hosts=self._hosts, held=held)
         carried: Carried | None = None
@@ -214,7 +212,7 @@ class Guard:
             texts += [leaf.text for leaf in carried.leaves]
             unread += carried.unread
         deadline = Deadline(self.limits.deadline_s)
-        names = self._settled.names(free, reads, self._named(tenant, digest, to))
+        names = self._settled.names(free, reads, rules.name)
         settled = {i: f for i, n in names.items() if (f := self._settled.get(n)) is not None}
         hits = self.scanner.scan(free, reads, deadline, known=settled, joined_to=first)
 
@@ -222,7 +220,6 @@ class Guard:
             if index in names:
                 self._settled.put(names[index], Own(found))
 
-        acts = rules.acts(tenant, to)
         spelled = Needles()  # empty: what it shares is how a value is looked for
         chosen = resolve.resolve(
             free,
@@ -238,13 +235,13 @@ class Guard:
         floor = policy.escalated(given, to)
         if floor:  # what is held back only now is held back wherever it recurs, too
             hits = self.scanner.scan(free, reads, deadline, joined_to=first)
-            stricter = _at_least(acts, floor)
+            stricter = at_least(acts, floor)
             chosen = resolve.resolve(free, reads, hits, stricter, policy.counts, like=spelled)
             given = [hit.finding for hit in chosen.hits]
             for entity, least in policy.escalated(given, to).items():
                 floor[entity] = max(least, floor.get(entity, least))
         unread += opaque.blobs(free, chosen.hits)
-        verdict = decide(policy, given, to, floor, digest=digest, acts=acts)
+        verdict = decide(policy, given, to, floor, digest=rules.digest, acts=acts)
         surrogates = Surrogates(self._key, tenant, texts, self.style)
         done: Transformed = transform(body, free, *chosen, verdict.actions, surrogates)
         out = done.body
@@ -333,60 +330,12 @@ class Guard:
 
         return async_client(self, to, **options)
 
-    def _named(self, tenant: str, digest: str, to: Destination) -> Rules:
-        return Rules(digest, tenant if tenant in self.policy.team else "", to.name, to.side)
-
-    def _rules(self) -> _InForce:
-        """The policy that decides, with what was made from it once."""
+    def _rules(self, tenant: str, to: Destination) -> Rules:
+        """What the policy that decides comes to here."""
         known = self._in_force
         if known is None or known.policy is not self.policy:
-            known = self._in_force = _InForce(self.policy, self.policy.digest())
-        return known
-
-
-class _InForce:
-    """A policy with what is made from it: it takes longer than deciding by it."""
-
-    __slots__ = ("_acts", "_teams", "digest", "policy")
-
-    def __init__(self, policy: Policy, digest: str) -> None:
-        self.policy, self.digest = policy, digest
-        self._teams = {name: policy.for_team(name) for name in policy.team}
-        self._acts: dict[tuple[str, str, Side], Callable[[str], Action]] = {}
-
-    def of(self, tenant: str) -> Policy:
-        return self._teams.get(tenant, self.policy)
-
-    def acts(self, tenant: str, to: Destination) -> Callable[[str], Action]:
-        """What gives the action for an entity. As many are kept as there are teams with tables of
-        their own, at some destinations."""
-        key = (tenant if tenant in self._teams else "", to.name, to.side)
-        known = self._acts.get(key)
-        if known is None:
-            known = _acts(self.of(tenant), to)
-            if len(self._acts) < DESTINATIONS:
-                self._acts[key] = known
-        return known
-
-
-def _acts(policy: Policy, to: Destination) -> Callable[[str], Action]:
-    """The policy is asked once for each entity. There are as many as recognisers know."""
-    known: dict[str, Action] = {}
-
-    def acts(entity: str) -> Action:
-        action = known.get(entity)
-        if action is None:
-            action = known[entity] = policy.action(entity, to)
-        return action
-
-    return acts
-
-
-def _at_least(
-    acts: Callable[[str], Action], floor: Mapping[str, Action]
-) -> Callable[[str], Action]:
-    """As ``acts``, but for the entities of ``floor`` no less than it says."""
-    return lambda entity: max(acts(entity), floor.get(entity, Action.ALLOW))
+            known = self._in_force = InForce(self.policy)
+        return known.rules(tenant, to)
 
 
 def _acts_at(policy: Policy, to: Destination) -> bool:

@@ -260,12 +260,13 @@ def _grouped(run: str) -> Iterator[tuple[int, int, str]]:
                 yield start, end, number
 
 
-_KEY = os.urandom(32)
+_MAC = hashlib.blake2b(key=os.urandom(32), digest_size=16)  # only ever copied
 
 
 def _id(value: str, entity: str) -> bytes:
-    said = f"{entity}\0{value}".encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(said, key=_KEY, digest_size=16).digest()
+    mac = _MAC.copy()
+    mac.update(f"{entity}\0{value}".encode("utf-8", "surrogatepass"))
+    return mac.digest()
 
 
 def name_parts(name: str) -> list[tuple[str, bool]]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sovereign.guard.body import Leaf
 from sovereign.guard.needles import Needles, name_parts
 from sovereign.guard.scan import Hit
-from sovereign.guard.settled import Own
+from sovereign.guard.settled import Own, are_clear_of
 from sovereign.guard.transform import REST, held_back, values_of
 from sovereign.guard.views import Reading
 from sovereign.types import Action, Finding
@@ -120,24 +120,24 @@ def _recurring(
     """Where the values stand again. In a leaf that was seen before only those are looked for that
     were not looked for in it then."""
     ids = needles.ids if known else frozenset()
-    wanted: dict[frozenset[bytes], list[tuple[int, Reading]]] = {}
+    wanted: dict[frozenset[bytes], list[int]] = {}
     cleared, rest = None, ids
-    for index, several in enumerate(readings):
+    for index in range(len(leaves)):
         own = known.get(index)
         if own is None:
-            wanted.setdefault(ids, []).extend([(index, reading) for reading in several])
+            wanted.setdefault(ids, []).append(index)
             continue
-        if own.clear_of is not cleared:  # those that were looked through together share it
+        if own.clear_of is not cleared:  # leaves that were looked through together share it
             cleared, rest = own.clear_of, ids - own.clear_of
         if rest:
-            wanted.setdefault(rest, []).extend([(index, reading) for reading in several])
+            wanted.setdefault(rest, []).append(index)
     again: list[Hit] = []
-    for new, places in wanted.items():
+    for new, some in wanted.items():
+        places = [(index, reading) for index in some for reading in readings[index]]
         again += _again(needles if new == ids else needles.only(new), leaves, places, chosen)
-    looked = {index for places in wanted.values() for index, _ in places}
-    for index in looked - {hit.leaf for hit in again}:
-        if index in known:
-            known[index].is_clear_of(ids)
+    full = {hit.leaf for hit in again}
+    looked = [index for some in wanted.values() for index in some]
+    are_clear_of([known[i] for i in looked if i in known and i not in full], ids)
     return again
 
 
@@ -150,6 +150,8 @@ def _again(
     """Recurrences, but not inside what was chosen as the same entity: each value stands in its own
     place, too."""
     found_in = list(needles.find_in([reading.text for _, reading in places]))
+    if not found_in:
+        return
     some = {places[number][0] for number, *_ in found_in}
     seen = _places([hit for hit in chosen if hit.leaf in some])
     for number, start, end, entity in found_in:

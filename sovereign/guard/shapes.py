@@ -82,7 +82,7 @@ class Shape:
                 if text in KEYS:
                     continue
             elif kind == "text" and path:
-                # By the last step first: a body may have thousands of leaves, few of them structure.
+                # By the last step first: of a body's thousands of leaves few are structure.
                 last = path[-1]
                 exempt = by_last.get(last if isinstance(last, str) else None)
                 if exempt is not None and _is_constant(path, text, exempt):

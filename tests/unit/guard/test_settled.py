@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sovereign.guard.settled import FEW, Own
+from sovereign.guard.settled import FEW, MANY, Own, are_clear_of
 from sovereign.types import Finding
 
 FOUND = Finding((), 3, 8, "PERSON", 0.9, "tagger")
@@ -27,3 +27,18 @@ def test_no_key_of_the_callers_own_is_kept() -> None:
     many = Own((FOUND,) * (FEW + 1))
     assert len(many.at(0, ("input",))) == FEW + 1
     assert many._placed is None
+
+
+def test_leaves_that_were_looked_through_together_share_what_they_are_clear_of() -> None:
+    """So that the next request asks once what is left to look for, not for each turn; and what
+    they were clear of before is not looked for again, up to a bound."""
+    first, later = (frozenset({bytes([n])}) for n in range(2))
+    owns = [Own((FOUND,)) for _ in range(3)]
+    are_clear_of(owns[:2], first)
+    are_clear_of(owns, later)
+    assert [own.clear_of for own in owns] == [first | later, first | later, later]
+    assert owns[0].clear_of is owns[1].clear_of
+    many = frozenset(n.to_bytes(2, "big") for n in range(MANY))
+    are_clear_of(owns, many)
+    are_clear_of(owns, later)
+    assert [own.clear_of for own in owns] == [later] * 3
