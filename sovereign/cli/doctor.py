@@ -17,7 +17,7 @@ __all__ = ["doctor_command"]
 EXTRAS = {
     "core": ["click", "pydantic", "cryptography", "rfc8785", "rich"],
     "guard": ["presidio-analyzer", "numpy", "httpx2"],
-    "gateway": ["starlette", "uvicorn", "aiohttp"],
+    "gateway": ["starlette", "uvicorn", "httptools"],
     "tune": ["torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets"],
     "serve": ["torch", "transformers", "peft", "starlette", "uvicorn"],
     "report": ["weasyprint", "pyarrow"],

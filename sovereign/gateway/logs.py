@@ -10,7 +10,7 @@ from typing import Literal
 
 __all__ = ["configure"]
 
-_QUIET = ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "aiohttp")
+_QUIET = ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio")
 
 
 def configure(form: Literal["text", "json"], worker: str = "") -> None:

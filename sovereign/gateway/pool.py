@@ -1,8 +1,5 @@
-"""Connections to destinations: one POST of bytes that were cleared, tried again only where nobody
-can have acted on it, with an answer that is read no faster than the caller takes it.
-
-No redirects, cookies, or proxies from the environment.
-"""
+"""Connections to destinations: one request of bytes that were cleared, tried again only where
+nobody can have acted on it, with an answer that is read no faster than the caller takes it."""
 
 from __future__ import annotations
 
@@ -12,9 +9,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-import aiohttp
-
 from sovereign.errors import Overloaded, UpstreamFailed
+from sovereign.gateway import http1
+from sovereign.gateway.http1 import Connection, Connections, Origin
 from sovereign.gateway.upstreams import Upstream
 
 __all__ = ["Answer", "Attempts", "Body", "Pool"]
@@ -36,23 +33,35 @@ class Attempts:
 
 class Body:
     """An answer's bytes. Raises :class:`TimeoutError` if none come for ``idle_s`` seconds, or if
-    they have not come to their end after ``total_s``.
+    they have not come to their end ``total_s`` after the request.
 
-    What is not taken stays with the destination: the reader holds some 128 KiB, then stops reading
-    from the socket. One timer looks after the whole of it, and is set again when it finds that
-    bytes came meanwhile: a timer for each read was a tenth of what a streamed token costs.
+    What is not taken stays with the destination: some 128 KiB wait here, then its socket is not
+    read any more. One timer looks after the whole of it, and is set again when it finds that bytes
+    came meanwhile: a timer for each read was a tenth of what a streamed token costs.
     """
 
-    __slots__ = ("_end", "_idle_s", "_loop", "_reader", "_since", "_timer")
+    __slots__ = ("_connection", "_end", "_idle_s", "_late", "_loop", "_since", "_timer")
 
-    def __init__(self, reader: aiohttp.StreamReader, idle_s: float, total_s: float) -> None:
-        """Inside a running event loop."""
-        self._reader = reader
-        self._idle_s = idle_s
+    def __init__(self, connection: Connection, *, first_s: float, total_s: float) -> None:
+        """When the request was sent. For ``first_s`` there may be no answer at all."""
+        self._connection = connection
         self._loop = asyncio.get_running_loop()
-        self._end = self._loop.time() + total_s
-        self._since: float | None = None  # when the read began that waits now
-        self._timer = self._loop.call_later(min(idle_s, total_s), self._look)
+        now = self._loop.time()
+        self._end = now + total_s
+        self._since: float | None = now  # when the wait began that goes on
+        self._idle_s = first_s
+        self._late: Callable[[], TimeoutError] = _NoFirstByte
+        self._timer = self._loop.call_later(min(first_s, total_s), self._look)
+
+    async def begun(self, idle_s: float) -> None:
+        """Wait for the head; from there on ``idle_s`` is how long nothing may come."""
+        await self._connection.head()
+        self._since = None
+        shorter = idle_s < self._idle_s
+        self._idle_s, self._late = idle_s, TimeoutError
+        if shorter:
+            self._timer.cancel()
+            self._look()
 
     def _look(self) -> None:
         now = self._loop.time()
@@ -61,7 +70,7 @@ class Body:
         if left > 0:
             self._timer = self._loop.call_later(left, self._look)
         else:
-            self._reader.set_exception(TimeoutError())
+            self._connection.fail(self._late() if idle <= self._end - now else TimeoutError())
 
     def close(self) -> None:
         """It is not read any further."""
@@ -71,7 +80,7 @@ class Body:
         """The next bytes; none at the end."""
         self._since = self._loop.time()
         try:
-            return await self._reader.readany()
+            return await self._connection.readany()
         finally:
             self._since = None
 
@@ -79,6 +88,10 @@ class Body:
         """All of them, as they come."""
         while chunk := await self.readany():
             yield chunk
+
+
+class _NoFirstByte(TimeoutError):
+    """No answer began in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,34 +108,20 @@ class Pool:
     """Connections to all upstreams; belongs to one event loop."""
 
     def __init__(self) -> None:
-        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._connections: dict[str, Connections] = {}
 
-    def _session(self, upstream: Upstream) -> aiohttp.ClientSession:
+    def _to(self, upstream: Upstream) -> Connections:
         name = upstream.destination.name
-        session = self._sessions.get(name)
-        if session is None:
-            limit = upstream.max_connections
-            connector: aiohttp.BaseConnector
-            if upstream.socket is not None:
-                connector = aiohttp.UnixConnector(
-                    str(upstream.socket), limit=limit, keepalive_timeout=KEEP_ALIVE_LOCAL_S
-                )
-            else:
-                connector = aiohttp.TCPConnector(
-                    limit=limit,
-                    ttl_dns_cache=60,
-                    keepalive_timeout=KEEP_ALIVE_S,
-                    ssl=upstream.tls if upstream.tls is not None else True,
-                )
-            session = self._sessions[name] = aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-                # How long all of it may take is looked after below, and in Body: aiohttp's own
-                # timer would be asked for each read.
-                timeout=aiohttp.ClientTimeout(total=None, connect=upstream.connect_s),
+        known = self._connections.get(name)
+        if known is None:
+            origin = Origin.of(upstream.base_url, tls=upstream.tls, socket=upstream.socket)
+            known = self._connections[name] = Connections(
+                origin,
+                limit=upstream.max_connections,
+                keep_s=KEEP_ALIVE_S if upstream.socket is None else KEEP_ALIVE_LOCAL_S,
+                connect_s=upstream.connect_s,
             )
-        return session
+        return known
 
     @contextlib.asynccontextmanager
     async def post(
@@ -140,128 +139,115 @@ class Pool:
         is waited for before each try does anything that could be seen outside: what a request is
         made of costs nothing while the log waits for its disk.
 
+        Only what nobody has acted on is sent again: there was no connection, or the destination
+        says that it is too busy and when to come back. A connection that broke may have delivered
+        the request.
+
         Raises :class:`UpstreamFailed`, also for what goes wrong inside the block on the
         connection, and :class:`Overloaded` if no connection becomes free in time. Messages name
         the destination, never what it said. ``attempts`` counts along.
         """
         name = upstream.destination.name
-        session = self._session(upstream)
+        to, attempts = self._to(upstream), attempts or Attempts()
         try:
-            attempts = attempts or Attempts()
-            sent = await self._answered(
-                session, upstream, method, url, raw, headers, attempts, first
-            )
-            async with sent as response:
-                left_s = upstream.timeout_s - (attempts.waited or 0)
-                body = Body(response.content, upstream.idle_s, left_s)
+            head = http1.head_of(method, to.origin.target(url), to.origin, headers, len(raw))
+        except ValueError:
+            raise UpstreamFailed(
+                f"what would be sent to destination {name!r} is no request",
+                hint="does the variable of its key hold the end of a line?",
+            ) from None
+        left, give_up = upstream.retries, 0.0
+        try:
+            while True:
+                await first()
+                began = time.perf_counter()
+                give_up = give_up or began + upstream.retry_within_s
+                attempts.count += 1
                 try:
-                    yield Answer(
-                        response.status,
-                        response.content_type,
-                        response.headers.get("Retry-After"),
-                        body,
-                    )
-                finally:
-                    body.close()
-        except aiohttp.ConnectionTimeoutError:
-            full = session.connector is not None and (
-                len(session.connector._acquired) >= upstream.max_connections
-            )
-            if full:
-                raise Overloaded(
-                    f"every connection to destination {name!r} is in use", hint="try again shortly"
-                ) from None
+                    async with to.one() as connection:
+                        connection.send(head, raw)
+                        body = Body(
+                            connection, first_s=upstream.first_byte_s, total_s=upstream.timeout_s
+                        )
+                        try:
+                            await body.begun(upstream.idle_s)
+                            now = time.perf_counter()
+                            attempts.waited = now - began
+                            _check_encoding(upstream, connection)
+                            wait = _busy_for(connection)
+                            if not left or wait is None or now + wait > give_up:
+                                yield _answer(connection, body)
+                                return
+                        finally:
+                            body.close()
+                except http1.NotConnected as e:
+                    wait = FIRST_WAIT_S * 2 ** (attempts.count - 1)
+                    late = isinstance(e, http1.Late)
+                    if not left or late or time.perf_counter() + wait > give_up:
+                        raise
+                left -= 1
+                await asyncio.sleep(wait)
+        except http1.TooMany:
+            raise Overloaded(
+                f"every connection to destination {name!r} is in use", hint="try again shortly"
+            ) from None
+        except http1.Late:
             raise _late(upstream, "could not be reached", "connect_s") from None
+        except http1.NotConnected:
+            raise UpstreamFailed(
+                f"destination {name!r} cannot be reached", hint="is it running? see /readyz"
+            ) from None
         except _NoFirstByte:
             raise _late(upstream, "did not begin to answer", "first_byte_s") from None
         except TimeoutError:
             raise _late(upstream, "did not answer", "timeout_s and idle_s") from None
-        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError):
+        except http1.Untrusted:
             raise UpstreamFailed(
                 f"destination {name!r} shows a certificate that is not trusted here, or wants one",
                 hint=f"upstream.{name}.ca_file and cert_file in sovereign.toml",
             ) from None
-        except aiohttp.ClientConnectorError:
-            raise UpstreamFailed(
-                f"destination {name!r} cannot be reached", hint="is it running? see /readyz"
-            ) from None
-        except aiohttp.ClientError:
+        except http1.Broke:
             raise UpstreamFailed(
                 f"destination {name!r} broke off or answered with something else than HTTP",
                 hint="try again",
             ) from None
 
-    async def _answered(
-        self,
-        session: aiohttp.ClientSession,
-        upstream: Upstream,
-        method: str,
-        url: str,
-        raw: bytes,
-        headers: Mapping[str, str],
-        attempts: Attempts,
-        first: Callable[[], Awaitable[None]],
-    ) -> aiohttp.ClientResponse:
-        """The answer's head, after as many tries as are allowed.
-
-        Only what nobody has acted on is sent again: no connection, or a destination that says it
-        is too busy and when to come back. A connection that broke may have delivered the request.
-        """
-        loop = asyncio.get_running_loop()
-        within_s = min(upstream.first_byte_s, upstream.timeout_s)
-        give_up = began = 0.0
-
-        async def go(
-            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-        ) -> aiohttp.ClientResponse:
-            nonlocal give_up, began
-            await first()
-            began = time.perf_counter()
-            give_up = give_up or began + upstream.retry_within_s
-            attempts.count += 1
-            first_byte.reschedule(loop.time() + within_s)
-            return await handler(request)
-
-        for left in range(upstream.retries, -1, -1):
-            try:
-                async with asyncio.timeout(None) as first_byte:
-                    response = await session.request(
-                        method,
-                        url,
-                        data=raw or None,
-                        headers=headers,
-                        allow_redirects=False,
-                        middlewares=(go,),
-                    )
-            except aiohttp.ClientConnectorError as e:
-                wait = FIRST_WAIT_S * 2 ** (attempts.count - 1)
-                untrusted = isinstance(e, aiohttp.ClientSSLError)
-                if not left or untrusted or time.perf_counter() + wait > give_up:
-                    raise
-            except TimeoutError:
-                if first_byte.expired() and upstream.first_byte_s <= upstream.timeout_s:
-                    raise _NoFirstByte from None
-                raise
-            else:
-                attempts.waited = time.perf_counter() - began
-                after = _seconds(response.headers.get("Retry-After"))
-                busy = response.status in _BUSY and after is not None
-                if not left or not busy or after is None or time.perf_counter() + after > give_up:
-                    return response
-                response.close()
-                wait = after
-            await asyncio.sleep(wait)
-        raise AssertionError("unreachable")
-
     async def close(self) -> None:
-        """Drop every connection."""
-        for session in self._sessions.values():
-            await session.close()
-        self._sessions.clear()
+        """Drop every connection that waits for a request."""
+        for connections in self._connections.values():
+            connections.close()
+        self._connections.clear()
 
 
-class _NoFirstByte(Exception):
-    """No answer began in time."""
+def _answer(connection: Connection, body: Body) -> Answer:
+    said = connection.headers
+    kind = said.get(b"content-type", b"application/octet-stream").decode("latin-1")
+    after = said.get(b"retry-after")
+    return Answer(
+        connection.status,
+        kind.partition(";")[0].strip().lower(),
+        None if after is None else after.decode("latin-1"),
+        body,
+    )
+
+
+def _check_encoding(upstream: Upstream, connection: Connection) -> None:
+    """Nothing but ``identity`` was asked for."""
+    if connection.headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        raise UpstreamFailed(
+            f"destination {upstream.destination.name!r} answered in an encoding that nobody asked"
+            " for",
+            hint="does something on the way there compress what passes?",
+        )
+
+
+def _busy_for(connection: Connection) -> float | None:
+    """How long the destination wants to be left alone, if it is too busy; a date is no time that
+    is waited for."""
+    after = connection.headers.get(b"retry-after", b"").decode("latin-1")
+    if connection.status not in _BUSY or not after.isdecimal() or len(after) > 5:
+        return None
+    return float(after)
 
 
 def _late(upstream: Upstream, what: str, setting: str) -> UpstreamFailed:
@@ -271,10 +257,3 @@ def _late(upstream: Upstream, what: str, setting: str) -> UpstreamFailed:
     )
     late.status = 504
     return late
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Retry-After in seconds; a date is none that is waited for."""
-    if retry_after is None or not retry_after.isdecimal() or len(retry_after) > 5:
-        return None
-    return float(retry_after)

@@ -10,13 +10,12 @@ import contextlib
 import json
 from collections.abc import Callable
 
-import aiohttp
-
 from sovereign.errors import UpstreamFailed
 from sovereign.gateway import sse
 from sovereign.gateway.asked import Asked, Send, respond, write
 from sovereign.gateway.clear import Cleared
 from sovereign.gateway.given import Gives, passed
+from sovereign.gateway.http1 import Broke
 from sovereign.gateway.ledger import Ledger
 from sovereign.gateway.pool import Answer, Pool
 from sovereign.gateway.recorder import Intent, Recorder
@@ -167,7 +166,7 @@ class _Streamed:
                 if self._ready:
                     await self._write(self._take())
             raise self._broken()
-        except (UpstreamFailed, sse.Broken, TimeoutError, aiohttp.ClientError) as e:
+        except (UpstreamFailed, sse.Broken, TimeoutError, Broke) as e:
             if not self._asked.answering and not isinstance(e, sse.Broken):
                 raise
             failed = e if isinstance(e, UpstreamFailed) else self._broken()
@@ -249,7 +248,7 @@ class _SaidError(Exception):
 async def _drain(answer: Answer) -> None:
     """Read the end of a stream whose last event has come, so that its connection can be used again.
     If nothing ends it soon, the connection is dropped."""
-    with contextlib.suppress(TimeoutError, aiohttp.ClientError):
+    with contextlib.suppress(TimeoutError, Broke):
         async with asyncio.timeout(DRAIN_S):
             while await answer.body.readany():
                 pass

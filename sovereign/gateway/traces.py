@@ -18,9 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
-
 from sovereign import __version__
+from sovereign.gateway.http1 import Connections, Failed, Origin, head_of
 from sovereign.running import TelemetryConfig
 
 __all__ = ["Trace", "Tracer"]
@@ -91,7 +90,7 @@ class Tracer:
         self._config = config
         self._worker = worker
         self._waiting: list[dict[str, Any]] = []
-        self._session: aiohttp.ClientSession | None = None
+        self._collector: Connections | None = None
         self._task: asyncio.Task[None] | None = None
         self.dropped = 0
 
@@ -124,8 +123,8 @@ class Tracer:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self._post()
-        if self._session is not None:
-            await self._session.close()
+        if self._collector is not None:
+            self._collector.close()
 
     async def _run(self) -> None:
         while True:
@@ -154,19 +153,21 @@ class Tracer:
                 }
             ]
         }
-        if self._session is None:
-            # No proxies from the environment: the endpoint is the configuration's and no other.
-            self._session = aiohttp.ClientSession(trust_env=False)
+        if self._collector is None:
+            self._collector = Connections(
+                Origin.of(self._config.endpoint), limit=1, keep_s=2 * EVERY_S, connect_s=POST_S
+            )
+        origin, raw = self._collector.origin, json.dumps(body).encode()
+        kind = {"Content-Type": "application/json"}
+        head = head_of("POST", origin.target(self._config.endpoint), origin, kind, len(raw))
         try:
-            async with self._session.post(
-                self._config.endpoint,
-                data=json.dumps(body).encode(),
-                headers={"Content-Type": "application/json"},
-                timeout=aiohttp.ClientTimeout(total=POST_S),
-                allow_redirects=False,
-            ) as answer:
-                return 200 <= answer.status < 300
-        except (aiohttp.ClientError, TimeoutError):
+            async with asyncio.timeout(POST_S), self._collector.one() as connection:
+                connection.send(head, raw)
+                await connection.head()
+                while await connection.readany():
+                    pass  # nothing in it is for us
+                return 200 <= connection.status < 300
+        except (Failed, TimeoutError):
             return False
 
 

@@ -32,9 +32,13 @@ class Cache:
     def __repr__(self) -> str:
         return f"Cache({len(self._map)} texts)"
 
-    def get(self, text: str) -> tuple[Finding, ...] | None:
-        """What was found in ``text``, if it was seen before."""
-        name = self._name(text)
+    def name(self, text: str) -> bytes:
+        """The keyed hash of ``text``, by which it is known."""
+        data = text.encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(data, key=self._key, digest_size=16).digest()
+
+    def get(self, name: bytes) -> tuple[Finding, ...] | None:
+        """What was found in a text, if it was seen before."""
         with self._lock:
             found = self._map.get(name)
             if found is not None:
@@ -44,21 +48,16 @@ class Cache:
                 self.misses += 1
             return found
 
-    def put(self, text: str, found: tuple[Finding, ...]) -> None:
-        """Remember what was found in ``text``."""
+    def put(self, name: bytes, found: tuple[Finding, ...]) -> None:
+        """Remember what was found in a text."""
         if len(found) > self._findings:
             return
-        name = self._name(text)
         with self._lock:
             self._held += len(found) - len(self._map.pop(name, ()))
             self._map[name] = found
             while len(self._map) > self._entries or self._held > self._findings:
                 _, old = self._map.popitem(last=False)
                 self._held -= len(old)
-
-    def _name(self, text: str) -> bytes:
-        data = text.encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(data, key=self._key, digest_size=16).digest()
 
 
 class Once:

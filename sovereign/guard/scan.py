@@ -12,7 +12,7 @@ from collections.abc import Container, Iterator, MutableMapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from sovereign.errors import GuardError, RecognizerFailed
-from sovereign.guard import joined
+from sovereign.guard import joined, nested
 from sovereign.guard.body import Leaf
 from sovereign.guard.cache import Cache, Once
 from sovereign.guard.chance import part_of, random_ids
@@ -182,6 +182,8 @@ class Scanner:
         fresh: bool,
     ) -> list[Hit]:
         """What stands in several leaves. Neighbours in which nothing did are not joined again."""
+        if len(leaves) == 1 and not nested.looks_nested(leaves[0].text):
+            return []
         hits: list[Hit] = []
         for step in joined.steps(leaves, names, _never if fresh else self._apart.knows):
             shared = [
@@ -237,7 +239,8 @@ class Scanner:
     ) -> list[Finding]:
         """All findings of all recognisers in one text; ``by_words``: of those only that judge by
         the words around. What is ``fresh`` is not remembered either."""
-        known = None if fresh else self._cache.get(text)
+        name = b"" if fresh else self._cache.name(text)
+        known = None if fresh else self._cache.get(name)
         if known is not None:
             return list(known)
         found: list[Finding] = []
@@ -250,13 +253,13 @@ class Scanner:
                 judged = recognizer.name in self._by_words
                 for finding in _run(recognizer, chunk):
                     if judged and finding.score > JUDGED:
-                        finding = finding._replace(score=JUDGED)
+                        finding = _less_sure(finding)
                     if ids and finding.score < 1 and part_of(ids, finding.start, finding.end):
                         continue
                     found.append(_shifted(finding, offset) if offset else finding)
                 deadline.check(recognizer.name)
         if not fresh:
-            self._cache.put(text, tuple(found))
+            self._cache.put(name, tuple(found))
         return found
 
     def _credible(self, found: Finding, kind: str, *, alone: bool) -> bool:
@@ -346,6 +349,10 @@ def _run(recognizer: Recognizer, text: str) -> list[Finding]:
 
 def _shifted(f: Finding, by: int) -> Finding:
     return Finding((), f.start + by, f.end + by, f.entity, f.score, f.recognizer, f.view)
+
+
+def _less_sure(f: Finding) -> Finding:
+    return Finding((), f.start, f.end, f.entity, JUDGED, f.recognizer, f.view)
 
 
 def _never(_: bytes) -> bool:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, cast
 
-import aiohttp
 import pytest
 
 from sovereign.errors import UpstreamFailed
@@ -16,8 +15,9 @@ from sovereign.gateway import reply
 from sovereign.gateway.asked import Asked, ClientGone
 from sovereign.gateway.clear import Cleared
 from sovereign.gateway.given import Gives
+from sovereign.gateway.http1 import Broke
 from sovereign.gateway.ledger import Ledger
-from sovereign.gateway.pool import Answer
+from sovereign.gateway.pool import Answer, Body
 from sovereign.gateway.translate import TRANSLATIONS
 from sovereign.gateway.upstreams import Upstream
 from sovereign.guard import Restorer
@@ -51,20 +51,24 @@ def _asked(wire: str = "openai") -> Asked:
     return Asked("req_1", "POST", "/v1/chat/completions", b"", {}, wire)  # type: ignore[arg-type]
 
 
-class _Protocol:
-    """As much of aiohttp's as a stream reader needs."""
+class _Bytes:
+    """A body: pieces that come one by one, then its end, or what broke it."""
 
-    _reading_paused = False
-    connected = True
+    def __init__(self, chunks: list[bytes], fail: Exception | None) -> None:
+        self._chunks, self._fail = [*chunks], fail
 
-    def pause_reading(self) -> None: ...
-    def resume_reading(self, **how: bool) -> None: ...
+    async def readany(self) -> bytes:
+        if self._chunks:
+            return self._chunks.pop(0)
+        if self._fail is not None:
+            raise self._fail
+        return b""
 
 
 async def _run(
     chunks: list[bytes],
     *,
-    fail: BaseException | None = None,
+    fail: Exception | None = None,
     into: list[bytes] | None = None,
     **how: Any,
 ) -> tuple[bytes, list[str]]:
@@ -72,18 +76,6 @@ async def _run(
     by piece."""
     got: list[bytes] = [] if into is None else into
     outcomes: list[str] = []
-    reader = aiohttp.StreamReader(_Protocol(), 2**16, loop=asyncio.get_running_loop())  # type: ignore[arg-type]
-
-    async def arrive() -> None:
-        for chunk in chunks:
-            reader.feed_data(chunk)
-            await asyncio.sleep(0.001)  # so that each is read by itself
-        if fail is None:
-            reader.feed_eof()
-        else:
-            reader.set_exception(fail)
-
-    arriving = asyncio.create_task(arrive())
 
     async def send(message: MutableMapping[str, Any]) -> None:
         got.append(message.get("body", b""))
@@ -97,10 +89,8 @@ async def _run(
         lambda a, outcome, status: outcomes.append(outcome),
         Gives(asked, cleared, Ledger()),
     )
-    try:
-        await streamed.run(Answer(200, "text/event-stream", None, reader))
-    finally:
-        await arriving
+    body = cast("Body", _Bytes(chunks, fail))
+    await streamed.run(Answer(200, "text/event-stream", None, body))
     return b"".join(got), outcomes
 
 
@@ -178,8 +168,8 @@ def test_a_stream_that_never_begins_is_a_plain_error() -> None:
     """As long as nothing was sent to the caller there can still be a status."""
     with pytest.raises(UpstreamFailed):
         asyncio.run(_run([]))
-    with pytest.raises(aiohttp.ServerDisconnectedError):  # which the pool names
-        asyncio.run(_run([], fail=aiohttp.ServerDisconnectedError()))
+    with pytest.raises(Broke):  # which the pool names
+        asyncio.run(_run([], fail=Broke()))
 
 
 def test_a_caller_who_reads_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

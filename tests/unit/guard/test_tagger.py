@@ -180,7 +180,7 @@ def test_no_product_is_so_large_that_threads_share_it() -> None:
 
     net = load(MODEL, MODEL_SHA256)
     weights = {name: getattr(net, name).view(Seen) for name in ("project", "first", "out")} | {
-        "taps": tuple(tuple(tap.view(Seen) for tap in taps) for taps in net.taps)
+        "convs": tuple(conv.view(Seen) for conv in net.convs)
     }
     net = dataclasses.replace(net, **weights)
     net.probabilities(net.embed([f"user{n:06}" for n in range(900)]))

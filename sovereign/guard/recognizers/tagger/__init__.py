@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Final
 
 import numpy as np
@@ -20,7 +20,6 @@ from sovereign.guard.recognizers.tagger.columns import columns
 from sovereign.guard.recognizers.tagger.decode import Span, kept, stretches
 from sovereign.guard.recognizers.tagger.net import (
     COMMON_WORD,
-    LABELS,
     NAME,
     REACH,
     Floats,
@@ -95,20 +94,15 @@ class Tagger:
         likely: list[Span] = []
         faint: list[tuple[int, int]] = []
         for p, bounds in self.read(text):
-            likely += stretches(p, bounds)
-            faint += [(bounds[i], bounds[i + 1]) for i in self._faint(p)]
+            spans, dim = stretches(p, bounds)
+            likely += spans
+            faint += dim
         whole = [t for s in _joined(likely) if (t := _trimmed(text, s)) is not None]
-        cued = (_cued(text, Span(a, b, "PERSON", decode.FAINT)) for a, b in faint)
-        return _disjoint([*(_cued(text, s) or s for s in whole), *filter(None, cued)])
-
-    @staticmethod
-    def _faint(p: Floats) -> list[int]:
-        """Tokens that may be a name, if something beside them says so."""
-        names = p[:, LABELS.index("PERSON")]
-        found: list[int] = (
-            ((names > decode.FAINT) & (names < decode.LOW["PERSON"])).nonzero()[0].tolist()
-        )
-        return found
+        found = [_cued(text, s) or s for s in whole]
+        for a, b in faint:
+            if (cued := _cued(text, Span(a, b, "PERSON", decode.FAINT))) is not None:
+                found.append(cued)
+        return _disjoint(found)
 
     def _kept(self, text: str, likely: Sequence[Span]) -> list[Span]:
         sure = [
@@ -142,12 +136,13 @@ class Tagger:
     def read(self, text: str) -> Iterator[tuple[Floats, list[int]]]:
         """Label probabilities, and where the tokens lie: the last bound ends the last token. Piece
         by piece."""
-        left = np.zeros((0, self._net.embedded), np.float32)
         held: Floats | None = None
         bounds = [0]
         for tokens in pieces(text):
             x = self._words.vectors(tokens)
-            if held is not None:
+            if held is None:
+                left = x[:0]
+            else:
                 yield self._piece(left, held, x[:REACH]), bounds
                 left = np.concatenate((left, held))[-REACH:]
             held = x
@@ -303,6 +298,8 @@ _INSIDE: Mapping[str, Callable[[str, int], bool]] = {
 
 def _disjoint(spans: Sequence[Span]) -> list[Span]:
     """Overlapping spans as one: of the likelier label, but of a personal one if there is any."""
+    if all(a.end <= b.start for a, b in pairwise(spans)):
+        return list(spans)
     out: list[Span] = []
     for s in sorted(spans, key=lambda s: (s.start, -s.end)):
         if out and s.start < out[-1].end:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -73,7 +73,7 @@ _DENSE = 0.04
 
 _PLACES = frozenset({"ORG", "LOC"})
 _LOW = [2.0] + [LOW[label] for label in LABELS[1:]]
-_OUTSIDE = 1.001 - min(LOW.values())
+_OUTSIDE = 1.001 - FAINT
 """A token whose probability to be nothing reaches this reaches no low mark."""
 
 
@@ -86,17 +86,24 @@ class Span(NamedTuple):
     score: float
 
 
-def stretches(probabilities: NDArray[np.float32], bounds: Sequence[int]) -> Iterator[Span]:
-    """Neighbouring tokens whose likeliest label but "outside" is the same and above its low mark.
+def stretches(
+    probabilities: NDArray[np.float32], bounds: Sequence[int]
+) -> tuple[list[Span], list[tuple[int, int]]]:
+    """Neighbouring tokens whose likeliest label but "outside" is the same and above its low mark;
+    and where tokens lie that may be a name, if something beside them says so.
 
     A personal label takes the probability of all personal labels together: whether a string is a
     user name or a name matters less than that it is either. Token ``i`` is the text's
     ``[bounds[i], bounds[i + 1])``.
     """
+    found: list[Span] = []
+    faint: list[tuple[int, int]] = []
     at = (probabilities[:, 0] < _OUTSIDE).nonzero()[0]  # most tokens are nothing
     first, last, kind, best = 0, -2, 0, 0.0
-    for i, row in zip(at.tolist(), probabilities[at].tolist(), strict=True):
+    for i, row in zip(at.tolist(), probabilities.take(at, axis=0).tolist(), strict=True):
         personal = row[1:8]
+        if FAINT < personal[0] < _LOW[1]:
+            faint.append((bounds[i], bounds[i + 1]))
         score = sum(personal)
         # Outside, place or organisation unless the personal labels together weigh more.
         label = 8 if row[8] >= row[9] else 9
@@ -110,10 +117,11 @@ def stretches(probabilities: NDArray[np.float32], bounds: Sequence[int]) -> Iter
             last, best = i, max(best, score)
             continue
         if kind:
-            yield Span(bounds[first], bounds[last + 1], LABELS[kind], best)
+            found.append(Span(bounds[first], bounds[last + 1], LABELS[kind], best))
         first, last, kind, best = i, i, label, score
     if kind:
-        yield Span(bounds[first], bounds[last + 1], LABELS[kind], best)
+        found.append(Span(bounds[first], bounds[last + 1], LABELS[kind], best))
+    return found, faint
 
 
 def _high(_text: str, s: Span) -> float:

@@ -36,19 +36,24 @@ class Words:
         with self._lock:
             at: list[Any] = list(map(self._index.get, tokens))
             if None in at:
-                self._learn(tokens)
-                at = list(map(self._index.get, tokens))
+                new = [i for i, row in enumerate(at) if row is None]
+                at = self._learn(tokens, at, new)
             return self._table.take(at, axis=0)
 
-    def _learn(self, tokens: Sequence[str]) -> None:
-        new = [t for t in dict.fromkeys(tokens) if t not in self._index]
-        if len(self._index) + len(new) > self._limit:
-            self._index.clear()
-            new = list(dict.fromkeys(tokens))
-        start, end = len(self._index), len(self._index) + len(new)
+    def _learn(self, tokens: Sequence[str], at: list[Any], unknown: Sequence[int]) -> list[int]:
+        """``at``, where the rows of tokens are, with those of ``unknown`` ones."""
+        index = self._index
+        new = list(dict.fromkeys([tokens[i] for i in unknown]))
+        if len(index) + len(new) > self._limit:
+            index.clear()
+            new, unknown = list(dict.fromkeys(tokens)), range(len(tokens))
+        start, end = len(index), len(index) + len(new)
         if end > len(self._table):
             grown = np.zeros((max(end, 2 * len(self._table)), self._net.embedded), np.float32)
             grown[:start] = self._table[:start]
             self._table = grown
-        self._table[start:end] = self._net.embed(new)
-        self._index.update(zip(new, range(start, end), strict=True))
+        self._net.embed(new, self._table[start:end])
+        index.update(zip(new, range(start, end), strict=True))
+        for i in unknown:
+            at[i] = index[tokens[i]]
+        return at
