@@ -80,6 +80,7 @@ def resolve(
 
 _leaf = attrgetter("leaf")
 _start = attrgetter("finding.start")
+_place = attrgetter("leaf", "finding.start")
 
 
 def _teach(
@@ -175,12 +176,16 @@ def disjoint(
     for text, group in _groups(leaves, hits):
         if len(group) == 1:
             whole = group[0]
-            f = whole.finding
-            if f.view != "text" or _SOMETHING.search(text, f.start, f.end) is not None:
+            if _tells(text, whole.finding):
                 out.append(whole)
         else:
             out += _winners(text, sorted(group, key=partial(_rank, acts)))
     return out
+
+
+def _tells(text: str, found: Finding) -> bool:
+    """Whether anything stands there; what was decoded may stand in characters that nobody sees."""
+    return found.view != "text" or _SOMETHING.search(text, found.start, found.end) is not None
 
 
 def _groups(leaves: Sequence[Leaf], hits: Sequence[Hit]) -> Iterator[tuple[str, list[Hit]]]:
@@ -200,22 +205,21 @@ def _groups(leaves: Sequence[Leaf], hits: Sequence[Hit]) -> Iterator[tuple[str, 
         yield leaves[leaf].text, group
 
 
-def _place(hit: Hit) -> tuple[int, int]:
-    return hit.leaf, hit.finding.start
-
-
 def _rank(acts: Callable[[str], Action], hit: Hit) -> tuple[object, ...]:
-    f = hit.finding
-    action = acts(f.entity)
+    _, start, end, entity, score, _, _ = hit.finding
+    action = acts(entity)
     tier = 0 if action >= Action.LOCAL else 1 if held_back(action) else 2
-    generic = f.entity == "IDENTIFIER"
-    return (tier, f.score < 1.0, f.start - f.end, generic, -f.score, f.entity, f.start)
+    return (tier, score < 1.0, start - end, entity == "IDENTIFIER", -score, entity, start)
 
 
 def _winners(text: str, group: Sequence[Hit]) -> list[Hit]:
     """``group`` comes best first."""
-    first = min(hit.finding.start for hit in group)
-    taken = bytearray(max(hit.finding.end for hit in group) - first)
+    best = group[0].finding
+    first = min([hit.finding.start for hit in group])
+    last = max([hit.finding.end for hit in group])
+    if best.start == first and best.end == last and _tells(text, best):
+        return [group[0]]  # as mostly: nothing sticks out of it
+    taken = bytearray(last - first)
     kept: list[Hit] = []
     for hit in group:
         f = hit.finding
