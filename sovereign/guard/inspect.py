@@ -63,6 +63,7 @@ class Inspection:
     body: JSON
     values: tuple[tuple[str, str], ...] = field(compare=False)
     _held: residual.Held = field(compare=False)
+    _ascii: bool = field(default=False, compare=False)
     boundary: str | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
@@ -80,7 +81,7 @@ class Inspection:
         """The bytes to send: the transformed body as compact UTF-8 JSON, or as the form it was."""
         if self.boundary is not None:
             return form.encode(self.body, self.boundary)
-        return bodies.encode(self.body)
+        return bodies.encode(self.body, ascii_only=self._ascii)
 
     def check_residual(
         self, *, raw: bytes, url: str = "", headers: Mapping[str, str] | None = None
@@ -195,21 +196,20 @@ class Guard:
         is_form = isinstance(body, form.Form)
         rules = self._rules(tenant, to)
         policy, acts = rules.policy, rules.acts
-        free, texts = self._leaves(body, known)
+        free, text = self._leaves(body, known)
         seen = opaque.found(body, free, known, hosts=self._hosts, held=held)
         carried: Carried | None = None
         if seen.special:
             if quick:
                 raise TakesLong
             body, carried = self._special(body, seen, known, to, policy)
-            free, texts = self._leaves(body, known)
+            free, text = self._leaves(body, known)
             free = [leaf for leaf in free if leaf.path not in seen.kept]
         unread = seen.unread
         reads = [views.of_leaf(leaf) for leaf in free]
         first = len(free)
         if carried is not None:
             free, reads = free + carried.leaves, reads + carried.readings
-            texts += [leaf.text for leaf in carried.leaves]
             unread += carried.unread
         deadline = Deadline(self.limits.deadline_s)
         names = self._settled.names(free, reads, rules.name)
@@ -242,6 +242,7 @@ class Guard:
                 floor[entity] = max(least, floor.get(entity, least))
         unread += opaque.blobs(free, chosen.hits)
         verdict = decide(policy, given, to, floor, digest=rules.digest, acts=acts)
+        texts = [text, *(leaf.text for leaf in (carried.leaves if carried else ()))]
         surrogates = Surrogates(self._key, tenant, texts, self.style)
         done: Transformed = transform(body, free, *chosen, verdict.actions, surrogates)
         out = done.body
@@ -267,6 +268,7 @@ class Guard:
                 carried.outgoing() if carried else None,
                 spelled,
             ),
+            _ascii=text.isascii(),
             boundary=form.new_boundary() if is_form else None,
         )
 
@@ -274,14 +276,12 @@ class Guard:
         """32 bytes that nobody without the guard's key can tell, of their own for each purpose."""
         return hmac.digest(self._key, b"sovereign/derived/v1\0" + purpose.encode(), "sha256")
 
-    def _leaves(
-        self, body: JSON, known: shapes.Shape | None
-    ) -> tuple[list[bodies.Leaf], list[str]]:
+    def _leaves(self, body: JSON, known: shapes.Shape | None) -> tuple[list[bodies.Leaf], str]:
         """The leaves that may tell something, and the texts of all."""
         if known is None:
             return bodies.gather(body, self.limits)
-        leaves, texts = bodies.gather(body, self.limits, shapes.KEYS)
-        return known.free(leaves), texts
+        leaves, text = bodies.gather(body, self.limits, shapes.KEYS)
+        return known.free(leaves), text
 
     def _special(
         self,

@@ -59,8 +59,11 @@ def resolve(
         _teach(leaves, hits, chosen, known or {}, learn)
     if known:
         theirs = [hit for index, own in known.items() for hit in own.at(index, leaves[index].path)]
-        # Both are in order, so this is one merge; within a leaf nothing moves.
-        chosen = sorted([*chosen, *theirs], key=_leaf)
+        if chosen and theirs and chosen[0].leaf < theirs[-1].leaf:
+            # Both are in order, so this is one merge; within a leaf nothing moves.
+            chosen = sorted([*theirs, *chosen], key=_leaf)
+        else:  # what is new comes last, as in a chat
+            chosen = theirs + chosen
     said = values_of(leaves, chosen)
     needles = Needles(like)
     for value, entity in dict.fromkeys(zip(said, [h.finding.entity for h in chosen], strict=True)):
