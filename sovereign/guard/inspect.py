@@ -259,7 +259,7 @@ class Guard:
             findings=tuple(given),
             restorer=Restorer(surrogates.tags, surrogates.words),
             body=out,
-            values=tuple(zip([found.entity for found in given], chosen.said, strict=True)),
+            values=tuple(chosen.said),
             _held=residual.Held(
                 done.values,
                 done.placeholders,

@@ -13,7 +13,7 @@ from sovereign.guard.body import Leaf
 from sovereign.guard.needles import Needles, name_parts
 from sovereign.guard.scan import Hit
 from sovereign.guard.settled import Own, are_clear_of
-from sovereign.guard.transform import REST, held_back, values_of
+from sovereign.guard.transform import REST, held_back, said_by
 from sovereign.guard.views import Reading
 from sovereign.types import Action, Finding
 
@@ -29,10 +29,10 @@ AGAIN = "recurrence"
 
 
 class Chosen(NamedTuple):
-    """The hits to decide on, and beside each the value that it is."""
+    """The hits to decide on, and beside each its entity and value."""
 
     hits: list[Hit]
-    said: list[str]
+    said: list[tuple[str, str]]
 
     def __repr__(self) -> str:
         return f"Chosen({len(self.hits)} hits)"
@@ -57,16 +57,11 @@ def resolve(
     chosen = disjoint(leaves, [h for h in hits if counts(h.finding)], acts)
     if learn is not None:
         _teach(leaves, hits, chosen, known or {}, learn)
+    said = said_by(leaves, chosen)
     if known:
-        theirs = [hit for index, own in known.items() for hit in own.at(index, leaves[index].path)]
-        if chosen and theirs and chosen[0].leaf < theirs[-1].leaf:
-            # Both are in order, so this is one merge; within a leaf nothing moves.
-            chosen = sorted([*theirs, *chosen], key=_leaf)
-        else:  # what is new comes last, as in a chat
-            chosen = theirs + chosen
-    said = values_of(leaves, chosen)
+        chosen, said = _with_known(leaves, chosen, said, known)
     needles = Needles(like)
-    for value, entity in dict.fromkeys(zip(said, [h.finding.entity for h in chosen], strict=True)):
+    for entity, value in dict.fromkeys(said):
         if held_back(acts(entity)):
             needles.add(value, entity)
             if entity == "PERSON":
@@ -78,7 +73,23 @@ def resolve(
     if not again:
         return Chosen(chosen, said)
     chosen = disjoint(leaves, [*chosen, *again], acts)
-    return Chosen(chosen, values_of(leaves, chosen))
+    return Chosen(chosen, said_by(leaves, chosen))
+
+
+def _with_known(
+    leaves: Sequence[Leaf], hits: list[Hit], said: list[tuple[str, str]], known: Mapping[int, Own]
+) -> Chosen:
+    theirs: list[Hit] = []
+    they_said: list[tuple[str, str]] = []
+    for index, own in known.items():
+        path, text, _, _ = leaves[index]
+        theirs += own.at(index, path)
+        they_said += own.said(text)
+    if not (hits and theirs and hits[0].leaf < theirs[-1].leaf):
+        return Chosen(theirs + hits, they_said + said)  # what is new comes last, as in a chat
+    # Both are in order, so this is one merge; within a leaf nothing moves.
+    merged = sorted([*theirs, *hits], key=_leaf)
+    return Chosen(merged, said_by(leaves, merged))
 
 
 _leaf = attrgetter("leaf")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sovereign.guard import rules
 from sovereign.guard.body import Leaf
@@ -36,7 +36,18 @@ class Own:
 
     findings: tuple[Finding, ...]
     clear_of: frozenset[bytes] = frozenset()
+    _entities: tuple[str, ...] = field(init=False)
+    _places: tuple[slice, ...] = field(init=False)
     _placed: tuple[int, Path, tuple[Hit, ...]] | None = None
+
+    def __post_init__(self) -> None:
+        self._entities = tuple([found.entity for found in self.findings])
+        self._places = tuple([slice(found.start, found.end) for found in self.findings])
+
+    def said(self, text: str) -> Iterable[tuple[str, str]]:
+        """What the findings are in their text, entity and value: it is plain, so they stand there
+        as they are."""
+        return zip(self._entities, map(text.__getitem__, self._places), strict=True)
 
     def at(self, index: int, path: Path) -> tuple[Hit, ...]:
         """The findings, in the leaf of this number and path. A turn of a chat mostly stands where

@@ -13,7 +13,7 @@ from sovereign.guard.scan import Hit
 from sovereign.guard.surrogates import Surrogates, mask
 from sovereign.types import JSON, Action, Finding, Path
 
-__all__ = ["REST", "Transformed", "held_back", "quoted", "transform", "value_of", "values_of"]
+__all__ = ["REST", "Transformed", "held_back", "quoted", "said_by", "transform", "value_of"]
 
 REST = "recurrence:rest"
 """The recogniser of what is left of a recurrence that another finding has a part of: it is taken
@@ -41,7 +41,7 @@ def _glued(text: str, found: Finding) -> bool:
     return before.isalnum() or after.isalnum()
 
 
-_HELD_BACK = (Action.MASK, Action.PSEUDONYMIZE)
+_HELD_BACK = (Action.PSEUDONYMIZE, Action.MASK)
 
 
 def held_back(action: Action) -> bool:
@@ -67,13 +67,17 @@ def value_of(leaf: Leaf, hit: Hit) -> str:
     return text
 
 
-def values_of(leaves: Sequence[Leaf], hits: Sequence[Hit]) -> list[str]:
-    """The value of each hit. Most stand there as they are."""
+def said_by(leaves: Sequence[Leaf], hits: Sequence[Hit]) -> list[tuple[str, str]]:
+    """What each hit is: its entity and its value. Most values stand there as they are."""
     return [
-        leaves[hit[0]].text[found[1] : found[2]]
-        if (found := hit[1])[6] == "text" and not hit[2]
-        else value_of(leaves[hit[0]], hit)
+        (
+            found[3],
+            leaves[hit[0]].text[found[1] : found[2]]
+            if found[6] == "text" and not hit[2]
+            else value_of(leaves[hit[0]], hit),
+        )
         for hit in hits
+        for found in (hit[1],)
     ]
 
 
@@ -91,24 +95,25 @@ def transform(
     body: JSON,
     leaves: Sequence[Leaf],
     hits: Sequence[Hit],
-    said: Sequence[str],
+    said: Sequence[tuple[str, str]],
     actions: Sequence[Action],
     surrogates: Surrogates,
 ) -> Transformed:
-    """``hits`` are disjoint and in order, and run parallel to ``actions`` and to the values that
-    they are."""
+    """``hits`` are disjoint and in order, and run parallel to ``actions`` and to what they
+    are, entity and value."""
     edits: dict[int, list[tuple[int, int, str]]] = {}
     values: dict[str, str] = {}
     made: dict[tuple[str, str], str] = {}  # a chat says the same few things over and over
     placeholders: set[str] = set()
     realistic = surrogates.realistic
-    for hit, value, action in zip(hits, said, actions, strict=True):
+    for hit, one, action in zip(hits, said, actions, strict=True):
         if action not in _HELD_BACK:
             continue
         index, found, _, bare = hit
         _, start, end, entity, _, recognizer, _ = found
-        new = made.get((entity, value))
+        new = made.get(one)
         if new is None:
+            _, value = one
             if action is Action.MASK:
                 new = mask(entity)
             else:
@@ -116,9 +121,9 @@ def transform(
                 new = surrogates.of(entity, value, glued=glued)
             placeholders.add(new)
             if not realistic:  # else it depends on what is around, too
-                made[entity, value] = new
+                made[one] = new
         if recognizer != REST:
-            values[value] = entity
+            values[one[1]] = entity
         if index not in edits:
             edits[index] = []
         edits[index].append((start, end, quoted(new, hit) if bare else new))
