@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -243,7 +242,7 @@ def decide(
     if least is None:
         least = policy.escalated(given, to)
     entities = [finding.entity for finding in given]
-    tally = Counter(entities)
+    tally = {entity: entities.count(entity) for entity in dict.fromkeys(entities)}  # few kinds
     known: dict[str, Action] = {}
     for entity in tally:
         named = policy.action(entity, to) if acts is None else acts(entity)

@@ -40,6 +40,7 @@ _DIGITS = re.compile(r"\d(?:[\s./_()+-]{0,2}\d){5,}")
 _GROUP = re.compile(r"\d+")
 _OTHER_DIGITS = re.compile(r"[^\D0-9]")
 _NO_DIGITS = bytes(b for b in range(256) if not chr(b).isdecimal())
+_SIGNS = "".join(chr(b) for b in range(128) if not (chr(b).isalnum() or chr(b) == "_"))
 _EDGES = re.compile(r"^\W+|\W+$")
 _MARKS = re.compile("[\u0300-\u036f]")
 _PART = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
@@ -89,9 +90,10 @@ def _spelled(value: str) -> _Spelled:
         if size < 3 or folded in CONSTANTS or value in CONSTANTS:
             return _Spelled(value, folded, "", "", short=False)
         return _Spelled(value, folded, "", folded, size < 8)
-    # Nothing but spaces and signs to look through in the middle: it is normal already.
-    normal = value.isascii() and value.isprintable()
-    plain = _EDGES.sub("", value if normal else normalise(Mapped(value)).text)
+    if value.isascii() and value.isprintable():  # it is normal already
+        plain = value.strip(_SIGNS)
+    else:
+        plain = _EDGES.sub("", normalise(Mapped(value)).text)
     if plain.isalpha():
         size, digits = len(plain), ""
     else:
@@ -144,23 +146,23 @@ class Needles:
         spelled = self._spelled.get(value)
         if spelled is None:
             spelled = self._spelled[value] = _spelled(value)
-        if spelled.plain in self._known and not any_case:
+        plain, folded, number, first, short = spelled
+        if plain in self._known and not any_case:
             return
-        if spelled.number:
-            self._known.add(spelled.plain)
-            self._numbers.setdefault(spelled.number, entity)
-            if len(spelled.number) >= 9:
-                self._long_numbers.setdefault(spelled.number, entity)
-        if not spelled.first:
+        if number:
+            self._known.add(plain)
+            self._numbers.setdefault(number, entity)
+            if len(number) >= 9:
+                self._long_numbers.setdefault(number, entity)
+        if not first:
             return
-        self._known.add(spelled.plain)
-        exact = spelled.short and not any_case
-        needle = _Needle(spelled.plain if exact else spelled.folded, entity, exact)
-        folded = spelled.folded
+        self._known.add(plain)
+        exact = short and not any_case
+        needle = _Needle(plain if exact else folded, entity, exact)
         if not folded.isascii() and (_boundless(folded[0]) or _boundless(folded[-1])):
             self._inner.append(needle)
         else:
-            self._by_word.setdefault(spelled.first, []).append(needle)
+            self._by_word.setdefault(first, []).append(needle)
 
     @property
     def ids(self) -> frozenset[bytes]:

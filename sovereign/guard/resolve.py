@@ -136,14 +136,16 @@ def _recurring(
     were not looked for in it then."""
     ids = needles.ids if known else frozenset()
     wanted: dict[frozenset[bytes], list[int]] = {}
-    cleared, rest = None, ids
+    cleared: frozenset[bytes] | None = None
+    rest = ids
     for index in range(len(leaves)):
         own = known.get(index)
         if own is None:
             wanted.setdefault(ids, []).append(index)
             continue
-        if own.clear_of is not cleared:  # leaves that were looked through together share it
-            cleared, rest = own.clear_of, ids - own.clear_of
+        clear = own.clear_of  # read once: another thread may give it another
+        if clear is not cleared:  # leaves that were looked through together share it
+            cleared, rest = clear, ids - clear
         if rest:
             wanted.setdefault(rest, []).append(index)
     again: list[Hit] = []

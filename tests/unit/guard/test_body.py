@@ -150,6 +150,19 @@ def test_the_strings_of_a_body_are_those_of_its_leaves() -> None:
     assert texts == {leaf.text for leaf in found if leaf.kind != "key"}
 
 
+def test_what_is_written_as_ascii_is_the_same_json() -> None:
+    """In the same bytes if all is ASCII, in escapes if not: a wrong guess loses nothing."""
+    plain = {"a": ['x\n"', 1, -0.5, None, True], "b": {}}
+    assert body.encode(plain, ascii_only=True) == body.encode(plain)
+    other = {"ä": "\U0001f600\x7f"}
+    assert json.loads(body.encode(other, ascii_only=True)) == other
+    for half in ("\ud800", float("nan")):
+        with pytest.raises(Unreadable):
+            body.encode([half])
+    with pytest.raises(Unreadable):
+        body.encode([float("nan")], ascii_only=True)
+
+
 def test_keys_that_are_known_are_no_leaves_but_texts() -> None:
     """They tell nothing, but a surrogate must not be one of them, and they count."""
     value = {"role": "Ada", "Ada": {"role": 1}}

@@ -42,3 +42,10 @@ def test_leaves_that_were_looked_through_together_share_what_they_are_clear_of()
     are_clear_of(owns, many)
     are_clear_of(owns, later)
     assert [own.clear_of for own in owns] == [later] * 3
+
+
+def test_what_the_findings_are_stands_in_the_text() -> None:
+    """Only places are kept; the text brings the words."""
+    own = Own((FOUND, FOUND._replace(start=10, end=12, entity="AGE")))
+    assert list(own.said("so Maria is 44")) == [("PERSON", "Maria"), ("AGE", "s ")]
+    assert "Maria" not in repr(own)
