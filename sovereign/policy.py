@@ -242,19 +242,16 @@ def decide(
     if least is None:
         least = policy.escalated(given, to)
     entities = [finding.entity for finding in given]
-    tally: dict[str, int] = {}
-    for entity in entities:
-        tally[entity] = tally.get(entity, 0) + 1
+    tally = {entity: entities.count(entity) for entity in dict.fromkeys(entities)}  # few kinds
     known: dict[str, Action] = {}
     for entity in tally:
         named = policy.action(entity, to) if acts is None else acts(entity)
         known[entity] = max(named, least.get(entity, named))
-    actions = [known[entity] for entity in entities]
     return Verdict(
         action=max(known.values(), default=Action.ALLOW),
         destination=to,
         policy=digest or policy.digest(),
-        actions=tuple(actions),
+        actions=tuple(map(known.__getitem__, entities)),
         entities={entity: {known[entity].verb: tally[entity]} for entity in sorted(tally)},
     )
 

@@ -131,6 +131,7 @@ class Connection(asyncio.Protocol):
         self._transport: Any = None
         self._poll = select.poll()
         self._waiter: asyncio.Future[None] | None = None
+        self._over: Failed | None = None
         self._begin()
         self._ended = True
 
@@ -144,9 +145,11 @@ class Connection(asyncio.Protocol):
     # What a caller does.
 
     def send(self, head: bytes, body: bytes) -> None:
-        """Write a request."""
+        """Write a request. If the connection is over, :meth:`head` says so."""
         self._begin()
-        if len(body) <= ONE_WRITE:
+        if self._transport.is_closing():
+            self._error = self._over or Broke()
+        elif len(body) <= ONE_WRITE:
             self._transport.write(head + body)
         else:
             self._transport.write(head)
@@ -236,11 +239,12 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._over = Untrusted() if isinstance(exc, ssl.SSLError) else Broke()
         if not self._ended and self._error is None:
             if self._headed and not self._counted and exc is None:
                 self._ended = True  # such an answer ends with its connection
             else:
-                self._error = Untrusted() if isinstance(exc, ssl.SSLError) else Broke()
+                self._error = self._over
         self._wake()
 
     # What the parser calls.

@@ -65,7 +65,7 @@ class Once:
     process's own; bounded. Thread-safe: what two threads do at once is done twice, or forgotten."""
 
     def __init__(self, entries: int = ENTRIES) -> None:
-        self._key = os.urandom(32)
+        self._mac = hashlib.blake2b(key=os.urandom(32), digest_size=16)  # only ever copied
         self._entries = entries
         self._new: set[bytes] = set()
         self._old: set[bytes] = set()
@@ -75,8 +75,9 @@ class Once:
 
     def name(self, text: str) -> bytes:
         """The keyed hash of ``text``."""
-        data = text.encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(data, key=self._key, digest_size=16).digest()
+        mac = self._mac.copy()
+        mac.update(text.encode("utf-8", "surrogatepass"))
+        return mac.digest()
 
     def knows(self, name: bytes) -> bool:
         """Whether it was added, and is not long ago."""

@@ -7,7 +7,6 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,13 +20,14 @@ from sovereign.guard.documents import Documents
 from sovereign.guard.documents.configured import documents_from
 from sovereign.guard.needles import Needles
 from sovereign.guard.restore import Restorer
+from sovereign.guard.rules import InForce, Rules, at_least
 from sovereign.guard.scan import Deadline, Scanner
-from sovereign.guard.settled import Own, Rules, Settled
+from sovereign.guard.settled import Own, Settled
 from sovereign.guard.surrogates import Style, Surrogates
 from sovereign.guard.tokens import Tokenizers
-from sovereign.guard.transform import Transformed, transform, value_of
+from sovereign.guard.transform import Transformed, transform
 from sovereign.policy import Policy, decide, load_policy
-from sovereign.types import JSON, Action, Destination, Finding, Recognizer, Side, Verdict
+from sovereign.types import JSON, Action, Destination, Finding, Recognizer, Verdict
 
 if TYPE_CHECKING:
     from sovereign.guard.client import AsyncClient, Client
@@ -40,9 +40,6 @@ PIPELINE = "2"
 CANARY = "Canary: mail canary.bird@example.com or use card 4111 1111 1111 1111."
 _CANARY_FINDS = frozenset({"EMAIL_ADDRESS", "CREDIT_CARD"})
 MIN_KEY = 16
-DESTINATIONS = 256
-"""For so many the actions are remembered."""
-
 HOSTED: Final = Destination("hosted", "hosted")
 """Somebody else's machines, for a policy that does not tell one from another."""
 
@@ -66,6 +63,7 @@ class Inspection:
     body: JSON
     values: tuple[tuple[str, str], ...] = field(compare=False)
     _held: residual.Held = field(compare=False)
+    _ascii: bool = field(default=False, compare=False)
     boundary: str | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
@@ -83,7 +81,7 @@ class Inspection:
         """The bytes to send: the transformed body as compact UTF-8 JSON, or as the form it was."""
         if self.boundary is not None:
             return form.encode(self.body, self.boundary)
-        return bodies.encode(self.body)
+        return bodies.encode(self.body, ascii_only=self._ascii)
 
     def check_residual(
         self, *, raw: bytes, url: str = "", headers: Mapping[str, str] | None = None
@@ -117,7 +115,7 @@ class Guard:
         self.style = style
         self.build = build_digest(recognizers)
         self._key = key
-        self._in_force: _InForce | None = None
+        self._in_force: InForce | None = None
         self._settled = Settled()
         self.scanner = Scanner(recognizers, cache_key=hashlib.sha256(key).digest())
         self.documents = documents or Documents()
@@ -196,18 +194,16 @@ class Guard:
             raise TakesLong
         known = shapes.SHAPES[shape] if shape is not None else None
         is_form = isinstance(body, form.Form)
-        rules = self._rules()
-        policy, digest = rules.of(tenant), rules.digest
-        leaves = bodies.leaves(body, self.limits)
-        free = leaves if known is None else known.free(leaves)
+        rules = self._rules(tenant, to)
+        policy, acts = rules.policy, rules.acts
+        free, text = self._leaves(body, known)
         seen = opaque.found(body, free, known, hosts=self._hosts, held=held)
         carried: Carried | None = None
         if seen.special:
             if quick:
                 raise TakesLong
             body, carried = self._special(body, seen, known, to, policy)
-            leaves = bodies.leaves(body, self.limits)
-            free = leaves if known is None else known.free(leaves)
+            free, text = self._leaves(body, known)
             free = [leaf for leaf in free if leaf.path not in seen.kept]
         unread = seen.unread
         reads = [views.of_leaf(leaf) for leaf in free]
@@ -216,7 +212,7 @@ class Guard:
             free, reads = free + carried.leaves, reads + carried.readings
             unread += carried.unread
         deadline = Deadline(self.limits.deadline_s)
-        names = self._settled.names(free, reads, self._named(tenant, digest, to))
+        names = self._settled.names(free, reads, rules.name)
         settled = {i: f for i, n in names.items() if (f := self._settled.get(n)) is not None}
         hits = self.scanner.scan(free, reads, deadline, known=settled, joined_to=first)
 
@@ -224,7 +220,6 @@ class Guard:
             if index in names:
                 self._settled.put(names[index], Own(found))
 
-        acts = rules.acts(tenant, to)
         spelled = Needles()  # empty: what it shares is how a value is looked for
         chosen = resolve.resolve(
             free,
@@ -236,25 +231,24 @@ class Guard:
             learn if names else None,
             spelled,
         )
-        given = [hit.finding for hit in chosen]
+        given = [hit.finding for hit in chosen.hits]
         floor = policy.escalated(given, to)
         if floor:  # what is held back only now is held back wherever it recurs, too
             hits = self.scanner.scan(free, reads, deadline, joined_to=first)
-            stricter = _at_least(acts, floor)
+            stricter = at_least(acts, floor)
             chosen = resolve.resolve(free, reads, hits, stricter, policy.counts, like=spelled)
-            given = [hit.finding for hit in chosen]
+            given = [hit.finding for hit in chosen.hits]
             for entity, least in policy.escalated(given, to).items():
                 floor[entity] = max(least, floor.get(entity, least))
-        unread += opaque.blobs(free, chosen)
-        verdict = decide(policy, given, to, floor, digest=digest, acts=acts)
-        texts = [leaf.text for leaf in chain(leaves, carried.leaves if carried else ())]
+        unread += opaque.blobs(free, chosen.hits)
+        verdict = decide(policy, given, to, floor, digest=rules.digest, acts=acts)
+        texts = [text, *(leaf.text for leaf in (carried.leaves if carried else ()))]
         surrogates = Surrogates(self._key, tenant, texts, self.style)
-        said = [value_of(free[hit.leaf], hit) for hit in chosen]
-        done: Transformed = transform(body, free, chosen, said, verdict.actions, surrogates)
+        done: Transformed = transform(body, free, *chosen, verdict.actions, surrogates)
         out = done.body
         if carried is not None and (to.side == "local" or not unread):
             if verdict.action < Action.LOCAL:
-                stuck = carried.change(done, chosen, verdict.actions, first)
+                stuck = carried.change(done, chosen.hits, verdict.actions, first)
                 if stuck and to.side == "local":
                     raise Unreadable(f"the request holds {stuck[0]}, and it cannot be taken out")
                 unread += stuck
@@ -265,7 +259,7 @@ class Guard:
             findings=tuple(given),
             restorer=Restorer(surrogates.tags, surrogates.words),
             body=out,
-            values=tuple(zip([found.entity for found in given], said, strict=True)),
+            values=tuple(chosen.said),
             _held=residual.Held(
                 done.values,
                 done.placeholders,
@@ -274,12 +268,20 @@ class Guard:
                 carried.outgoing() if carried else None,
                 spelled,
             ),
+            _ascii=text.isascii(),
             boundary=form.new_boundary() if is_form else None,
         )
 
     def derived_key(self, purpose: str) -> bytes:
         """32 bytes that nobody without the guard's key can tell, of their own for each purpose."""
         return hmac.digest(self._key, b"sovereign/derived/v1\0" + purpose.encode(), "sha256")
+
+    def _leaves(self, body: JSON, known: shapes.Shape | None) -> tuple[list[bodies.Leaf], str]:
+        """The leaves that may tell something, and the texts of all."""
+        if known is None:
+            return bodies.gather(body, self.limits)
+        leaves, text = bodies.gather(body, self.limits, shapes.KEYS)
+        return known.free(leaves), text
 
     def _special(
         self,
@@ -328,60 +330,12 @@ class Guard:
 
         return async_client(self, to, **options)
 
-    def _named(self, tenant: str, digest: str, to: Destination) -> Rules:
-        return Rules(digest, tenant if tenant in self.policy.team else "", to.name, to.side)
-
-    def _rules(self) -> _InForce:
-        """The policy that decides, with what was made from it once."""
+    def _rules(self, tenant: str, to: Destination) -> Rules:
+        """What the policy that decides comes to here."""
         known = self._in_force
         if known is None or known.policy is not self.policy:
-            known = self._in_force = _InForce(self.policy, self.policy.digest())
-        return known
-
-
-class _InForce:
-    """A policy with what is made from it: it takes longer than deciding by it."""
-
-    __slots__ = ("_acts", "_teams", "digest", "policy")
-
-    def __init__(self, policy: Policy, digest: str) -> None:
-        self.policy, self.digest = policy, digest
-        self._teams = {name: policy.for_team(name) for name in policy.team}
-        self._acts: dict[tuple[str, str, Side], Callable[[str], Action]] = {}
-
-    def of(self, tenant: str) -> Policy:
-        return self._teams.get(tenant, self.policy)
-
-    def acts(self, tenant: str, to: Destination) -> Callable[[str], Action]:
-        """What gives the action for an entity. As many are kept as there are teams with tables of
-        their own, at some destinations."""
-        key = (tenant if tenant in self._teams else "", to.name, to.side)
-        known = self._acts.get(key)
-        if known is None:
-            known = _acts(self.of(tenant), to)
-            if len(self._acts) < DESTINATIONS:
-                self._acts[key] = known
-        return known
-
-
-def _acts(policy: Policy, to: Destination) -> Callable[[str], Action]:
-    """The policy is asked once for each entity. There are as many as recognisers know."""
-    known: dict[str, Action] = {}
-
-    def acts(entity: str) -> Action:
-        action = known.get(entity)
-        if action is None:
-            action = known[entity] = policy.action(entity, to)
-        return action
-
-    return acts
-
-
-def _at_least(
-    acts: Callable[[str], Action], floor: Mapping[str, Action]
-) -> Callable[[str], Action]:
-    """As ``acts``, but for the entities of ``floor`` no less than it says."""
-    return lambda entity: max(acts(entity), floor.get(entity, Action.ALLOW))
+            known = self._in_force = InForce(self.policy)
+        return known.rules(tenant, to)
 
 
 def _acts_at(policy: Policy, to: Destination) -> bool:

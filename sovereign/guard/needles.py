@@ -31,7 +31,7 @@ from sovereign.guard.normalise import fold, normalise
 from sovereign.guard.shapes import CONSTANTS
 from sovereign.guard.views import Mapped
 
-__all__ = ["Needles", "name_parts"]
+__all__ = ["APART", "Needles", "name_parts"]
 
 _words = str.split  # a list of words is easier to read as one string
 
@@ -40,6 +40,7 @@ _DIGITS = re.compile(r"\d(?:[\s./_()+-]{0,2}\d){5,}")
 _GROUP = re.compile(r"\d+")
 _OTHER_DIGITS = re.compile(r"[^\D0-9]")
 _NO_DIGITS = bytes(b for b in range(256) if not chr(b).isdecimal())
+_SIGNS = "".join(chr(b) for b in range(128) if not (chr(b).isalnum() or chr(b) == "_"))
 _EDGES = re.compile(r"^\W+|\W+$")
 _MARKS = re.compile("[\u0300-\u036f]")
 _PART = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
@@ -56,7 +57,7 @@ _COMMON = frozenset(
 )
 
 
-_APART = "\0\n\0"
+APART = "\0\n\0"
 """Stands in no value (:func:`normalise` leaves no such sign), nor between a number's digits."""
 
 FEW = 24
@@ -89,9 +90,10 @@ def _spelled(value: str) -> _Spelled:
         if size < 3 or folded in CONSTANTS or value in CONSTANTS:
             return _Spelled(value, folded, "", "", short=False)
         return _Spelled(value, folded, "", folded, size < 8)
-    # Nothing but spaces and signs to look through in the middle: it is normal already.
-    normal = value.isascii() and value.isprintable()
-    plain = _EDGES.sub("", value if normal else normalise(Mapped(value)).text)
+    if value.isascii() and value.isprintable():  # it is normal already
+        plain = value.strip(_SIGNS)
+    else:
+        plain = _EDGES.sub("", normalise(Mapped(value)).text)
     if plain.isalpha():
         size, digits = len(plain), ""
     else:
@@ -144,23 +146,23 @@ class Needles:
         spelled = self._spelled.get(value)
         if spelled is None:
             spelled = self._spelled[value] = _spelled(value)
-        if spelled.plain in self._known and not any_case:
+        plain, folded, number, first, short = spelled
+        if plain in self._known and not any_case:
             return
-        if spelled.number:
-            self._known.add(spelled.plain)
-            self._numbers.setdefault(spelled.number, entity)
-            if len(spelled.number) >= 9:
-                self._long_numbers.setdefault(spelled.number, entity)
-        if not spelled.first:
+        if number:
+            self._known.add(plain)
+            self._numbers.setdefault(number, entity)
+            if len(number) >= 9:
+                self._long_numbers.setdefault(number, entity)
+        if not first:
             return
-        self._known.add(spelled.plain)
-        exact = spelled.short and not any_case
-        needle = _Needle(spelled.plain if exact else spelled.folded, entity, exact)
-        folded = spelled.folded
+        self._known.add(plain)
+        exact = short and not any_case
+        needle = _Needle(plain if exact else folded, entity, exact)
         if not folded.isascii() and (_boundless(folded[0]) or _boundless(folded[-1])):
             self._inner.append(needle)
         else:
-            self._by_word.setdefault(spelled.first, []).append(needle)
+            self._by_word.setdefault(first, []).append(needle)
 
     @property
     def ids(self) -> frozenset[bytes]:
@@ -182,8 +184,8 @@ class Needles:
     def find_in(self, texts: Sequence[str]) -> Iterator[tuple[int, int, int, str]]:
         """As :meth:`find`, and before it the number of the text. They are looked through as one,
         which takes no longer for a chat of many turns than for a page."""
-        starts = list(accumulate([len(text) + len(_APART) for text in texts], initial=0))
-        for start, end, entity in self.find(_APART.join(texts)):
+        starts = list(accumulate([len(text) + len(APART) for text in texts], initial=0))
+        for start, end, entity in self.find(APART.join(texts)):
             index = bisect_right(starts, start) - 1
             yield index, start - starts[index], end - starts[index], entity
 
@@ -260,12 +262,13 @@ def _grouped(run: str) -> Iterator[tuple[int, int, str]]:
                 yield start, end, number
 
 
-_KEY = os.urandom(32)
+_MAC = hashlib.blake2b(key=os.urandom(32), digest_size=16)  # only ever copied
 
 
 def _id(value: str, entity: str) -> bytes:
-    said = f"{entity}\0{value}".encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(said, key=_KEY, digest_size=16).digest()
+    mac = _MAC.copy()
+    mac.update(f"{entity}\0{value}".encode("utf-8", "surrogatepass"))
+    return mac.digest()
 
 
 def name_parts(name: str) -> list[tuple[str, bool]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from sovereign.errors import ResidualFound
 from sovereign.guard import form, views
-from sovereign.guard.body import Leaf, Limits, leaves
-from sovereign.guard.needles import Needles
-from sovereign.guard.shapes import Shape
+from sovereign.guard.body import Leaf, Limits, leaves, strings
+from sovereign.guard.needles import APART, Needles
+from sovereign.guard.shapes import KEYS, Shape
 
 __all__ = ["Held"]
 
@@ -57,18 +58,15 @@ class Held:
             needles.add(value, entity)
         if not needles:
             return
-        # What we wrote ourselves is no value, and nothing to decode: "[PERSON]", "PERSON_K7Q2MX4D".
-        ordered = sorted(self._placeholders, key=len, reverse=True)
-        many = re.compile("|".join(map(re.escape, ordered))) if len(ordered) > FEW else None
+        without_ours = self._without_ours()
+        lines = "\n".join([f"{name}: {value}" for name, value in headers.items()])
+        if not form.is_form(content_type) and not self._documents:
+            said = self._said(raw)
+            if said is not None and _nothing(needles, {*said, url, lines}, without_ours):
+                return
         places, texts = [], []
-        for place, leaf in self._outgoing(raw, url, headers, content_type):
-            text = leaf.text
-            if many is not None:
-                text = many.sub(GAP, text)
-            else:
-                for placeholder in ordered:
-                    text = text.replace(placeholder, GAP)
-            for shown in views.shown(text):
+        for place, leaf in self._outgoing(raw, url, lines, content_type):
+            for shown in views.shown(without_ours(leaf.text)):
                 places.append(place)
                 texts.append(shown)
         for number, _, _, entity in needles.find_in(texts):
@@ -77,8 +75,33 @@ class Held:
                 hint="this is a bug of the guard: please report it without the text",
             )
 
+    def _without_ours(self) -> Callable[[str], str]:
+        """Takes what we wrote out of a text. It is no value, and nothing to decode: "[PERSON]",
+        "PERSON_K7Q2MX4D"."""
+        ordered = sorted(self._placeholders, key=len, reverse=True)
+        if len(ordered) > FEW:
+            many = re.compile("|".join(map(re.escape, ordered)))
+            return lambda text: many.sub(GAP, text)
+
+        def without(text: str) -> str:
+            for placeholder in ordered:
+                text = text.replace(placeholder, GAP)
+            return text
+
+        return without
+
+    def _said(self, raw: bytes) -> set[str] | None:
+        """All that a body says, structure too: it is quickly told, and mostly holds nothing. None
+        if it is not JSON."""
+        try:
+            body = json.loads(raw.decode("utf-8", "replace"))
+        except ValueError:
+            return None
+        keys, texts = strings(body)
+        return texts | (keys if self._shape is None else keys - KEYS)
+
     def _outgoing(
-        self, raw: bytes, url: str, headers: Mapping[str, str], content_type: str
+        self, raw: bytes, url: str, lines: str, content_type: str
     ) -> Iterator[tuple[str, Leaf]]:
         body = list(self._body(raw, content_type))
         for leaf in body if self._shape is None else self._shape.free(body):
@@ -87,7 +110,6 @@ class Held:
             for text in texts:
                 yield "document", Leaf((), text, "text")
         yield "URL", Leaf((), url, "text")
-        lines = "\n".join(f"{name}: {value}" for name, value in headers.items())
         yield "headers", Leaf((), lines, "text")
 
     def _body(self, raw: bytes, content_type: str) -> Iterator[Leaf]:
@@ -115,3 +137,12 @@ class Held:
             if isinstance(letters, str) and len(letters) <= len(text):
                 text = text.replace(letters, "")
         return leaf if text is leaf.text else leaf._replace(text=text)
+
+
+def _nothing(needles: Needles, texts: AbstractSet[str], without_ours: Callable[[str], str]) -> bool:
+    """Whether it is sure that none of ``texts`` shows any of the values."""
+    parts = without_ours(APART.join(texts)).split(APART)
+    if len(parts) != len(texts):  # a caller may write what stands between them, too
+        return False
+    shown = [one for text in parts for one in views.shown(text)]
+    return not any(True for _ in needles.find_in(shown))

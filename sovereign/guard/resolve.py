@@ -7,16 +7,17 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
+from typing import NamedTuple
 
 from sovereign.guard.body import Leaf
 from sovereign.guard.needles import Needles, name_parts
 from sovereign.guard.scan import Hit
-from sovereign.guard.settled import Own
-from sovereign.guard.transform import REST, held_back, value_of
+from sovereign.guard.settled import Own, are_clear_of
+from sovereign.guard.transform import REST, held_back, said_by
 from sovereign.guard.views import Reading
 from sovereign.types import Action, Finding
 
-__all__ = ["disjoint", "resolve"]
+__all__ = ["Chosen", "disjoint", "resolve"]
 
 _SOMETHING = re.compile(r"[^\W_]")
 
@@ -25,6 +26,16 @@ RECURRENCE = 0.4
 
 AGAIN = "recurrence"
 """Its recogniser."""
+
+
+class Chosen(NamedTuple):
+    """The hits to decide on, and beside each its entity and value."""
+
+    hits: list[Hit]
+    said: list[tuple[str, str]]
+
+    def __repr__(self) -> str:
+        return f"Chosen({len(self.hits)} hits)"
 
 
 def resolve(
@@ -36,7 +47,7 @@ def resolve(
     known: Mapping[int, Own] | None = None,
     learn: Callable[[int, tuple[Finding, ...]], None] | None = None,
     like: Needles | None = None,
-) -> list[Hit]:
+) -> Chosen:
     """The hits to decide on: disjoint, in order, strong enough to count, and repeated wherever a
     held-back value, or a part of a person's name, stands again.
 
@@ -46,28 +57,44 @@ def resolve(
     chosen = disjoint(leaves, [h for h in hits if counts(h.finding)], acts)
     if learn is not None:
         _teach(leaves, hits, chosen, known or {}, learn)
+    said = said_by(leaves, chosen)
     if known:
-        theirs = [hit for index, own in known.items() for hit in own.at(index, leaves[index].path)]
-        # Both are in order, so this is one merge; within a leaf nothing moves.
-        chosen = sorted([*chosen, *theirs], key=_leaf)
+        chosen, said = _with_known(leaves, chosen, said, known)
     needles = Needles(like)
-    entities = {hit.finding.entity for hit in chosen}
-    kinds = {entity for entity in entities if held_back(acts(entity))}
-    held = [hit for hit in chosen if hit.finding.entity in kinds]
-    values = [(value_of(leaves[hit.leaf], hit), hit.finding.entity) for hit in held]
-    for value, entity in dict.fromkeys(values):
-        needles.add(value, entity)
-        if entity == "PERSON":
-            for part, any_case in name_parts(value):
-                needles.add(part, "PERSON", any_case=any_case)
+    for entity, value in dict.fromkeys(said):
+        if held_back(acts(entity)):
+            needles.add(value, entity)
+            if entity == "PERSON":
+                for part, any_case in name_parts(value):
+                    needles.add(part, "PERSON", any_case=any_case)
     if not needles:
-        return chosen
+        return Chosen(chosen, said)
     again = _recurring(needles, leaves, readings, chosen, known or {})
-    return disjoint(leaves, [*chosen, *again], acts) if again else chosen
+    if not again:
+        return Chosen(chosen, said)
+    chosen = disjoint(leaves, [*chosen, *again], acts)
+    return Chosen(chosen, said_by(leaves, chosen))
+
+
+def _with_known(
+    leaves: Sequence[Leaf], hits: list[Hit], said: list[tuple[str, str]], known: Mapping[int, Own]
+) -> Chosen:
+    theirs: list[Hit] = []
+    they_said: list[tuple[str, str]] = []
+    for index, own in known.items():
+        path, text, _, _ = leaves[index]
+        theirs += own.at(index, path)
+        they_said += own.said(text)
+    if not (hits and theirs and hits[0].leaf < theirs[-1].leaf):
+        return Chosen(theirs + hits, they_said + said)  # what is new comes last, as in a chat
+    # Both are in order, so this is one merge; within a leaf nothing moves.
+    merged = sorted([*theirs, *hits], key=_leaf)
+    return Chosen(merged, said_by(leaves, merged))
 
 
 _leaf = attrgetter("leaf")
 _start = attrgetter("finding.start")
+_place = attrgetter("leaf", "finding.start")
 
 
 def _teach(
@@ -108,19 +135,26 @@ def _recurring(
     """Where the values stand again. In a leaf that was seen before only those are looked for that
     were not looked for in it then."""
     ids = needles.ids if known else frozenset()
-    wanted: dict[frozenset[bytes], list[tuple[int, Reading]]] = {}
-    for index, several in enumerate(readings):
+    wanted: dict[frozenset[bytes], list[int]] = {}
+    cleared: frozenset[bytes] | None = None
+    rest = ids
+    for index in range(len(leaves)):
         own = known.get(index)
-        new = ids if own is None else ids - own.clear_of
-        if new or own is None:
-            wanted.setdefault(new, []).extend([(index, reading) for reading in several])
+        if own is None:
+            wanted.setdefault(ids, []).append(index)
+            continue
+        clear = own.clear_of  # read once: another thread may give it another
+        if clear is not cleared:  # leaves that were looked through together share it
+            cleared, rest = clear, ids - clear
+        if rest:
+            wanted.setdefault(rest, []).append(index)
     again: list[Hit] = []
-    for new, places in wanted.items():
+    for new, some in wanted.items():
+        places = [(index, reading) for index in some for reading in readings[index]]
         again += _again(needles if new == ids else needles.only(new), leaves, places, chosen)
-    looked = {index for places in wanted.values() for index, _ in places}
-    for index in looked - {hit.leaf for hit in again}:
-        if index in known:
-            known[index].is_clear_of(ids)
+    full = {hit.leaf for hit in again}
+    looked = [index for some in wanted.values() for index in some]
+    are_clear_of([known[i] for i in looked if i in known and i not in full], ids)
     return again
 
 
@@ -133,6 +167,8 @@ def _again(
     """Recurrences, but not inside what was chosen as the same entity: each value stands in its own
     place, too."""
     found_in = list(needles.find_in([reading.text for _, reading in places]))
+    if not found_in:
+        return
     some = {places[number][0] for number, *_ in found_in}
     seen = _places([hit for hit in chosen if hit.leaf in some])
     for number, start, end, entity in found_in:
@@ -156,12 +192,16 @@ def disjoint(
     for text, group in _groups(leaves, hits):
         if len(group) == 1:
             whole = group[0]
-            f = whole.finding
-            if f.view != "text" or _SOMETHING.search(text, f.start, f.end) is not None:
+            if _tells(text, whole.finding):
                 out.append(whole)
         else:
             out += _winners(text, sorted(group, key=partial(_rank, acts)))
     return out
+
+
+def _tells(text: str, found: Finding) -> bool:
+    """Whether anything stands there; what was decoded may stand in characters that nobody sees."""
+    return found.view != "text" or _SOMETHING.search(text, found.start, found.end) is not None
 
 
 def _groups(leaves: Sequence[Leaf], hits: Sequence[Hit]) -> Iterator[tuple[str, list[Hit]]]:
@@ -181,22 +221,21 @@ def _groups(leaves: Sequence[Leaf], hits: Sequence[Hit]) -> Iterator[tuple[str, 
         yield leaves[leaf].text, group
 
 
-def _place(hit: Hit) -> tuple[int, int]:
-    return hit.leaf, hit.finding.start
-
-
 def _rank(acts: Callable[[str], Action], hit: Hit) -> tuple[object, ...]:
-    f = hit.finding
-    action = acts(f.entity)
+    _, start, end, entity, score, _, _ = hit.finding
+    action = acts(entity)
     tier = 0 if action >= Action.LOCAL else 1 if held_back(action) else 2
-    generic = f.entity == "IDENTIFIER"
-    return (tier, f.score < 1.0, f.start - f.end, generic, -f.score, f.entity, f.start)
+    return (tier, score < 1.0, start - end, entity == "IDENTIFIER", -score, entity, start)
 
 
 def _winners(text: str, group: Sequence[Hit]) -> list[Hit]:
     """``group`` comes best first."""
-    first = min(hit.finding.start for hit in group)
-    taken = bytearray(max(hit.finding.end for hit in group) - first)
+    best = group[0].finding
+    first = min([hit.finding.start for hit in group])
+    last = max([hit.finding.end for hit in group])
+    if best.start == first and best.end == last and _tells(text, best):
+        return [group[0]]  # as mostly: nothing sticks out of it
+    taken = bytearray(last - first)
     kept: list[Hit] = []
     for hit in group:
         f = hit.finding

@@ -9,7 +9,7 @@ import bisect
 import re
 import time
 from collections.abc import Container, Iterator, MutableMapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from sovereign.errors import GuardError, RecognizerFailed
 from sovereign.guard import joined, nested
@@ -359,4 +359,8 @@ def _never(_: bytes) -> bool:
 
 
 def _moved(f: Finding, leaf: Leaf, start: int, end: int, view: str) -> Finding:
-    return Finding(leaf.path, start, end, f.entity, f.score, f.recognizer, view)
+    _, _, _, entity, score, recognizer, _ = f
+    return _new(Finding, (leaf.path, start, end, entity, score, recognizer, view))
+
+
+_new: Final = tuple.__new__  # in half the time of the constructor

@@ -8,34 +8,25 @@ offsets and entities, never a text; bounded.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from sovereign.guard import rules
 from sovereign.guard.body import Leaf
 from sovereign.guard.scan import Hit
 from sovereign.guard.shapes import KEYS
 from sovereign.guard.views import Reading
 from sovereign.types import Finding, Path
 
-__all__ = ["Own", "Rules", "Settled"]
+__all__ = ["Own", "Settled", "are_clear_of"]
 
 ENTRIES = 20_000
 MOST = 64
 """A text with more findings is no turn of a chat."""
 FEW = 16
 """So many findings are kept where they stood, too."""
-MANY = 256
+MANY = 64
 """Ids of values that are kept with a leaf, beside those of the last request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What decides between findings: a policy, as it is for one team, at one destination."""
-
-    policy: str
-    team: str
-    destination: str
-    side: str
 
 
 @dataclass(slots=True)
@@ -44,8 +35,19 @@ class Own:
     other leaves that were looked for in it, and stand nowhere but in these findings."""
 
     findings: tuple[Finding, ...]
-    clear_of: set[bytes] = field(default_factory=set)
+    clear_of: frozenset[bytes] = frozenset()
+    _entities: tuple[str, ...] = field(init=False)
+    _places: tuple[slice, ...] = field(init=False)
     _placed: tuple[int, Path, tuple[Hit, ...]] | None = None
+
+    def __post_init__(self) -> None:
+        self._entities = tuple([found.entity for found in self.findings])
+        self._places = tuple([slice(found.start, found.end) for found in self.findings])
+
+    def said(self, text: str) -> Iterable[tuple[str, str]]:
+        """What the findings are in their text, entity and value: it is plain, so they stand there
+        as they are."""
+        return zip(self._entities, map(text.__getitem__, self._places), strict=True)
 
     def at(self, index: int, path: Path) -> tuple[Hit, ...]:
         """The findings, in the leaf of this number and path. A turn of a chat mostly stands where
@@ -59,15 +61,20 @@ class Own:
                 self._placed = placed
         return placed[2]
 
-    def is_clear_of(self, ids: frozenset[bytes]) -> None:
-        """Add ``ids``; another thread may look meanwhile, and miss some."""
-        if len(self.clear_of) < MANY:
-            self.clear_of |= ids
-        else:
-            self.clear_of = set(ids)
+
+def are_clear_of(leaves: Iterable[Own], ids: frozenset[bytes]) -> None:
+    """Add ``ids`` to what they are clear of; another thread may look meanwhile, and miss some.
+    Leaves that were looked through together share one set."""
+    before: frozenset[bytes] | None = None
+    after = ids
+    for own in leaves:
+        if own.clear_of is not before:
+            before = own.clear_of
+            after = before | ids if len(before) < MANY else ids
+        own.clear_of = after
 
 
-Name = tuple[bytes, str, str, Rules]
+Name = tuple[bytes, str, str, rules.Where]
 
 
 class Settled:
@@ -101,11 +108,11 @@ class Settled:
             self._new[name] = found
 
     def names(
-        self, leaves: Sequence[Leaf], readings: Sequence[Sequence[Reading]], rules: Rules
+        self, leaves: Sequence[Leaf], readings: Sequence[Sequence[Reading]], by: rules.Where
     ) -> dict[int, Name]:
         """The leaves whose findings can be remembered: plain texts that were seen before."""
         return {
-            index: (reading[0].name, leaves[index].kind, reading[0].lead, rules)
+            index: (reading[0].name, leaves[index].kind, reading[0].lead, by)
             for index, reading in enumerate(readings)
             if len(reading) == 1 and reading[0].name is not None
         }

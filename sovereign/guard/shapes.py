@@ -6,7 +6,7 @@ is not listed is inspected, so a field that does not exist yet is covered the da
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Literal
@@ -71,35 +71,42 @@ class Shape:
 
     def structural(self, leaf: Leaf) -> bool:
         """Whether ``leaf`` is a constant of the wire, so that it can tell nothing of anybody."""
-        if leaf.kind == "key":
-            return leaf.text in KEYS
-        if leaf.kind != "text":
-            return False
-        if not leaf.path:
-            return False
-        # By the last step first: a long body has thousands of leaves, and few are structure.
-        last = leaf.path[-1]
-        for fixed, steps, values in self._by_last.get(last if isinstance(last, str) else None, ()):
-            if values is not ANY and leaf.text not in values:
-                continue
-            if fixed is None:
-                if _fits(steps, leaf.path):
-                    return True
-            elif fixed == tuple([s if isinstance(s, str) else None for s in leaf.path]):
-                return True
-        return False
+        return not self.free([leaf])
 
     def free(self, leaves: Iterable[Leaf]) -> list[Leaf]:
         """Those of ``leaves`` that may tell something."""
-        return [
-            leaf
-            for leaf in leaves
-            if (leaf.text not in KEYS if leaf.kind == "key" else not self.structural(leaf))
-        ]
+        found, by_last = [], self._by_last
+        for leaf in leaves:
+            path, text, kind, _ = leaf
+            if kind == "key":
+                if text in KEYS:
+                    continue
+            elif kind == "text" and path:
+                # By the last step first: of a body's thousands of leaves few are structure.
+                last = path[-1]
+                exempt = by_last.get(last if isinstance(last, str) else None)
+                if exempt is not None and _is_constant(path, text, exempt):
+                    continue
+            found.append(leaf)
+        return found
 
     def is_fragment(self, path: Path) -> bool:
         """Whether the reply leaf at ``path`` is JSON inside a string."""
         return any(matches(pattern, path) for pattern in self.fragments)
+
+
+def _is_constant(path: Path, text: str, exempt: Sequence[_Exempt]) -> bool:
+    for fixed, steps, values in exempt:
+        if values is not ANY and text not in values:
+            continue
+        if fixed is None:
+            if _fits(steps, path):
+                return True
+        elif len(fixed) == len(path) and fixed == tuple(
+            [s if isinstance(s, str) else None for s in path]
+        ):
+            return True
+    return False
 
 
 def matches(pattern: str, path: Path) -> bool:

@@ -12,6 +12,7 @@ values would share a stand-in does the later one take another.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
 import unicodedata
@@ -26,6 +27,8 @@ __all__ = ["Style", "Surrogates", "mask"]
 
 Style = Literal["tags", "realistic"]
 
+TAGS = 20_000
+"""So many are remembered."""
 _MANY = 1000
 _TRIES = 20
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"  # of base32, RFC 4648
@@ -47,6 +50,7 @@ class Surrogates:
         "_key",
         "_mac",
         "_made",
+        "_name",
         "_style",
         "_taken",
         "_taken_words",
@@ -59,7 +63,7 @@ class Surrogates:
         self, key: bytes, tenant: str, texts: Sequence[str], style: Style = "tags"
     ) -> None:
         """``key``: at least 16 random bytes. ``texts``: the whole request, for collisions."""
-        self._key, self._mac = _keyed(key, tenant)
+        self._key, self._mac, self._name = _keyed(key, tenant)
         self._texts = texts
         self._style = style
         self._taken: str | None = None
@@ -140,11 +144,19 @@ class Surrogates:
         return True
 
     def _tag(self, entity: str, value: str, attempt: int) -> str:
-        folded = " ".join(unicodedata.normalize("NFKC", value).casefold().split())
-        suffix = b"" if attempt == 0 else b"\0%d" % attempt
-        first = self._letters(entity, folded, suffix)
-        own = first if value == folded else self._letters(entity, value, suffix)
-        return first[:5] + own[:3]
+        name = self._name.copy()
+        name.update(f"{entity}\0{value}\0{attempt}".encode("utf-8", "surrogatepass"))
+        known = _TAGS.get(name.digest())
+        if known is None:
+            folded = " ".join(unicodedata.normalize("NFKC", value).casefold().split())
+            suffix = b"" if attempt == 0 else b"\0%d" % attempt
+            first = self._letters(entity, folded, suffix)
+            own = first if value == folded else self._letters(entity, value, suffix)
+            known = first[:5] + own[:3]
+            if len(_TAGS) >= TAGS:
+                _TAGS.clear()
+            _TAGS[name.digest()] = known
+        return known
 
     def _letters(self, entity: str, text: str, suffix: bytes) -> str:
         data = entity.encode() + b"\0" + text.encode("utf-8", "surrogatepass") + suffix
@@ -154,12 +166,17 @@ class Surrogates:
         return "".join([_PAIRS[number >> shift & 1023] for shift in (30, 20, 10, 0)])
 
 
+_TAGS: dict[bytes, str] = {}
+"""Tags by a keyed hash of what they stand for: to look is quicker than to make them, and a chat
+says the same values in each turn."""
+
+
 @lru_cache(maxsize=256)
-def _keyed(key: bytes, tenant: str) -> tuple[bytes, hmac.HMAC]:
-    """A tenant's own key, and a MAC of it that is only ever copied: for a short request it takes
-    longer to make them than to use them."""
+def _keyed(key: bytes, tenant: str) -> tuple[bytes, hmac.HMAC, hashlib.blake2b]:
+    """A tenant's own key, and a MAC and a hash of it that are only ever copied: for a short request
+    it takes longer to make them than to use them."""
     own = hmac.digest(key, b"sovereign/surrogate/v1\0" + tenant.encode(), "sha256")
-    return own, hmac.new(own, digestmod="sha256")
+    return own, hmac.new(own, digestmod="sha256"), hashlib.blake2b(key=own, digest_size=16)
 
 
 def _pieces(text: str) -> list[str]:

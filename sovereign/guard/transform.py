@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ from sovereign.guard.scan import Hit
 from sovereign.guard.surrogates import Surrogates, mask
 from sovereign.types import JSON, Action, Finding, Path
 
-__all__ = ["REST", "Transformed", "held_back", "quoted", "transform", "value_of"]
+__all__ = ["REST", "Transformed", "held_back", "quoted", "said_by", "transform", "value_of"]
 
 REST = "recurrence:rest"
 """The recogniser of what is left of a recurrence that another finding has a part of: it is taken
@@ -42,7 +41,7 @@ def _glued(text: str, found: Finding) -> bool:
     return before.isalnum() or after.isalnum()
 
 
-_HELD_BACK = (Action.MASK, Action.PSEUDONYMIZE)
+_HELD_BACK = (Action.PSEUDONYMIZE, Action.MASK)
 
 
 def held_back(action: Action) -> bool:
@@ -68,6 +67,20 @@ def value_of(leaf: Leaf, hit: Hit) -> str:
     return text
 
 
+def said_by(leaves: Sequence[Leaf], hits: Sequence[Hit]) -> list[tuple[str, str]]:
+    """What each hit is: its entity and its value. Most values stand there as they are."""
+    return [
+        (
+            found[3],
+            leaves[hit[0]].text[found[1] : found[2]]
+            if found[6] == "text" and not hit[2]
+            else value_of(leaves[hit[0]], hit),
+        )
+        for hit in hits
+        for found in (hit[1],)
+    ]
+
+
 def quoted(new: str, hit: Hit) -> str:
     """``new`` as it may stand where ``hit`` was: a number inside nested JSON becomes a string."""
     if not hit.bare:
@@ -82,39 +95,51 @@ def transform(
     body: JSON,
     leaves: Sequence[Leaf],
     hits: Sequence[Hit],
-    said: Sequence[str],
+    said: Sequence[tuple[str, str]],
     actions: Sequence[Action],
     surrogates: Surrogates,
 ) -> Transformed:
-    """``hits`` are disjoint, and run parallel to ``actions`` and to the values that they are."""
-    edits: dict[int, list[tuple[int, int, str]]] = defaultdict(list)
+    """``hits`` are disjoint and in order, and run parallel to ``actions`` and to what they
+    are, entity and value."""
+    edits: dict[int, list[tuple[int, int, str]]] = {}
     values: dict[str, str] = {}
+    made: dict[tuple[str, str], str] = {}  # a chat says the same few things over and over
     placeholders: set[str] = set()
     realistic = surrogates.realistic
-    for hit, value, action in zip(hits, said, actions, strict=True):
+    for hit, one, action in zip(hits, said, actions, strict=True):
         if action not in _HELD_BACK:
             continue
-        found = hit.finding
-        if action is Action.PSEUDONYMIZE:
-            glued = realistic and _glued(leaves[hit.leaf].text, found)
-            new = surrogates.of(found.entity, value, glued=glued)
-        else:
-            new = mask(found.entity)
-        if found.recognizer != REST:
-            values[value] = found.entity
-        placeholders.add(new)
-        edits[hit.leaf].append((found.start, found.end, quoted(new, hit) if hit.bare else new))
+        index, found, _, bare = hit
+        _, start, end, entity, _, recognizer, _ = found
+        new = made.get(one)
+        if new is None:
+            _, value = one
+            if action is Action.MASK:
+                new = mask(entity)
+            else:
+                glued = realistic and _glued(leaves[index].text, found)
+                new = surrogates.of(entity, value, glued=glued)
+            placeholders.add(new)
+            if not realistic:  # else it depends on what is around, too
+                made[one] = new
+        if recognizer != REST:
+            values[one[1]] = entity
+        if index not in edits:
+            edits[index] = []
+        edits[index].append((start, end, quoted(new, hit) if bare else new))
     replaced: dict[Path, str] = {}
     for index, changes in edits.items():
         leaf = leaves[index]
         if leaf.kind == "number":  # half a number is no number
             replaced[leaf.path] = changes[0][2]
             continue
-        parts, at = [], 0
-        for start, end, new in sorted(changes):
-            parts += [leaf.text[at:start], new]
+        text, at = leaf.text, 0
+        parts: list[str] = []
+        for start, end, new in changes:
+            parts += (text[at:start], new)
             at = end
-        replaced[leaf.path] = "".join([*parts, leaf.text[at:]])
+        parts.append(text[at:])
+        replaced[leaf.path] = "".join(parts)
     return Transformed(
         rebuild(body, replaced) if replaced else body,
         values,

@@ -61,7 +61,7 @@ class Look:
         reads = [views.of_leaf(leaf) for leaf in leaves]
         hits = self._scanner.scan(leaves, reads, Deadline(FOREVER))
         found = resolve.resolve(leaves, reads, hits, self.acts, self._policy.counts)
-        return [h for h in found if not _ours(leaves[h.leaf].text, h.finding)]
+        return [h for h in found.hits if not _ours(leaves[h.leaf].text, h.finding)]
 
     def together(self, records: Sequence[Waiting]) -> list[list[Hit]]:
         """What counts in each of many small records: the cells that have to be looked at are read
@@ -110,7 +110,7 @@ class Look:
             for n, leaf in enumerate(leaves)
         ]
         found = resolve.resolve(leaves, reads, hits, self.acts, self._policy.counts)
-        return [h for h in found if not _ours(leaves[h.leaf].text, h.finding)]
+        return [h for h in found.hits if not _ours(leaves[h.leaf].text, h.finding)]
 
     def lines(self, text: str) -> Iterator[tuple[Hit, int]]:
         """Hits in a block of a log's lines, and by how many characters each stands further on. When

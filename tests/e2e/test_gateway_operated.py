@@ -191,11 +191,11 @@ def test_a_gateway_whose_keys_cannot_be_read_does_not_open(gateway_at: Any) -> N
 def test_the_gateways_log_can_be_read_by_machines(gateway_at: Any) -> None:
     """JSON on every line of stderr, once the workers run, and nothing of a request in it."""
     gateway = _several(gateway_at)
-    asked = gateway.ask(chat("I am Maria Keller"))
+    asked = gateway.ask(chat("Write to maria.keller@example.com"))  # no tagger: no name is found
     assert asked.status == 200
     until(lambda: asked.headers["x-sovereign-request"] in gateway.stderr())
     said = gateway.stderr()
-    assert "Keller" not in said
+    assert "keller" not in said
     for line in said.splitlines():
         assert set(json.loads(line)) >= {"time", "level", "logger", "message"}
 

@@ -148,6 +148,27 @@ def test_what_was_said_on_a_kept_connection_is_seen_before_it_is_used() -> None:
     theirs.close()
 
 
+@pytest.mark.parametrize("says", [b"", b"HTTP/1.1 408 Too slow\r\nContent-Length: 0\r\n\r\n"])
+def test_a_connection_that_is_over_before_it_is_used_says_so(says: bytes) -> None:
+    """Nothing would ever come: whoever waited would wait for his whole patience."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(Connection, sock=ours)
+        theirs.sendall(says)
+        theirs.close()
+        async with asyncio.timeout(10):
+            while connection.quiet or not connection._transport.is_closing():
+                await asyncio.sleep(0.001)
+            connection.send(b"GET / HTTP/1.1\r\n\r\n", b"")
+            with pytest.raises(Broke):
+                await connection.head()
+
+    asyncio.run(run())
+
+
 def test_an_answer_that_was_not_read_to_its_end_drops_the_connection() -> None:
     """The rest of it must not be the beginning of the next."""
     server = Server([[b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", b"abc"], [OK]])
@@ -219,6 +240,21 @@ def test_what_is_not_an_answer_is_none(said: bytes) -> None:
     pieces = [said[n : n + 65536] for n in range(0, len(said), 65536)]
     with pytest.raises(Broke):
         _many(Server([pieces], end=True), 1)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    whole=st.sampled_from([CHUNKED, UNTIL_CLOSE, OK, OK + OK, b""]),
+    at=st.integers(0, 80),
+    put=st.binary(max_size=12) | st.sampled_from([b"\r\n", b"\0", b"HTTP/1.1 100 x\r\n\r\n"]),
+    cut=st.integers(0, 20),
+)
+def test_whatever_comes_has_an_end(whole: bytes, at: int, put: bytes, cut: int) -> None:
+    """An answer, or none; never a wait, and never another error than the one that is looked for."""
+    said = whole[:at] + put + whole[at + cut :]
+    with contextlib.suppress(Broke):
+        ((status, _),) = _many(Server([[said]], end=True), 1)
+        assert 200 <= status <= 999
 
 
 def test_what_came_before_the_end_is_read_first() -> None:

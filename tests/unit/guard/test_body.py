@@ -137,6 +137,40 @@ def test_a_rebuilt_body_changes_where_it_was_told_to_and_leaves_the_other_as_it_
     assert json.dumps(value) == before
     assert out["same"] is same
     assert body.rebuild("x", {(): "y"}) == "y"
+    assert body.rebuild({"Ada": ["a"]}, {("Ada", KEY): "K", ("Ada", 0): "V"}) == {"K": ["V"]}
+    assert body.rebuild({"Ada": ["a"]}, {("Ada", KEY): "K"}) == {"K": ["a"]}
+
+
+def test_the_strings_of_a_body_are_those_of_its_leaves() -> None:
+    """The last look asks for them without their places; it must miss none."""
+    value = {"a": ["x", 1, 2.5, None, True, {"b": "", "c": []}], "d": {"x": "x"}, "e": -0.0}
+    keys, texts = body.strings(value)
+    found = body.leaves(value, LIMITS)
+    assert keys == {leaf.text for leaf in found if leaf.kind == "key"}
+    assert texts == {leaf.text for leaf in found if leaf.kind != "key"}
+
+
+def test_what_is_written_as_ascii_is_the_same_json() -> None:
+    """In the same bytes if all is ASCII, in escapes if not: a wrong guess loses nothing."""
+    plain = {"a": ['x\n"', 1, -0.5, None, True], "b": {}}
+    assert body.encode(plain, ascii_only=True) == body.encode(plain)
+    other = {"ä": "\U0001f600\x7f"}
+    assert json.loads(body.encode(other, ascii_only=True)) == other
+    for half in ("\ud800", float("nan")):
+        with pytest.raises(Unreadable):
+            body.encode([half])
+    with pytest.raises(Unreadable):
+        body.encode([float("nan")], ascii_only=True)
+
+
+def test_keys_that_are_known_are_no_leaves_but_texts() -> None:
+    """They tell nothing, but a surrogate must not be one of them, and they count."""
+    value = {"role": "Ada", "Ada": {"role": 1}}
+    found, text = body.gather(value, LIMITS, frozenset({"role"}))
+    assert found == [x for x in body.leaves(value, LIMITS) if (x.kind, x.text) != ("key", "role")]
+    assert text.split("\n") == [leaf.text for leaf in body.leaves(value, LIMITS)]
+    with pytest.raises(TooLarge):
+        body.gather({"role": "x"}, Limits(max_leaves=1), frozenset({"role"}))
 
 
 def test_a_leaf_does_not_show_its_text() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sovereign.guard.settled import FEW, Own
+from sovereign.guard.settled import FEW, MANY, Own, are_clear_of
 from sovereign.types import Finding
 
 FOUND = Finding((), 3, 8, "PERSON", 0.9, "tagger")
@@ -27,3 +27,25 @@ def test_no_key_of_the_callers_own_is_kept() -> None:
     many = Own((FOUND,) * (FEW + 1))
     assert len(many.at(0, ("input",))) == FEW + 1
     assert many._placed is None
+
+
+def test_leaves_that_were_looked_through_together_share_what_they_are_clear_of() -> None:
+    """So that the next request asks once what is left to look for, not for each turn; and what
+    they were clear of before is not looked for again, up to a bound."""
+    first, later = (frozenset({bytes([n])}) for n in range(2))
+    owns = [Own((FOUND,)) for _ in range(3)]
+    are_clear_of(owns[:2], first)
+    are_clear_of(owns, later)
+    assert [own.clear_of for own in owns] == [first | later, first | later, later]
+    assert owns[0].clear_of is owns[1].clear_of
+    many = frozenset(n.to_bytes(2, "big") for n in range(MANY))
+    are_clear_of(owns, many)
+    are_clear_of(owns, later)
+    assert [own.clear_of for own in owns] == [later] * 3
+
+
+def test_what_the_findings_are_stands_in_the_text() -> None:
+    """Only places are kept; the text brings the words."""
+    own = Own((FOUND, FOUND._replace(start=10, end=12, entity="AGE")))
+    assert list(own.said("so Maria is 44")) == [("PERSON", "Maria"), ("AGE", "s ")]
+    assert "Maria" not in repr(own)
