@@ -249,7 +249,6 @@ class Scanner:
             for recognizer in self._recognizers:
                 if by_words and recognizer.name not in self._by_words:
                     continue
-                deadline.check(recognizer.name)
                 judged = recognizer.name in self._by_words
                 for finding in _run(recognizer, chunk):
                     if judged and finding.score > JUDGED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 
 __all__ = ["Kinds", "Make", "Segment", "kept", "whole"]
@@ -53,20 +53,24 @@ class Kinds:
         for sign, places in signs.items():
             marks.setdefault("" if sign[0] == " " else sign[0], []).append((sign, places))
         self._plain = tuple(marks.pop("", ()))
-        self._marked = tuple((mark, tuple(group)) for mark, group in marks.items())
+        self._marked = {mark: tuple(group) for mark, group in marks.items()}
 
     def __repr__(self) -> str:
         return f"Kinds({len(self._kinds)})"
 
-    def find(self, text: str, marks: Container[str]) -> list[Segment]:
+    def find(self, text: str, marks: Set[str]) -> list[Segment]:
         """Every stretch of ``text`` that is written so. They may overlap. ``marks`` are the
         characters of ``text`` but for letters, digits, spaces, commas and full stops."""
-        possible = {i for sign, kinds in self._plain if sign in text for i in kinds}
-        for mark, signs in self._marked:
-            if mark in marks:
-                possible.update(i for sign, kinds in signs if sign in text for i in kinds)
+        possible: list[int] = []
+        for sign, kinds in self._plain:
+            if sign in text:
+                possible += kinds
+        for mark in self._marked.keys() & marks:
+            for sign, kinds in self._marked[mark]:
+                if sign in text:
+                    possible += kinds
         found: list[Segment] = []
-        for i in sorted(possible):
+        for i in sorted(set(possible)):
             pattern, make = self._kinds[i]
             found += filter(None, map(make, pattern.finditer(text)))
         return found

@@ -15,10 +15,11 @@ import sovereign.guard.recognizers as package
 from sovereign.errors import ConfigError
 from sovereign.guard import Guard
 from sovereign.guard.recognizers import build
-from sovereign.guard.recognizers.tagger import ENTITIES, Tagger, decode
+from sovereign.guard.recognizers.tagger import _STEP, ENTITIES, Tagger, decode
 from sovereign.guard.recognizers.tagger.decode import NEAR, Span, kept
-from sovereign.guard.recognizers.tagger.net import ALONE, LABELS, REACH, load, parse
+from sovereign.guard.recognizers.tagger.net import LABELS, REACH, load, parse
 from sovereign.guard.recognizers.tagger.pinned import MODEL, MODEL_SHA256
+from sovereign.guard.recognizers.tagger.room import ALONE
 from sovereign.guard.recognizers.tagger.tokens import ROWS, features, pieces
 from sovereign.guard.recognizers.tagger.words import Words
 from sovereign.policy import load_policy
@@ -179,13 +180,25 @@ def test_no_product_is_so_large_that_threads_share_it() -> None:
             return getattr(ufunc, method)(*bare, **more)
 
     net = load(MODEL, MODEL_SHA256)
-    weights = {name: getattr(net, name).view(Seen) for name in ("project", "first", "out")} | {
+    weights = {name: getattr(net, name).view(Seen) for name in ("project", "out")} | {
         "convs": tuple(conv.view(Seen) for conv in net.convs)
     }
     net = dataclasses.replace(net, **weights)
-    net.probabilities(net.embed([f"user{n:06}" for n in range(900)]))
-    assert len(seen) > 20
+    net.probabilities(net.embed([f"user{n:06}" for n in range(_STEP + 2 * REACH)]))
+    assert len(seen) > 10
     assert max(seen) <= ALONE
+
+
+def test_nothing_of_a_text_is_left_in_the_room_of_the_next() -> None:
+    """A thread reads short texts in the same memory: what stood there is no neighbour."""
+    net = load(MODEL, MODEL_SHA256)
+    x = net.embed([f" Margaret Okonkwo {n}" for n in range(150)])
+    for n in (150, 41, 83, 42, 7, 1):
+        alone: list[Any] = []
+        thread = threading.Thread(target=lambda: alone.append(net.probabilities(x[:n])))  # noqa: B023
+        thread.start()
+        thread.join()
+        np.testing.assert_array_equal(net.probabilities(x[:n]), alone[0])
 
 
 def test_threads_may_share_a_tagger(tagger: Tagger) -> None:

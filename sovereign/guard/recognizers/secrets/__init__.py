@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
 
 from sovereign.guard.glance import SPACE, classes
 from sovereign.guard.recognizers.secrets.kinds import KINDS, LEAST, Kind
@@ -33,13 +34,20 @@ def _by_hint(wanted: Callable[[Kind, str], bool]) -> _Hints:
     return tuple((hint, tuple(kinds)) for hint, kinds in found.items())
 
 
-def _by_sign(hints: _Hints) -> tuple[tuple[str, _Hints], ...]:
+_Group = tuple[str, tuple[str, ...], tuple[tuple[int, ...], ...]]
+"""A sign, the hints that hold it, and the kinds of each."""
+
+
+def _by_sign(hints: _Hints) -> tuple[_Group, ...]:
     """The hints by a sign that each holds, so that one look rules out many; "" is in all."""
     found: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
     for hint, kinds in hints:
         sign = next((sign for sign in '_-.:="' if sign in hint), "")
         found.setdefault(sign, []).append((hint, kinds))
-    return tuple((sign, tuple(group)) for sign, group in found.items())
+    return tuple(
+        (sign, tuple(hint for hint, _ in group), tuple(kinds for _, kinds in group))
+        for sign, group in found.items()
+    )
 
 
 _ANYWHERE = _by_sign(_by_hint(lambda kind, hint: not kind.least))
@@ -57,9 +65,9 @@ def likely(text: str) -> list[Kind]:
         looks += [(_IN_RUNS, runs.lower()), (_EXACT, runs)]
     found: set[int] = set()
     for groups, where in looks:
-        for sign, hints in groups:
+        for sign, hints, kinds in groups:
             if sign in where:
-                found.update([i for hint, kinds in hints if hint in where for i in kinds])
+                found.update(*compress(kinds, map(where.__contains__, hints)))
     return [KINDS[i] for i in sorted(found)]
 
 

@@ -49,7 +49,7 @@ ENTITIES: Final[Mapping[str, str]] = {
 _CODE = "4"
 """Changes when the code gives other findings with the same model."""
 
-_STEP = 1024
+_STEP = 768
 
 
 class Tagger:

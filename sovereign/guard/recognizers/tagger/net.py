@@ -1,8 +1,7 @@
 """The network: rows of hashed features in, label probabilities out. Numpy, no state but weights.
 
-A token's rows are summed, projected and normalised on their own, and so is what it adds to the
-first convolution at each of its three places: this part is cached per word. Four residual
-convolutions see 15 tokens to each side.
+A token's rows are summed, projected and normalised on their own: this part is cached per word. Four
+residual convolutions see 15 tokens to each side.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.errors import ConfigError
+from sovereign.guard.recognizers.tagger.room import ALONE, DILATIONS, room_for
 from sovereign.guard.recognizers.tagger.tokens import (
     features,
     fingerprint,
@@ -33,7 +33,6 @@ __all__ = ["COMMON_WORD", "DILATIONS", "LABELS", "NAME", "REACH", "Net", "load"]
 LABELS: Final = (
     "O", "PERSON", "ADDRESS", "USERNAME", "ID", "SECRET", "PHONE", "EMAIL", "ORG", "LOC",
 )  # fmt: skip
-DILATIONS: Final = (1, 2, 4, 8)
 REACH: Final = sum(DILATIONS)
 """How many tokens to each side can change a token's probabilities."""
 
@@ -45,19 +44,11 @@ COMMON_WORD: Final = np.uint16(1 << 10)
 
 Floats = NDArray[np.float32]
 
-_EDGE: Final = max(DILATIONS)
-_BLOCK: Final = 42
-"""Rows of one multiplication by 192 x 64."""
-
 _SUM: Final = np.ones((len(LABELS), len(LABELS)), np.float32)
 """Multiplied with it, each column of a row is the row's sum: in half the time of a reduction."""
 
 _SURE: Final = np.float32(80)
 """The logarithm of odds beyond which they are the same, lest they overflow."""
-
-ALONE: Final = (1 << 19) - 1
-"""Multiplications of one product for which OpenBLAS takes one thread; with more, idle threads spin
-and cost ten times the CPU time that the work takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +61,7 @@ class Net:
     masks: NDArray[np.uint16]
     project: Floats
     norm_bias: Floats
-    first: Floats
-    first_bias: Floats
     convs: tuple[Floats, ...]
-    nothing: Floats
     out: Floats
     out_bias: Floats
     meta: Mapping[str, Any]
@@ -82,13 +70,7 @@ class Net:
     @property
     def width(self) -> int:
         """Channels."""
-        return len(self.first)
-
-    @property
-    def embedded(self) -> int:
-        """Columns of an embedded token: its channels, and what the first convolution makes of it
-        for the token after it, for itself and for the token before it."""
-        return self.width + int(self.first.shape[1])
+        return len(self.norm_bias)
 
     def member(self, folded: Sequence[str]) -> NDArray[np.uint16]:
         """Gazetteer bits of folded words."""
@@ -99,10 +81,10 @@ class Net:
         return found
 
     def embed(self, tokens: Sequence[str], out: Floats | None = None) -> Floats:
-        """What each token is, alone: (tokens, :attr:`embedded`), in ``out`` if that is given."""
+        """What each token is, alone: (tokens, :attr:`width`), in ``out`` if that is given."""
         if out is None:
-            out = np.empty((len(tokens), self.embedded), np.float32)
-        some = ALONE // self.first.size
+            out = np.empty((len(tokens), self.width), np.float32)
+        some = ALONE // self.project.size
         for i in range(0, len(tokens), some):
             self._embed(tokens[i : i + some], out[i : i + some])
         return out
@@ -115,21 +97,17 @@ class Net:
             ids += features(token, *members.get(i, (0, 0)))
             bounds.append(len(ids))
         at = np.array(ids)
-        rows, scale = self.rows.take(at, axis=0).astype(np.float32), self.scale.take(at)
+        rows, scale = self.rows.take(at, axis=0), self.scale.take(at)
         summed = np.empty((len(tokens), len(self.project)), np.float32)
         summed[:, -1] = 1
         for one, start, end in zip(summed, bounds, bounds[1:], strict=False):
-            np.dot(scale[start:end], rows[start:end], out=one[:-1])
+            scale[start:end].dot(rows[start:end], out=one[:-1])
         # LayerNorm: what it subtracts, and what it multiplies with, is in the weights already.
-        width = self.width
         both = summed @ self.project
-        h, bare = both[:, :width], both[:, width:]
-        h /= np.sqrt(np.matmul(bare[:, None], bare[:, :, None])[:, 0])
+        h, bare = both[:, : self.width], both[:, self.width :]
+        h /= np.sqrt(np.add.reduce(bare * bare, axis=1, keepdims=True))
         h += self.norm_bias
-        np.maximum(h, 0, out=h)
-        out[:, :width] = h
-        np.matmul(h, self.first, out=out[:, width:])
-        out[:, width:] += self.first_bias
+        np.maximum(h, 0, out=out)
 
     def _members(self, tokens: Sequence[str]) -> dict[int, tuple[int, int]]:
         """Gazetteer bits of the words among ``tokens``, and the name bits of their stems."""
@@ -149,39 +127,20 @@ class Net:
         return found
 
     def probabilities(self, x: Floats) -> Floats:
-        """Label probabilities, (tokens, labels), for embedded tokens with nothing around them."""
-        n, width = len(x), self.width
-        count = -(-n // _BLOCK)
-        size = -(-n // count)
-        full = count * size
-        # Rows of nothing before and after, so that what stands at a distance is a look at x.
-        room = np.zeros((_EDGE + full + _EDGE, width), np.float32)
-        inner = room[_EDGE : _EDGE + full]
-        h = np.empty((count, size, width), np.float32)
-        flat, nothing = h.reshape(full, width), self.nothing[:size]
-        if full > n:
-            flat[n:] = 0
-        start = flat[:n]
-        start[0] = x[0, 2 * width : 3 * width]
-        np.add(x[1:, 2 * width : 3 * width], x[:-1, width : 2 * width], out=start[1:])
-        start[:-1] += x[1:, 3 * width :]
-        np.maximum(h, nothing, out=h)
-        np.add(x[:, :width], start, out=inner[:n])
-        # What each sees: the one at a distance before, itself, the one after, and 1 for the bias.
-        step, item = room.strides
-        seen = np.empty((count, size, 3 * width + 1), np.float32)
-        seen[:, :, -1] = 1
-        taps = np.ndarray((full, 3, width), np.float32, seen, 0, (seen.strides[1], step, item))
-        for weight, d in zip(self.convs, DILATIONS[1:], strict=True):
-            taps[:] = np.ndarray(
-                taps.shape, np.float32, room, (_EDGE - d) * step, (step, d * step, item)
-            )
-            np.matmul(seen, weight, out=h)
-            np.maximum(h, nothing, out=h)
-            if full > n:
-                flat[n:] = 0
-            inner += flat
-        odds: Floats = (inner.reshape(h.shape) @ self.out).reshape(full, -1)[:n]
+        """Label probabilities, (tokens, labels), for embedded tokens with nothing around them: 800
+        of them at most."""
+        n = len(x)
+        room = room_for(n, self.width)
+        tokens, more = room.tokens[:n], room.flat[:n]
+        tokens[:] = x
+        room.tokens[n:] = 0
+        seen, made, taps, nothing = room.seen, room.made, room.taps, room.nothing
+        for weight, look in zip(self.convs, room.looks, strict=True):
+            taps[:] = look
+            np.matmul(seen, weight, out=made)
+            np.maximum(made, nothing, out=made)
+            tokens += more
+        odds: Floats = tokens @ self.out
         odds += self.out_bias
         np.minimum(odds, _SURE, out=odds)
         np.exp(odds, out=odds)
@@ -227,10 +186,7 @@ def parse(raw: bytes, digest: str | None = None) -> Net:
         masks=a["masks"],
         project=np.concatenate((bare * norm, bare, least), axis=1),
         norm_bias=wide["norm_bias"],
-        first=np.concatenate(np.split(convs[0][0], 3), axis=1),
-        first_bias=np.pad(convs[0][1], (width, width)),
-        convs=tuple(np.concatenate((weight, bias[None])) for weight, bias in convs[1:]),
-        nothing=np.zeros((_BLOCK, width), np.float32),
+        convs=tuple(np.concatenate((weight, bias[None])) for weight, bias in convs),
         out=out,
         out_bias=out_bias,
         meta=meta,

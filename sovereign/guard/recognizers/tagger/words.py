@@ -16,7 +16,7 @@ from sovereign.guard.recognizers.tagger.net import Floats, Net
 __all__ = ["LIMIT", "Words"]
 
 LIMIT = 1 << 15
-"""Words that are remembered: 34 MB of vectors at 64 channels."""
+"""Words that are remembered: 8 MB of vectors at 64 channels."""
 
 
 class Words:
@@ -25,14 +25,14 @@ class Words:
     def __init__(self, net: Net, limit: int = LIMIT) -> None:
         self._net, self._limit = net, limit
         self._index: dict[str, int] = {}
-        self._table = np.zeros((1024, net.embedded), np.float32)
+        self._table = np.zeros((1024, net.width), np.float32)
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"Words({len(self._index)})"
 
     def vectors(self, tokens: Sequence[str]) -> Floats:
-        """(tokens, columns of an embedded one), in order."""
+        """(tokens, channels), in order."""
         with self._lock:
             at: list[Any] = list(map(self._index.get, tokens))
             if None in at:
@@ -49,7 +49,7 @@ class Words:
             new, unknown = list(dict.fromkeys(tokens)), range(len(tokens))
         start, end = len(index), len(index) + len(new)
         if end > len(self._table):
-            grown = np.zeros((max(end, 2 * len(self._table)), self._net.embedded), np.float32)
+            grown = np.zeros((max(end, 2 * len(self._table)), self._net.width), np.float32)
             grown[:start] = self._table[:start]
             self._table = grown
         self._net.embed(new, self._table[start:end])
