@@ -77,8 +77,13 @@ class Glance:
         return b"@" in self.raw and any(map(self.raw.__contains__, _ENDS))
 
     def apart(self) -> bool:
-        """Several characters that stand alone."""
-        return self._all or self.raw.translate(_WORDS).count(b" x ") > 1
+        """Four characters side by side that stand alone, by one to three spaces."""
+        if self._all:
+            return True
+        shown = self.raw.translate(_WORDS)
+        if shown.count(b" x ") < 2:
+            return False
+        return b" x x x x " in shown.replace(b"  ", b" ").replace(b"  ", b" ")
 
     def codes(self) -> bool:
         """Eight character codes or more."""

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +23,7 @@ from sovereign.guard.needles import Needles
 from sovereign.guard.restore import Restorer
 from sovereign.guard.rules import InForce, Rules, at_least
 from sovereign.guard.scan import Deadline, Scanner
-from sovereign.guard.settled import Own, Settled
+from sovereign.guard.settled import Settled
 from sovereign.guard.surrogates import Style, Surrogates
 from sovereign.guard.tokens import Tokenizers
 from sovereign.guard.transform import Transformed, transform
@@ -216,10 +217,9 @@ class Guard:
         settled = {i: f for i, n in names.items() if (f := self._settled.get(n)) is not None}
         hits = self.scanner.scan(free, reads, deadline, known=settled, joined_to=first)
 
-        def learn(index: int, found: tuple[Finding, ...]) -> None:
-            if index in names:
-                self._settled.put(names[index], Own(found))
-
+        learn = {
+            i: partial(self._settled.learn, name) for i, name in names.items() if i not in settled
+        }
         spelled = Needles()  # empty: what it shares is how a value is looked for
         chosen = resolve.resolve(
             free,
@@ -228,7 +228,7 @@ class Guard:
             acts,
             policy.counts,
             settled,
-            learn if names else None,
+            learn,
             spelled,
         )
         given = [hit.finding for hit in chosen.hits]

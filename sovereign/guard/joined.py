@@ -90,12 +90,13 @@ def _looks(word: str) -> int:
 
 def _texts(leaves: Sequence[Leaf], names: Sequence[bytes | None]) -> Iterator[_Text]:
     for i, leaf in enumerate(leaves):
-        text, name = leaf.text, names[i]
-        if leaf.kind in ("key", "mark") or not text:
+        _, text, kind, _ = leaf
+        if kind in ("key", "mark") or not text:
             continue
+        name = names[i]
         if name is not None:  # plain, so no JSON
             long = len(text) > EDGE
-            yield _new(_Text, (i, text, 0, _KINDS[leaf.kind] + name if long else None))
+            yield _new(_Text, (i, text, 0, _KINDS[kind] + name if long else None))
             continue
         found = nested.tokens(text) if nested.looks_nested(text) else None
         if found is None:

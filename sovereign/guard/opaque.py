@@ -143,7 +143,9 @@ def found(
         value, path = stack.pop()
         if isinstance(value, dict):
             walk.mapping(value, path)
-            stack += [(v, (*path, k)) for k, v in value.items() if not isinstance(v, _SCALAR)]
+            for key, item in value.items():
+                if not isinstance(item, _SCALAR):
+                    stack.append((item, (*path, key)))
         elif isinstance(value, list):
             stack += [(v, (*path, i)) for i, v in enumerate(value) if not isinstance(v, _SCALAR)]
         elif isinstance(value, Upload):

@@ -45,18 +45,18 @@ def resolve(
     acts: Callable[[str], Action],
     counts: Callable[[Finding], bool],
     known: Mapping[int, Own] | None = None,
-    learn: Callable[[int, tuple[Finding, ...]], None] | None = None,
+    learn: Mapping[int, Callable[[tuple[Finding, ...]], None]] | None = None,
     like: Needles | None = None,
 ) -> Chosen:
     """The hits to decide on: disjoint, in order, strong enough to count, and repeated wherever a
     held-back value, or a part of a person's name, stands again.
 
     ``known`` are leaves whose own findings are disjoint already, and which ``hits`` leaves out;
-    ``learn`` gets what the others' come to. ``like``: as for :class:`Needles`.
+    ``learn`` takes, for some others, what theirs come to. ``like``: as for :class:`Needles`.
     """
     chosen = disjoint(leaves, [h for h in hits if counts(h.finding)], acts)
-    if learn is not None:
-        _teach(leaves, hits, chosen, known or {}, learn)
+    if learn:
+        _teach(hits, chosen, learn)
     said = said_by(leaves, chosen)
     if known:
         chosen, said = _with_known(leaves, chosen, said, known)
@@ -98,22 +98,20 @@ _place = attrgetter("leaf", "finding.start")
 
 
 def _teach(
-    leaves: Sequence[Leaf],
     hits: Sequence[Hit],
     chosen: Sequence[Hit],
-    known: Mapping[int, Own],
-    learn: Callable[[int, tuple[Finding, ...]], None],
+    learn: Mapping[int, Callable[[tuple[Finding, ...]], None]],
 ) -> None:
     """Say what each leaf's own findings came to, where no other leaf had a part in it."""
     across = {hit.leaf for hit in hits if hit.finding.view == "joined"}
-    found: dict[int, list[Finding]] = {}
+    found: dict[int, list[Finding]] = {index: [] for index in learn if index not in across}
     for hit in chosen:
-        f = hit.finding
-        bare = Finding((), f.start, f.end, f.entity, f.score, f.recognizer, f.view)
-        found.setdefault(hit.leaf, []).append(bare)
-    for index in range(len(leaves)):
-        if index not in known and index not in across:
-            learn(index, tuple(found.get(index, ())))
+        if hit.leaf in found:
+            f = hit.finding
+            bare = Finding((), f.start, f.end, f.entity, f.score, f.recognizer, f.view)
+            found[hit.leaf].append(bare)
+    for index, own in found.items():
+        learn[index](tuple(own))
 
 
 def _places(chosen: Sequence[Hit]) -> dict[int, dict[str, list[tuple[int, int]]]]:

@@ -98,6 +98,10 @@ class Settled:
                 self.put(name, found)
         return found
 
+    def learn(self, name: Name, findings: tuple[Finding, ...]) -> None:
+        """Remember what a text's own findings came to."""
+        self.put(name, Own(findings))
+
     def put(self, name: Name, found: Own) -> None:
         """Two generations: the older one is dropped whole."""
         if len(found.findings) > MOST:
