@@ -34,6 +34,11 @@ _TOKEN = re.compile(r"[^ \u00a0]+")
 _SHAPE = str.maketrans("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", "9" * 10 + "A" * 26, " .-/()+\u00a0")
 _COMPACT = str.maketrans("", "", " .-/()+\u00a0")
 _MOST_TOKENS = 8
+_ALONE_BY_SHAPE = {
+    shape: known
+    for shape, forms in BY_SHAPE.items()
+    if (known := tuple(form for form in forms if form.alone))
+}
 VIN = 17
 """Characters of a vehicle's identification number."""
 
@@ -127,6 +132,8 @@ def _judged(text: str, lowered: str, a: int, b: int, shape: str, whole: bool) ->
     near_any = _pattern(WORDS_BY_SHAPE[shape]).search(lowered, max(0, a - CONTEXT), a) is not None
     alone = whole and text[a:b] == upper
     in_writing = _written(shape, upper)
+    if not (near_any or in_writing):  # as mostly
+        forms = _ALONE_BY_SHAPE.get(shape, ()) if alone else ()
     for form in forms:
         if not (near_any or in_writing or (alone and form.alone)):
             continue

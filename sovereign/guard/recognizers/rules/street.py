@@ -25,7 +25,7 @@ _WORD = r"[^\W\d_][\w'’.-]*"
 _CAP = r"(?:[A-ZÀ-ÖØ-Þ][\w'’.-]*|\d{1,3}(?:st|nd|rd|th))"
 
 _FIRST = re.compile(
-    rf"\d{{1,6}}[A-Za-z]?,?(?:"
+    rf"\d{{1,6}}+[A-Za-z]?,?(?:"  # all the digits: nothing that may follow begins with one
     rf"(?:\s(?:[NSEW]|[NS][EW]|North|South|East|West)\.?)?"
     rf"(?:\s{_CAP}){{1,4}}\s{_TYPES}\b\.?(?:\s(?:[NSEW]|[NS][EW])\b\.?)?{_UNIT}"
     rf"|(?:\s[A-Z0-9]{{1,20}}){{1,4}}\s(?:{_TYPES[3:-1].upper()})\b"
