@@ -134,11 +134,11 @@ class Net:
         tokens, more = room.tokens[:n], room.flat[:n]
         tokens[:] = x
         room.tokens[n:] = 0
-        seen, made, taps, nothing = room.seen, room.made, room.taps, room.nothing
+        seen, made, taps, nothing = room.seen, room.made, room.taps, room.nothing[:n]
         for weight, look in zip(self.convs, room.looks, strict=True):
             taps[:] = look
             np.matmul(seen, weight, out=made)
-            np.maximum(made, nothing, out=made)
+            np.maximum(more, nothing, out=more)
             tokens += more
         odds: Floats = tokens @ self.out
         odds += self.out_bias

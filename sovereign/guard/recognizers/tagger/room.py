@@ -41,7 +41,7 @@ class Room:
     ``tokens`` are their channels; the rows after them are to be nothing. ``looks`` are what each
     token sees: the one at a distance before, itself, the one after. ``taps`` is where a look goes
     in ``seen``, which holds a one beside it, for the bias. ``made`` is what a layer makes of what
-    is seen, and ``flat`` the same in one block.
+    is seen, and ``flat`` the same in one block, beside which stands ``nothing``.
     """
 
     __slots__ = ("flat", "looks", "made", "nothing", "seen", "taps", "tokens")
@@ -60,7 +60,7 @@ class Room:
         self.seen = seen.reshape(count, size, -1)
         self.flat = ground.made[:full]
         self.made = self.flat.reshape(count, size, width)
-        self.nothing = ground.nothing[:size]
+        self.nothing = ground.nothing
 
 
 class _Kept(threading.local):
