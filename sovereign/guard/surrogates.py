@@ -31,6 +31,8 @@ TAGS = 20_000
 """So many are remembered."""
 _MANY = 1000
 _TRIES = 20
+_TAG = 8
+"""Characters of a tag after its entity."""
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"  # of base32, RFC 4648
 _PAIRS = [a + b for a in _LETTERS for b in _LETTERS]
 _EDGES = re.compile(r"^[\W_]+|[\W_]+$")
@@ -66,7 +68,7 @@ class Surrogates:
         self._key, self._mac, self._name = _keyed(key, tenant)
         self._texts = texts
         self._style = style
-        self._taken: str | None = None
+        self._taken: set[str] | None = None
         self._taken_words: dict[str, str] | None = None
         self._by_value: dict[tuple[str, str], str] = {}
         self._made: dict[tuple[str, str], str | None] = {}
@@ -95,10 +97,12 @@ class Surrogates:
             return known
         if self._taken is None:
             # A surrogate that the caller typed must not be restored to somebody's value.
-            self._taken = "\n".join(self._texts).upper()
+            pieces = [piece for text in self._texts for piece in text.split("_")[1:]]
+            self._taken = {piece[:_TAG].upper()[:_TAG] for piece in pieces}
         for attempt in range(_MANY):
-            made = f"{entity}_{self._tag(entity, value, attempt)}"
-            if made not in self.tags and made not in self._taken:
+            tag = self._tag(entity, value, attempt)
+            made = f"{entity}_{tag}"
+            if made not in self.tags and tag not in self._taken:
                 self._by_value[entity, value] = made
                 self.tags[made] = value
                 return made

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from sovereign.guard import surrogates
@@ -37,8 +39,22 @@ def test_tags_are_the_same_after_they_were_forgotten(monkeypatch: pytest.MonkeyP
     assert [_tag(value=name) for name in ("Ada", "Bea", "Cid")] == before
 
 
-def test_a_tag_that_the_caller_typed_is_not_used_again() -> None:
+@pytest.mark.parametrize(
+    "typed", ["{}", "x{}y", "*{}*", "{}\n", "a_b, {}_c", "\ufb01_ {}", "no_{}"], ids=repr
+)
+@pytest.mark.parametrize("case", [str.upper, str.lower, str.title])
+def test_a_tag_that_the_caller_typed_is_not_used_again(
+    typed: str, case: Callable[[str], str]
+) -> None:
     """Whoever saw a tag could ask for the value by it: the next one is taken, each time."""
     first = _tag()
-    again = [Surrogates(KEY, "a", [f"Ada, {first.lower()}"]).of("PERSON", "Ada") for _ in range(2)]
+    text = f"Ada, {typed.format(case(first))}"
+    again = [Surrogates(KEY, "a", ["Ada", text]).of("PERSON", "Ada") for _ in range(2)]
     assert again[0] == again[1] != first
+
+
+def test_a_typed_escape_of_the_underscore_is_seen_through() -> None:
+    """A reply is restored where Markdown escapes the tag, so it is looked for so, too."""
+    first = _tag()
+    escaped = first.replace("_", "\\_")
+    assert Surrogates(KEY, "a", [f"Ada {escaped}"]).of("PERSON", "Ada") != first
