@@ -121,13 +121,18 @@ class Scanner:
             if index in settled:
                 continue
             for reading in readings[index]:
-                text = reading.text
+                text, view, as_written = reading.text, reading.view, reading.as_written
                 for found in self.recognize(text, deadline, fresh=fresh):
-                    place = reading.origin(found.start, found.end)
-                    alone = found.start == 0 and found.end == len(text)
-                    if place is not None and self._credible(found, leaf.kind, alone=alone):
-                        finding = _moved(found, leaf, *place)
-                        hits.append(Hit(index, finding, reading.levels, reading.bare))
+                    start, end = found.start, found.end
+                    place = (start, end, view) if as_written else reading.origin(start, end)
+                    if place is None:
+                        continue
+                    if found.recognizer in self._by_words:
+                        alone = start == 0 and end == len(text)
+                        if not self._credible(found, leaf.kind, alone=alone):
+                            continue
+                    finding = _moved(found, leaf, *place)
+                    hits.append(Hit(index, finding, reading.levels, reading.bare))
         return hits + across
 
     def scan_together(

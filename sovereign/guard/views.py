@@ -93,11 +93,16 @@ class Reading(NamedTuple):
         """What the recognisers get."""
         return self.lead + self.mapped.text
 
+    @property
+    def as_written(self) -> bool:
+        """Whether it is the leaf's text itself, as most are: each place in it is one there."""
+        return self.mapped.starts is None and not (self.lead or self.segments or self.bare)
+
     def origin(self, start: int, end: int) -> tuple[int, int, str] | None:
         """The leaf's stretch behind a finding in :attr:`text`, and the view's name; ``None`` if it
         is not in the leaf, or was read before."""
-        if self.mapped.starts is None and not (self.lead or self.segments or self.bare):
-            return start, end, self.view  # as it is written: most are
+        if self.as_written:
+            return start, end, self.view
         start, end = max(0, start - len(self.lead)), end - len(self.lead)
         if start >= end:
             return None
