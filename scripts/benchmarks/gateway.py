@@ -1,13 +1,14 @@
 """What the door costs: the stand-in alone, a gateway that inspects nothing, the guarded gateway.
 
-    scripts/bench gateway [--seconds 3] [--ner none] [--litellm VENV] [--peer NAME=URL,KEY]
+    scripts/bench gateway [--rounds 5] [--ner none] [--litellm VENV] [--peer NAME=URL,KEY]
 
 One run, one machine, one worker each; every request is durable in the log before it is sent.
 Three loads: a fresh message, the same message again (its verdict is remembered), and a chat of 21
 messages whose last is fresh. Prints p50 and requests/s at 1 and 8 callers, what the door adds to
-direct, its CPU time per request, and the time to the first streamed token; asserts nothing. The
-load comes from wrk where it is installed (Debian: apt install wrk), else from a small asyncio
-loop, which shares the cores: compare within one run only. Peers get the same load.
+direct, its CPU time per request, and the time to the first streamed token; asserts nothing. All
+run at once and are asked by turns. The load comes from wrk where it is installed (Debian: apt
+install wrk), else from a small asyncio loop, which shares the cores: compare within one run only.
+Peers get the same load.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import asyncio
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import shutil
@@ -24,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -102,6 +104,12 @@ class Measured:
 
 
 LOADS = ("fresh", "cached", "chat of 21")
+
+Load = tuple[str, str, int]
+"""A target, a load, and how many callers."""
+
+Figures = tuple[float, float, float]
+"""p50 in ms, requests per second, ms of CPU per request."""
 
 
 def body(number: int, load: str = "fresh", *, stream: bool = False) -> bytes:
@@ -242,46 +250,66 @@ def first_token_ms(url: str, key: str, load: str, count: int = 60) -> float:
     return statistics.median(took) * 1000
 
 
-Target = tuple[str, str, int]
+@dataclass(frozen=True)
+class Target:
+    """A gateway, a peer, or the stand-in; ``pid`` is 0 if its own costs are not asked."""
+
+    name: str
+    url: str
+    key: str
+    pid: int = 0
 
 
-def rows(
-    name: str,
-    at: Target,
-    direct: dict[tuple[str, int], Measured],
-    firsts: dict[str, float],
-    seconds: float,
-) -> None:
-    """Measure one target under every load, and print. ``direct`` and ``firsts`` are the first
-    target's, to compare with."""
-    base, key, pid = at
-    measure(base, key, "fresh", 1, min(1.0, seconds))  # warm
-    for load in LOADS:
-        for callers in CALLERS:
-            before = cpu_s(pid) if pid else 0.0
-            got = measure(base, key, load, callers, seconds)
-            first = direct.setdefault((load, callers), got)
-            own = ""
-            if pid:
-                answered = max(1.0, got.per_s * max(1, round(seconds)))
-                cpu = (cpu_s(pid) - before) / answered * 1000
-                own = f"{cpu:>8.2f}{resident_mb(pid):>6.0f}"
+def rounds(targets: Sequence[Target], count: int) -> tuple[dict[Load, Figures], dict[Load, float]]:
+    """Each load at each target for a second, by turns, ``count`` times; and the time to a first
+    token. A machine that others use is twice as slow in one minute as in the next: what is compared
+    has to be measured side by side. Medians."""
+    found: dict[Load, list[Figures]] = {}
+    firsts: dict[Load, list[float]] = {}
+    for at in targets:
+        measure(at.url, at.key, "fresh", 1, 1.0)  # warm
+    for _ in range(count):
+        for load, callers, at in itertools.product(LOADS, CALLERS, targets):
+            before = cpu_s(at.pid) if at.pid else 0.0
+            got = measure(at.url, at.key, load, callers, 1.0)
+            cpu = (cpu_s(at.pid) - before) / max(1.0, got.per_s) * 1000 if at.pid else 0.0
+            found.setdefault((at.name, load, callers), []).append((got.p50_ms, got.per_s, cpu))
+        for load, at in itertools.product(("fresh", "cached"), targets):
+            firsts.setdefault((at.name, load, 1), []).append(first_token_ms(at.url, at.key, load))
+    middle = {
+        key: (_median(one, 0), _median(one, 1), _median(one, 2)) for key, one in found.items()
+    }
+    return middle, {key: statistics.median(one) for key, one in firsts.items()}
+
+
+def _median(figures: Sequence[Figures], at: int) -> float:
+    return statistics.median(one[at] for one in figures)
+
+
+def show(targets: Sequence[Target], count: int) -> None:
+    """Measure, and print. What is added is against the first target."""
+    found, firsts = rounds(targets, count)
+    direct = targets[0].name
+    for at in targets:
+        for load, callers in itertools.product(LOADS, CALLERS):
+            p50, per_s, cpu = found[at.name, load, callers]
+            plain = found[direct, load, callers][0]
+            own = f"{cpu:>8.2f}{resident_mb(at.pid):>6.0f}" if at.pid else ""
             print(
-                f"{name:<16}{load:<12}{callers:>7}{got.p50_ms:>9.2f}"
-                f"{got.p50_ms - first.p50_ms:>9.2f}{got.per_s:>8.0f}"
-                f"{got.p50_ms / first.p50_ms:>9.1f}{own}",
-                flush=True,
+                f"{at.name:<16}{load:<12}{callers:>7}{p50:>9.2f}{p50 - plain:>9.2f}{per_s:>8.0f}"
+                f"{p50 / plain:>9.1f}{own}"
             )
-    for load in ("fresh", "cached"):
-        got_ms = first_token_ms(base, key, load)
-        first_ms = firsts.setdefault(load, got_ms)
-        what = f"first token, {load}"
-        print(f"{name:<16}{what:<19}{got_ms:>9.2f}{got_ms - first_ms:>9.2f}", flush=True)
+        for load in ("fresh", "cached"):
+            got, plain = firsts[at.name, load, 1], firsts[direct, load, 1]
+            what = f"first token, {load}"
+            print(f"{at.name:<16}{what:<19}{got:>9.2f}{got - plain:>9.2f}")
+        chat, one = found[at.name, "chat of 21", 1][0], found[at.name, "fresh", 1][0]
+        print(f"{at.name:<16}a chat takes {chat / one:.2f} times as long as one message")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=3.0, help="per measurement")
+    parser.add_argument("--rounds", type=int, default=5, help="of a second for each measurement")
     parser.add_argument("--ner", default="tagger", help="[guard].ner")
     parser.add_argument("--litellm", type=Path, help="a virtual environment with litellm[proxy]")
     parser.add_argument("--peer", action="append", default=[], help="NAME=URL,KEY: it runs already")
@@ -290,24 +318,25 @@ def main() -> None:
     print(f"load from {tool}; {len(TEXT)} characters a message; ner={options.ner}")
     print(
         f"{'':<16}{'load':<12}{'callers':>7}{'p50 ms':>9}{'added':>9}{'req/s':>8}"
-        f"{'x direct':>9}{'CPU ms':>8}{'MB':>6}"
+        f"{'x direct':>9}{'CPU ms':>8}{'MB':>6}",
+        flush=True,
     )
-    direct: dict[tuple[str, int], Measured] = {}
-    firsts: dict[str, float] = {}
-    with tempfile.TemporaryDirectory() as temp, stand_in() as url:
-        folder = Path(temp)
-        rows("direct", (url, "none", 0), direct, firsts, options.seconds)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        url = stack.enter_context(stand_in())
+        targets = [Target("direct", url, "none")]
         for name in ("bare gateway", "guarded gateway"):
             bare = name.startswith("bare")
-            with gateway(folder / name.split()[0], url, options.ner, bare=bare) as at:
-                rows(name, at, direct, firsts, options.seconds)
+            made = gateway(folder / name.split()[0], url, options.ner, bare=bare)
+            targets.append(Target(name, *stack.enter_context(made)))
         if options.litellm is not None:
-            with peers.litellm(folder / "litellm", options.litellm.absolute(), url) as at:
-                rows("LiteLLM+Presidio", at, direct, firsts, options.seconds)
+            other = peers.litellm(folder / "litellm", options.litellm.absolute(), url)
+            targets.append(Target("LiteLLM+Presidio", *stack.enter_context(other)))
         for peer in options.peer:
             name, _, where = peer.partition("=")
             base, _, key = where.partition(",")
-            rows(name, (base, key or "none", 0), direct, firsts, options.seconds)
+            targets.append(Target(name, base, key or "none"))
+        show(targets, options.rounds)
 
 
 if __name__ == "__main__":
