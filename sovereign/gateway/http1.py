@@ -198,6 +198,7 @@ class Connection(asyncio.Protocol):
             self._ended
             and self._error is None
             and self._stays
+            and not self._paused  # else nobody would read on
             and not self._transport.is_closing()
             and not self._transport.get_write_buffer_size()
         )

@@ -184,6 +184,23 @@ def test_an_answer_that_was_not_read_to_its_end_drops_the_connection() -> None:
     assert server.opened == 2
 
 
+def test_a_whole_answer_that_nobody_read_leaves_no_connection_behind_that_is_not_read() -> None:
+    """It came to its end, and so much of it waited that the socket was not read any more."""
+    size = http1.HIGH + 1
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+    server = Server([[whole], [OK]])
+
+    async def run() -> tuple[int, bytes]:
+        async with _connections(server) as to:
+            async with to.one() as connection:
+                connection.send(head_of("GET", "/", to.origin, {}, 0), b"")
+                await connection.head()
+                await asyncio.sleep(0.3)  # all of it comes meanwhile
+            return await _get(to)
+
+    assert asyncio.run(run()) == (200, b"ok")
+
+
 def test_connections_that_wait_too_long_are_closed() -> None:
     """The destination sees it, and nobody asks for anything meanwhile."""
     server = Server([[OK]])
