@@ -120,13 +120,14 @@ def body(number: int, load: str = "fresh", *, stream: bool = False) -> bytes:
     return json.dumps({"model": "gpt-test", "messages": messages, "stream": stream}).encode()
 
 
-def measure(url: str, key: str, load: str, callers: int, seconds: float) -> Measured:
+def measure(url: str, key: str, load: str, callers: int) -> Measured:
+    """One second."""
     if shutil.which("wrk"):
-        return _wrk(url, key, load, callers, seconds)
-    return asyncio.run(_loop(url, key, load, callers, seconds))
+        return _wrk(url, key, load, callers)
+    return asyncio.run(_loop(url, key, load, callers))
 
 
-def _wrk(url: str, key: str, load: str, callers: int, seconds: float) -> Measured:
+def _wrk(url: str, key: str, load: str, callers: int) -> Measured:
     marked = body(7777777777, load).decode()
     head, tail = marked.split("7777777777")
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
@@ -134,7 +135,7 @@ def _wrk(url: str, key: str, load: str, callers: int, seconds: float) -> Measure
         script.flush()
         run = subprocess.run(
             [
-                *("wrk", "-t1", f"-c{callers}", f"-d{max(1, round(seconds))}s"),
+                *("wrk", "-t1", f"-c{callers}", "-d1s"),
                 *("-s", script.name, url + PATH),
             ],
             capture_output=True,
@@ -148,10 +149,10 @@ def _wrk(url: str, key: str, load: str, callers: int, seconds: float) -> Measure
     return Measured(float(p50), float(per_s))
 
 
-async def _loop(url: str, key: str, load: str, callers: int, seconds: float) -> Measured:
+async def _loop(url: str, key: str, load: str, callers: int) -> Measured:
     parts = urlsplit(url)
     took: list[float] = []
-    end = time.perf_counter() + seconds
+    end = time.perf_counter() + 1
 
     async def caller(which: int) -> None:
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
@@ -267,11 +268,11 @@ def rounds(targets: Sequence[Target], count: int) -> tuple[dict[Load, Figures], 
     found: dict[Load, list[Figures]] = {}
     firsts: dict[Load, list[float]] = {}
     for at in targets:
-        measure(at.url, at.key, "fresh", 1, 1.0)  # warm
+        measure(at.url, at.key, "fresh", 1)  # warm
     for _ in range(count):
         for load, callers, at in itertools.product(LOADS, CALLERS, targets):
             before = cpu_s(at.pid) if at.pid else 0.0
-            got = measure(at.url, at.key, load, callers, 1.0)
+            got = measure(at.url, at.key, load, callers)
             cpu = (cpu_s(at.pid) - before) / max(1.0, got.per_s) * 1000 if at.pid else 0.0
             found.setdefault((at.name, load, callers), []).append((got.p50_ms, got.per_s, cpu))
         for load, at in itertools.product(("fresh", "cached"), targets):

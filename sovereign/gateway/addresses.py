@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 __all__ = ["first_of", "reach"]
@@ -28,10 +29,7 @@ async def reach(host: str, port: int) -> socket.socket:
 async def first_of(addresses: Sequence[Address]) -> socket.socket:
     """A connection to whichever of a host's addresses answers first, each getting a head start on
     the next; families by turns. Raises :class:`OSError`."""
-    first = addresses[0][0]
-    own = [a for a in addresses if a[0] == first]
-    others = [a for a in addresses if a[0] != first]
-    left = deque(a for pair in _by_turns(own, others) for a in pair)
+    left = deque(_by_turns(addresses))
     trying: set[asyncio.Task[socket.socket]] = set()
     failed: list[BaseException] = []
     try:
@@ -56,9 +54,12 @@ async def first_of(addresses: Sequence[Address]) -> socket.socket:
             task.cancel()
 
 
-def _by_turns(one: list[Address], other: list[Address]) -> list[list[Address]]:
-    longest = max(len(one), len(other))
-    return [one[n : n + 1] + other[n : n + 1] for n in range(longest)]
+def _by_turns(addresses: Sequence[Address]) -> list[Address]:
+    """One of the first one's family, one of another, and so on."""
+    first = addresses[0][0]
+    own = [a for a in addresses if a[0] == first]
+    others = [a for a in addresses if a[0] != first]
+    return [a for pair in zip_longest(own, others) for a in pair if a is not None]
 
 
 async def _connected(address: Address) -> socket.socket:

@@ -35,9 +35,8 @@ __all__ = [
     "head_of",
 ]
 
-HIGH, LOW = 128 << 10, 32 << 10
-"""Bytes of an answer that wait for their reader before the socket is not read any more, and is
-again."""
+HIGH = 128 << 10
+"""Bytes of an answer that wait for their reader before the socket is not read any more."""
 
 MAX_SILENT = 256 << 10
 """Bytes that may come without a part of a body among them: a head, or trailers, without end."""

@@ -96,7 +96,8 @@ class _NoFirstByte(TimeoutError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A destination's answer, before its body was read."""
+    """A destination's answer, before its body was read. ``retry_after`` is in seconds, if it said
+    so; a date is no time that is waited for."""
 
     status: int
     content_type: str
@@ -173,10 +174,10 @@ class Pool:
                             await body.begun(upstream.idle_s)
                             now = time.perf_counter()
                             attempts.waited = now - began
-                            _check_encoding(upstream, connection)
-                            wait = _busy_for(connection)
+                            answer = _answer(upstream, connection, body)
+                            wait = _busy_for(answer)
                             if not left or wait is None or now + wait > give_up:
-                                yield _answer(connection, body)
+                                yield answer
                                 return
                         finally:
                             body.close()
@@ -219,35 +220,29 @@ class Pool:
         self._connections.clear()
 
 
-def _answer(connection: Connection, body: Body) -> Answer:
+def _answer(upstream: Upstream, connection: Connection, body: Body) -> Answer:
     said = connection.headers
-    kind = said.get(b"content-type", b"application/octet-stream").decode("latin-1")
-    after = said.get(b"retry-after")
-    return Answer(
-        connection.status,
-        kind.partition(";")[0].strip().lower(),
-        None if after is None else after.decode("latin-1"),
-        body,
-    )
-
-
-def _check_encoding(upstream: Upstream, connection: Connection) -> None:
-    """Nothing but ``identity`` was asked for."""
-    if connection.headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
-        raise UpstreamFailed(
+    if said.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        raise UpstreamFailed(  # nothing else was asked for
             f"destination {upstream.destination.name!r} answered in an encoding that nobody asked"
             " for",
             hint="does something on the way there compress what passes?",
         )
+    kind = said.get(b"content-type", b"application/octet-stream").decode("latin-1")
+    after = said.get(b"retry-after", b"").decode("latin-1")
+    return Answer(
+        connection.status,
+        kind.partition(";")[0].strip().lower(),
+        after if after.isdecimal() and len(after) < 6 else None,
+        body,
+    )
 
 
-def _busy_for(connection: Connection) -> float | None:
-    """How long the destination wants to be left alone, if it is too busy; a date is no time that
-    is waited for."""
-    after = connection.headers.get(b"retry-after", b"").decode("latin-1")
-    if connection.status not in _BUSY or not after.isdecimal() or len(after) > 5:
+def _busy_for(answer: Answer) -> float | None:
+    """How long the destination wants to be left alone, if it is too busy."""
+    if answer.status not in _BUSY or answer.retry_after is None:
         return None
-    return float(after)
+    return float(answer.retry_after)
 
 
 def _late(upstream: Upstream, what: str, setting: str) -> UpstreamFailed:

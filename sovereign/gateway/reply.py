@@ -115,14 +115,13 @@ async def _error(asked: Asked, cleared: Cleared, answer: Answer, send: Send, end
     except (ValueError, RecursionError):
         said = None
     body = upstream_error(asked.wire, answer.status, said, cleared.restorer.text)
-    after = answer.retry_after
     ended(asked, "upstream_failed", answer.status)
     await respond(
         asked,
         send,
         body,
         status=answer.status,
-        retry_after=after if after and after.isdecimal() and len(after) < 6 else None,
+        retry_after=answer.retry_after,
     )
 
 

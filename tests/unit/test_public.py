@@ -21,7 +21,7 @@ HEAVY = (
     "presidio_analyzer",
     "pydantic",
     "click",
-    "aiohttp",
+    "httptools",
 )
 
 

@@ -42,5 +42,5 @@ def test_families_take_turns() -> None:
     """A host whose every IPv6 address is deaf is reached at the second try."""
     six = [(socket.AF_INET6, 0, 0, "", n) for n in range(3)]
     four = [(socket.AF_INET, 0, 0, "", n) for n in range(2)]
-    order = [a for turn in addresses._by_turns(six, four) for a in turn]
+    order = addresses._by_turns([*six, *four])
     assert order == [six[0], four[0], six[1], four[1], six[2]]

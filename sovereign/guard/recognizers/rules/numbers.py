@@ -135,8 +135,6 @@ def _judged(text: str, lowered: str, a: int, b: int, shape: str, whole: bool) ->
     if not (near_any or in_writing):  # as mostly
         forms = _ALONE_BY_SHAPE.get(shape, ()) if alone else ()
     for form in forms:
-        if not (near_any or in_writing or (alone and form.alone)):
-            continue
         written = in_writing and _as_written(form, upper)
         if form.entity == "US_SSN" and compact != upper and not written:
             continue  # 7078-72-555 is a part's number
