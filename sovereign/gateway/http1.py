@@ -273,10 +273,9 @@ class Connection(asyncio.Protocol):
             return
         self._headed = True
         self._silent = 0
-        encoding = self.headers.get(b"transfer-encoding", b"").lower()
         self._counted = (
             b"content-length" in self.headers
-            or encoding.endswith(b"chunked")
+            or b"transfer-encoding" in self.headers  # chunks have an end, and others we do not know
             or self.status in (204, 304)
         )
         self._wake()
