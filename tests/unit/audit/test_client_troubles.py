@@ -1,5 +1,5 @@
-"""A client whose sequencer is there and no help, or whose process has no room: whoever waits is told
-in time, and nobody waits for ever."""
+"""A client whose sequencer is there and no help, or whose process has no room: whoever waits is
+told in time, and nobody waits for ever."""
 
 from __future__ import annotations
 
