@@ -105,6 +105,10 @@ class TokenKey:
         """The token under which the log notes that somebody searched for a value."""
         return self.token("", entity, "search", value)
 
+    def index_key(self) -> bytes:
+        """32 bytes for the MAC of an index of tokens; the same whatever was destroyed."""
+        return hmac.digest(self._keys.router, b"sovereign/search/v1\0", "sha256")
+
     def without(self, value: str) -> tuple[TokenKey, int]:
         """A key that can make no token of ``value``, of whatever entity and however it is spelled,
         and how many leaves were destroyed for it: 0 if none was left."""
