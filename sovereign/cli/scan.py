@@ -134,7 +134,7 @@ def scan_command(
     from sovereign.scan.walk import walk
 
     for path in paths:
-        # What vanishes meanwhile is listed as unread; a mistyped path must not pass for a clean one.
+        # What vanishes meanwhile is listed as unread; a mistyped path is no clean one.
         if not path.startswith((*DATABASES, OBJECTS)) and not Path(path).exists():
             raise click.BadParameter(f"{path!r} does not exist.", param_hint="'PATHS'")
     share = _share(sample)
