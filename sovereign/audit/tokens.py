@@ -142,9 +142,11 @@ class TokenKeyFile:
         """None while the file is not there. Raises :class:`ConfigError` if it cannot be used."""
         try:
             stat = os.stat(self._name)  # noqa: PTH116 - at every request; Path's takes thrice
-        except OSError:
+        except FileNotFoundError:
             self._seen, self._key = None, None
             return None
+        except OSError as e:
+            raise ConfigError(f"audit.token_key_file: {self._file}: {e.strerror}") from None
         seen = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         if seen != self._seen:
             self._key, self._seen = _read(self._file), seen
