@@ -140,6 +140,7 @@ def main() -> None:
         http="httptools",
         access_log=False,
         log_level="warning",
+        timeout_keep_alive=75,
     )
     uvicorn.Server(config).run([listener])
 

@@ -3,19 +3,26 @@
 An index beside the log (``search.db``) holds each record's tokens. It is filled from records whose
 tree led to a signed root; each search first adds what is new, by the same check. So "no" is said
 of records that were all there, in order, as signed; never of a query that merely found nothing.
+
+Whoever can write the log's folder could write the index, too, and the log's signatures would not
+show it. So its file ends with a MAC under the token key, which is kept elsewhere. One that was
+changed is not read: it is made again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hmac
 import json
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from sovereign.audit.durable import staged
 from sovereign.audit.history import begun, logs
 from sovereign.audit.note import Verifier
 from sovereign.audit.stored import Stored, open_stored
@@ -30,7 +37,7 @@ INDEX = "search.db"
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS token (token BLOB, idx INTEGER, PRIMARY KEY (token, idx)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS decision (time TEXT, idx INTEGER, key TEXT, cut INTEGER,
+CREATE TABLE IF NOT EXISTS decision (time TEXT, idx INTEGER, key TEXT, cut INTEGER, leaf BLOB,
     PRIMARY KEY (time, idx)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tally (hour TEXT, key TEXT, cut INTEGER, count INTEGER,
     PRIMARY KEY (hour, key, cut)) WITHOUT ROWID;
@@ -38,7 +45,11 @@ CREATE TABLE IF NOT EXISTS seen (team TEXT, entity TEXT, epoch TEXT, key TEXT,
     PRIMARY KEY (team, entity, epoch, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (size INTEGER, peaks BLOB);
 """
+MAC_SIZE = 32
+AGAIN = 4096
+"""The file is written again once so many records are new: until then they are read each time."""
 HOUR = len("2026-01-31T08")
+_TIME = b'"time":"'
 _DECISIONS = (b'"type":"request.intent"', b'"type":"request.refusal"')
 
 
@@ -118,7 +129,7 @@ def search_chain(
                 deleted.append(one.number)
             continue
         with (
-            open_index(one.folder if keep else None) as index,
+            open_index(one.folder if keep else None, key) as index,
             open_stored(one.folder, one.verifier) as stored,
         ):
             found = index.search(stored, key, value, team=team, since=since, until=until)
@@ -132,6 +143,11 @@ class Index:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
+    def tree(self) -> Frontier:
+        """What is indexed now."""
+        row = self._db.execute("SELECT size, peaks FROM state").fetchone()
+        return Frontier.unpack(*row) if row else Frontier()
+
     def catch_up(self, stored: Stored) -> Frontier:
         """Read what is new up to the newest checkpoint: the tree that is indexed now.
 
@@ -140,8 +156,7 @@ class Index:
         """
         _, newest = stored.checkpoint()
         with self._transaction():
-            row = self._db.execute("SELECT size, peaks FROM state").fetchone()
-            known = Frontier.unpack(*row) if row else Frontier()
+            known = self.tree()
             if known.size > newest.size:
                 raise LogTampered(
                     f"{known.size} records were indexed, the log was signed up to {newest.size}",
@@ -190,7 +205,13 @@ class Index:
             indices.update(index for (index,) in rows)
         found = []
         for index in sorted(indices):
-            ((_, data, _),) = stored.entries(index, index + 1)
+            ((_, data, leaf),) = stored.entries(index, index + 1)
+            if not self._indexed(index, data, leaf):
+                raise LogTampered(
+                    f"record {index} is not the one that was indexed",
+                    index=index,
+                    hint="`sovereign audit verify` says what is wrong",
+                )
             record = json.loads(data)
             if since <= str(record["time"]) < until:
                 found.append((index, record))
@@ -202,6 +223,15 @@ class Index:
             elif its_cut:
                 cut += count
         return Answer(tuple(found), decisions, blind, cut, tree.size, tree.root())
+
+    def _indexed(self, index: int, data: bytes, leaf: bytes) -> bool:
+        """Whether record ``index`` was this when its tree led to a signed root."""
+        begin = data.find(_TIME) + len(_TIME)
+        time = data[begin : data.find(b'"', begin)].decode("utf-8", "replace")
+        row = self._db.execute(
+            "SELECT leaf FROM decision WHERE time = ? AND idx = ?", (time, index)
+        )
+        return bool(row.fetchone() == (leaf,))
 
     def _counts(self, since: str, until: str) -> Iterator[tuple[str, int, int]]:
         """Decisions in [since, until) by key and cut: whole hours from the tally, the rest one by
@@ -221,16 +251,16 @@ class Index:
         """The leaf hashes of new records; their tokens go into the tables on the way."""
         for index, data, leaf in stored.entries(start, stop):
             if any(kind in data for kind in _DECISIONS):
-                self._add(index, json.loads(data))
+                self._add(index, json.loads(data), leaf)
             yield leaf
 
-    def _add(self, index: int, record: dict[str, Any]) -> None:
+    def _add(self, index: int, record: dict[str, Any], leaf: bytes) -> None:
         key = record.get("token_key", "")
         if not key and record["type"] == "request.refusal" and "verdict" not in record:
             return  # refused before anything was read, so nothing was decided about a value
         self._db.execute(
-            "INSERT INTO decision VALUES (?, ?, ?, ?)",
-            (record["time"], index, key, bool(record.get("tokens_cut"))),
+            "INSERT INTO decision VALUES (?, ?, ?, ?, ?)",
+            (record["time"], index, key, bool(record.get("tokens_cut")), leaf),
         )
         self._db.execute(
             "INSERT INTO tally VALUES (?, ?, ?, 1)"
@@ -260,23 +290,60 @@ class Index:
 
 
 @contextlib.contextmanager
-def open_index(folder: Path | None) -> Iterator[Index]:
-    """The index beside the log in ``folder``; None makes one in memory, for a copy that nobody may
-    write to. Raises :class:`AuditError`."""
+def open_index(folder: Path | None, key: TokenKey) -> Iterator[Index]:
+    """The index beside the log in ``folder``, if its MAC under ``key`` is right, otherwise a new
+    one; None makes one in memory, for a copy that nobody may write to. Raises
+    :class:`AuditError`."""
     with contextlib.ExitStack() as stack:
-        name = ":memory:"
-        if folder is not None:
-            file = folder / INDEX
-            with contextlib.suppress(FileExistsError):
-                os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            name = str(file)
+        name, had = ":memory:", False
         try:
-            db = stack.enter_context(
-                contextlib.closing(sqlite3.connect(name, isolation_level=None, timeout=10))
-            )
+            if folder is not None:
+                # What is read has to be what the MAC is of, whoever writes to the folder meanwhile.
+                private = stack.enter_context(tempfile.TemporaryDirectory(prefix="search-"))
+                name = str(Path(private) / INDEX)
+                had = _take(folder / INDEX, Path(name), key)
+            db = stack.enter_context(contextlib.closing(sqlite3.connect(name)))
+            db.isolation_level = None
+            db.execute("PRAGMA synchronous = OFF")  # it is a copy
             db.executescript(_TABLES)
-            yield Index(db)
-        except sqlite3.Error as e:
+            index = Index(db)
+            before = index.tree().size
+            yield index
+            kept = folder is None or (had and index.tree().size < before + AGAIN)
+            if folder is not None and not kept:
+                _keep(Path(name), folder / INDEX, key)
+        except (sqlite3.Error, OSError) as e:
             raise AuditError(
-                f"the search index cannot be used: {e}", hint=f"delete {name}; it is made again"
+                f"the search index cannot be used: {e}",
+                hint=f"delete {folder and folder / INDEX}; it is made again",
             ) from None
+
+
+def _take(file: Path, into: Path, key: TokenKey) -> bool:
+    """Copy an index without its MAC. False, and nothing is copied, if there is none or it is not
+    what was kept under ``key``."""
+    mac = hmac.new(key.index_key(), digestmod="sha256")
+    try:
+        opened = file.open("rb")
+    except FileNotFoundError:
+        return False
+    with opened, into.open("wb") as copy:
+        left = max(0, opened.seek(0, os.SEEK_END) - MAC_SIZE)
+        opened.seek(0)
+        while part := opened.read(min(left, 1 << 20)):
+            mac.update(part)
+            copy.write(part)
+            left -= len(part)
+        good = hmac.compare_digest(opened.read(), mac.digest())
+    if not good:
+        into.unlink()
+    return good
+
+
+def _keep(file: Path, into: Path, key: TokenKey) -> None:
+    mac = hmac.new(key.index_key(), digestmod="sha256")
+    with file.open("rb") as opened, staged(into) as copy:
+        while part := opened.read(1 << 20):
+            mac.update(part)
+            copy.write(part)
+        copy.write(mac.digest())

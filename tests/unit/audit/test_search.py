@@ -11,7 +11,7 @@ import pytest
 
 from sovereign.audit import record
 from sovereign.audit.log import Log
-from sovereign.audit.search import Answer, open_index
+from sovereign.audit.search import AGAIN, Answer, open_index
 from sovereign.audit.stored import open_stored
 from sovereign.audit.tokens import TokenKey
 from sovereign.errors import LogTampered
@@ -58,7 +58,7 @@ def decide(
 
 
 def search(folder: Path, value: str = SSN, *, key: TokenKey = TOKENS, **more: str) -> Answer:
-    with open_index(folder) as index, open_stored(folder, KEY) as stored:
+    with open_index(folder, key) as index, open_stored(folder, KEY) as stored:
         return index.search(stored, key, value, **more)  # type: ignore[arg-type]
 
 
@@ -123,7 +123,7 @@ def test_decisions_are_counted_to_the_millisecond(tmp_path: Path) -> None:
     for at in moments:
         decide(tmp_path, at=at)
     edges = ["", "~", *(stamp_time(at).decode() for at in moments)]
-    with open_index(tmp_path) as index, open_stored(tmp_path, KEY) as stored:
+    with open_index(tmp_path, TOKENS) as index, open_stored(tmp_path, KEY) as stored:
         for since, until in itertools.product(edges, edges):
             expected = sum(since <= stamp_time(at).decode() < until for at in moments)
             answer = index.search(stored, TOKENS, SSN, since=since, until=until)
@@ -186,3 +186,57 @@ def test_the_index_is_made_again_and_holds_no_value(tmp_path: Path) -> None:
     assert (tmp_path / "search.db").stat().st_mode & 0o077 == 0
     (tmp_path / "search.db").unlink()
     assert search(tmp_path) == first
+
+
+def test_an_index_that_somebody_changed_is_made_again(tmp_path: Path) -> None:
+    """No signature is over it: a token taken out of it must not make a no."""
+    decide(tmp_path, ("US_SSN", SSN))
+    first = search(tmp_path)
+    with sqlite3.connect(tmp_path / "search.db") as db:
+        db.execute("DELETE FROM token")
+    assert search(tmp_path) == first
+    whole = (tmp_path / "search.db").read_bytes()
+    for other in (b"", whole[:-32], whole[:-1], whole[32:], whole + bytes(32), bytes(10_000)):
+        (tmp_path / "search.db").write_bytes(other)
+        assert search(tmp_path) == first
+        assert (tmp_path / "search.db").read_bytes() == whole
+
+
+def test_an_index_kept_under_another_key_is_made_again(tmp_path: Path) -> None:
+    """Whoever has no token key, or an old one, cannot say what is in an index."""
+    decide(tmp_path, ("US_SSN", SSN))
+    search(tmp_path, key=TokenKey.of(bytes(32)))
+    assert len(search(tmp_path).found) == 1
+
+
+def test_an_index_is_read_and_only_what_is_new_is_added(tmp_path: Path) -> None:
+    """With the right MAC it is believed: a changed record that it has is not read again."""
+    decide(tmp_path, ("US_SSN", SSN))
+    search(tmp_path)
+    kept = (tmp_path / "search.db").read_bytes()
+    decide(tmp_path, ("US_SSN", SSN), at=MARCH)
+    assert len(search(tmp_path).found) == 2
+    assert (tmp_path / "search.db").read_bytes() == kept
+    decide(tmp_path, times=AGAIN)
+    assert len(search(tmp_path).found) == 2
+    assert (tmp_path / "search.db").read_bytes() != kept
+    assert len(search(tmp_path).found) == 2
+
+
+def test_a_record_that_was_changed_after_it_was_indexed_is_not_answered_from(
+    tmp_path: Path,
+) -> None:
+    """Another time and the leaf hash that belongs to it: it would be out of the range, and a no."""
+    from sovereign.audit.tree import leaf_hash
+
+    decide(tmp_path, ("US_SSN", SSN))
+    search(tmp_path)
+    with sqlite3.connect(tmp_path / "log.db") as db:
+        (data,) = db.execute("SELECT bytes FROM record WHERE idx = 1").fetchone()
+        for other in (data.replace(b'"time":"2026', b'"time":"2025'), data[:40], b"[" * 100_000):
+            row = (other, leaf_hash(other))
+            db.execute("UPDATE record SET bytes = ?, leaf = ? WHERE idx = 1", row)
+            db.commit()
+            with pytest.raises(LogTampered) as caught:
+                search(tmp_path, since="2026-01-01")
+            assert caught.value.index == 1

@@ -1,5 +1,5 @@
-"""Words that German writes as it writes names: what a chart calls an organ is nobody, until a
-title, a first name or what is said of it makes somebody of it."""
+"""Words that are written as names are: what a German chart calls an organ, or an Italian request
+begins with, is nobody, until a title, a first name or what is said of it makes somebody of it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ def persons(tagger: Tagger, text: str) -> list[str]:
         "BUCHHALTUNG prüft die Rechnung bis Freitag.",
         "Fieber, Husten und Schnupfen seit drei Tagen.",
         "Aspirin, Lisinopril and Lipitor continued at discharge.",
+        "Riassumi la direttiva in tre punti.",
+        "Dammi una tabella con i dati del trimestre.",
+        "Reescreva a diretiva em três pontos.",
+        "Evalúa la directiva en tres puntos.",
+        "Nenne die Richtlinie in drei Punkten.",
+        "Stwórz tabelę z danymi za kwartał.",
     ],
 )
 def test_a_term_is_nobody(tagger: Tagger, text: str) -> None:
@@ -46,6 +52,9 @@ def test_a_term_is_nobody(tagger: Tagger, text: str) -> None:
         ("Nachname: Fieber", "Fieber"),
         ("Dr. Knie übernimmt die Station.", "Knie"),
         ("Mr. Zucker called about the invoice.", "Zucker"),
+        ("Signora Genera ha chiamato.", "Genera"),
+        ("Maria Crea ha scritto ieri.", "Maria Crea"),
+        ("Mevrouw Haal heeft gebeld.", "Haal"),
     ],
 )
 def test_one_who_is_called_so_is_found(tagger: Tagger, text: str, name: str) -> None:

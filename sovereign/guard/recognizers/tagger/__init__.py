@@ -134,7 +134,8 @@ class Tagger:
         return decode.SMALL if text[s.start].islower() and around != around.lower() else high
 
     def _is_term(self, text: str, s: Span, found: Sequence[Span]) -> bool:
-        """Whether it is words of medicine or of an office, and nothing says that it is a name."""
+        """Whether it is words of medicine or of an office, or a verb that asks for something, and
+        nothing says that it is a name."""
         value = text[s.start : s.end]
         if s.label not in _NAMES or not terms.are_terms(value):
             return False
