@@ -12,13 +12,13 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from sovereign.audit.anchor import COSIGNED
+from sovereign.audit.anchor import COSIGNED, Anchor
 from sovereign.audit.note import Checkpoint, Verifier, open_checkpoint
 from sovereign.audit.tree import Frontier, leaf_hash
 from sovereign.audit.verify import NotALog, snapshot
 from sovereign.errors import AuditError, LogTampered
 
-__all__ = ["Stored", "open_stored"]
+__all__ = ["HINT", "Stored", "open_stored"]
 
 HINT = "`sovereign audit verify` says what is wrong"
 
@@ -26,9 +26,12 @@ HINT = "`sovereign audit verify` says what is wrong"
 class Stored:
     """A log's records and checkpoints as they were when it was opened."""
 
-    def __init__(self, db: sqlite3.Connection, folder: Path, verifier: Verifier) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, folder: Path, verifier: Verifier, seen: Checkpoint | None
+    ) -> None:
         """Use :func:`open_stored`."""
         self._db = db
+        self._seen = seen
         self._folder = folder
         self.verifier = verifier
 
@@ -43,6 +46,13 @@ class Stored:
             raise AuditError("audit log: it has no checkpoint yet")
         note = _text(row[0])
         newest = open_checkpoint(note, self.verifier)
+        if self._seen is not None and newest.size < self._seen.size:
+            raise LogTampered(
+                f"the database was signed up to {newest.size} records, "
+                f"a checkpoint beside it has {self._seen.size}",
+                index=newest.size,
+                hint=HINT,
+            )
         cosigned = self.cosigned()
         return cosigned if cosigned is not None and cosigned[1] == newest else (note, newest)
 
@@ -108,9 +118,11 @@ class Stored:
 @contextlib.contextmanager
 def open_stored(folder: Path, verifier: Verifier) -> Iterator[Stored]:
     """The log in ``folder``, in use or a copy. Raises :class:`AuditError` if there is none."""
+    # Before the database: the log may grow meanwhile, not shrink.
+    seen = Anchor(folder, verifier).newest()
     try:
         with snapshot(folder) as db:
-            yield Stored(db, folder, verifier)
+            yield Stored(db, folder, verifier, seen)
     except NotALog as e:
         raise AuditError(
             f"audit log: {e}", hint="the gateway begins one; see [audit].path in sovereign.toml"
