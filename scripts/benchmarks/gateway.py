@@ -1,4 +1,4 @@
-"""What the door costs: the stand-in alone, a gateway that inspects nothing, the guarded gateway.
+"""What the door costs: the stand-in alone, the floor, a gateway that inspects nothing, ours.
 
     scripts/bench gateway [--rounds 5] [--ner none] [--litellm VENV] [--peer NAME=URL,KEY]
 
@@ -8,7 +8,8 @@ messages whose last is fresh. Prints p50 and requests/s at 1 and 8 callers, what
 direct, its CPU time per request, and the time to the first streamed token; asserts nothing. All
 run at once and are asked by turns. The load comes from wrk where it is installed (Debian: apt
 install wrk), else from a small asyncio loop, which shares the cores: compare within one run only.
-Peers get the same load.
+Peers get the same load. The floor is the least that such a road can be in Python (``floor.py``);
+it is laid where aiohttp and Starlette are installed.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import peers
+from floor import floor, missing
 
 CALLERS = (1, 8)
 TEXT = (
@@ -326,6 +328,13 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         url = stack.enter_context(stand_in())
         targets = [Target("direct", url, "none")]
+        if missing():
+            print(
+                f"no floor beside it: {', '.join(missing())} is not installed (floor.py says how)"
+            )
+        else:
+            made = floor(folder / "floor", url)
+            targets.append(Target("floor", *stack.enter_context(made)))
         for name in ("bare gateway", "guarded gateway"):
             bare = name.startswith("bare")
             made = gateway(folder / name.split()[0], url, options.ner, bare=bare)

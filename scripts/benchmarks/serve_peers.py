@@ -1,6 +1,8 @@
-"""What `scripts/bench serve` compares with: transformers' own server, and a source of paced tokens.
+"""What `scripts/bench serve` compares with: transformers' own server, a source of paced tokens, and
+the floor under any gateway.
 
-`transformers serve` needs FastAPI, which is no dependency of ours: `pip install fastapi`.
+`transformers serve` needs FastAPI, which is no dependency of ours: `pip install fastapi`. What the
+floor needs is in ``floor.py``.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from floor import floor, missing
 
 # Sends as many tokens as ``max_tokens`` says, one every ``pace`` seconds.
 SOURCE = """
@@ -171,32 +175,39 @@ def _ask(line: http.client.HTTPConnection, key: str, number: int, tokens: int) -
 
 def door(pace: float = 0.002, requests: int = 150, tokens: int = 400, streams: int = 8) -> None:
     """What the gateway adds to a stream from inside: ms to the first token (p50), and CPU time for
-    each token of long streams whose tokens come one by one."""
-    with (
-        tempfile.TemporaryDirectory() as temp,
-        _source(pace) as source,
-        _gateway(Path(temp), source) as (url, key, pid),
-    ):
-        lines = [
-            http.client.HTTPConnection(u.removeprefix("http://"), timeout=60) for u in (source, url)
-        ]
-        first: list[list[float]] = [[], []]
-        for number in range(requests):  # in turn: both see the same machine
-            for line, times in zip(lines, first, strict=True):
-                times.append(_ask(line, key, number, 2))
-        before = cpu_s(pid)
-        for number in range(requests):
-            _ask(lines[1], key, 10_000 + number, 2)
-        short = (cpu_s(pid) - before) / requests
-        before = cpu_s(pid)
-        for number in range(streams):
-            _ask(lines[1], key, 20_000 + number, tokens)
-        each = ((cpu_s(pid) - before) / streams - short) / (tokens - 2)
-    direct, through = (statistics.median(times) for times in first)
-    print(
-        f"gateway: {through - direct:.2f} ms added to a request (first token p50 {direct:.2f} ms "
-        f"direct, {through:.2f} ms through), {each * 1000:.3f} ms of CPU for each token"
-    )
+    each token of long streams whose tokens come one by one. Beside it the floor, where it can be
+    laid (``floor.py``): much of both is what it costs this machine to wake a process up."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        source = stack.enter_context(_source(pace))
+        roads = {"gateway": stack.enter_context(_gateway(folder, source))}
+        if not missing():
+            roads["floor"] = stack.enter_context(floor(folder / "floor", source))
+        direct = http.client.HTTPConnection(source.removeprefix("http://"), timeout=60)
+        lines = {
+            name: http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
+            for name, (url, _, _) in roads.items()
+        }
+        plain: list[float] = []
+        through: dict[str, list[float]] = {name: [] for name in roads}
+        for number in range(requests):  # in turn: all see the same machine
+            plain.append(_ask(direct, "", number, 2))
+            for name, (_, key, _) in roads.items():
+                through[name].append(_ask(lines[name], key, number, 2))
+        for name, (_, key, pid) in roads.items():
+            before = cpu_s(pid)
+            for number in range(requests):
+                _ask(lines[name], key, 10_000 + number, 2)
+            short = (cpu_s(pid) - before) / requests
+            before = cpu_s(pid)
+            for number in range(streams):
+                _ask(lines[name], key, 20_000 + number, tokens)
+            each = ((cpu_s(pid) - before) / streams - short) / (tokens - 2)
+            first, bare = statistics.median(through[name]), statistics.median(plain)
+            print(
+                f"{name}: {first - bare:.2f} ms added to a request (first token p50 {bare:.2f} ms "
+                f"direct, {first:.2f} ms through), {each * 1000:.3f} ms of CPU for each token"
+            )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from sovereign.audit import record as records
 from sovereign.audit.ears import Ear, Ears
 from sovereign.audit.flight import Flight, Item
 from sovereign.audit.line import Line
-from sovereign.audit.reach import Attempt, first_line
+from sovereign.audit.reach import Attempt, aside, first_line
 from sovereign.audit.spool import Spool
 from sovereign.audit.starting import Starter
 from sovereign.errors import AuditError, LogTampered, LogUnavailable, RecordRejected
@@ -249,7 +249,7 @@ class Client:
 
     def _resolve(self, landed: list[tuple[Item, Receipt]]) -> None:
         """With no lock: whoever waited may do what he likes."""
-        if landed:
+        if landed and self._restart is not None:
             self._tell_of_restart()
         self._push()
         for item, receipt in landed:
@@ -259,11 +259,15 @@ class Client:
     # Everything below runs in the client's own thread.
 
     def _run(self) -> None:
-        while not self._done:
-            if self._line is not None:
-                self._listen(self._line)
-            else:
-                self._be_away()
+        try:
+            while not self._done:
+                if self._line is not None:
+                    self._listen(self._line)
+                else:
+                    self._be_away()
+        except Exception as e:  # noqa: BLE001 - whoever waits, or comes, would wait for ever
+            self._failure = self._why = LogUnavailable(f"audit log: {type(e).__name__}")
+            self._done = True
         with self._ears.reading, self._lock:
             self._ears.take_back()
             self._flight.end(self._why)
@@ -309,16 +313,16 @@ class Client:
             self._away_since = self._trouble_since
             if isinstance(why, AuditError):
                 self._pause = min(self._pause * 1.5, LONGEST_WAIT)
-                self._why = why
-                # A database that is started again is waited for like a sequencer that is. Past our
-                # patience one attempt is enough; for what none mends the answer is there at once.
-                if isinstance(why, RecordRejected | LogTampered):
-                    self._refused += self._flight.refuse(why)
-                else:
-                    tired = time.monotonic() - self._trouble_since >= self._patience
-                    self._refused += self._flight.tried(why, refuse=tired)
             else:
-                self._why = LogUnavailable(f"audit log: the sequencer is gone: {_said(why)}")
+                why = LogUnavailable(f"audit log: the sequencer is gone: {why.strerror or why}")
+            self._why = why
+            # A database that is started again is waited for like a sequencer that is. Past our
+            # patience one attempt is enough; for what none mends the answer is there at once.
+            if isinstance(why, RecordRejected | LogTampered):
+                self._refused += self._flight.refuse(why)
+            else:
+                tired = time.monotonic() - self._trouble_since >= self._patience
+                self._refused += self._flight.tried(why, refuse=tired)
 
     def _be_away(self) -> None:
         """Until there is a sequencer again, or we are closed and have waited long enough. It is
@@ -334,8 +338,7 @@ class Client:
         while True:
             if attempt is None:
                 attempt, began = Attempt(self._reach, self._nudge), time.monotonic()
-            attempt.join(FIRST_WAIT)
-            if not attempt.is_alive():
+            if attempt.over(FIRST_WAIT):
                 if attempt.line is not None:
                     self._back(attempt.line, time.monotonic() - since)
                     return
@@ -347,8 +350,7 @@ class Client:
             else:  # who waits for a word for so long has none
                 failed = time.monotonic() - began >= LONGEST_WAIT
             if self._starter is not None and (helper is None or not helper.is_alive()):
-                helper = threading.Thread(target=self._start, args=(self._starter,), daemon=True)
-                helper.start()
+                helper = aside(self._start, self._starter)
             with self._lock:
                 self._flight.park()
                 tired = time.monotonic() - since >= self._patience
@@ -390,11 +392,8 @@ class Client:
 
     def _tell_of_restart(self) -> None:
         """Once for each trouble: not before what was sent again is taken."""
-        if self._restart is not None:
-            fields, self._restart = self._restart, None
-            refused, self._refused = self._refused, 0
-            self._note("log.restart", **fields, refused=refused)
-
-
-def _said(why: OSError) -> str:
-    return why.strerror or str(why) or type(why).__name__
+        with self._lock:  # of two threads that have heard something one says it
+            if self._restart is not None:
+                fields, self._restart = self._restart, None
+                refused, self._refused = self._refused, 0
+                self._note("log.restart", **fields, refused=refused)

@@ -7,6 +7,7 @@ import json
 import os
 import select
 import socket
+import struct
 from pathlib import Path
 
 from sovereign.audit import wire
@@ -17,6 +18,7 @@ __all__ = ["Line"]
 
 READ = 1 << 16
 GREETING_SECONDS = 5.0
+SEND_SECONDS = 2.5
 
 
 class Line:
@@ -52,6 +54,8 @@ class Line:
                     if kind != wire.WELCOME:
                         raise ConnectionError("no welcome")
                     sock.settimeout(None)
+                    limit = struct.pack("@ll", *divmod(int(SEND_SECONDS * 1e6), 10**6))
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
                     return cls(sock, json.loads(payload), buffer)
                 data = sock.recv(READ)
                 if not data:
@@ -65,11 +69,13 @@ class Line:
             raise
 
     def send(self, frames: bytes) -> None:
-        """An error is not raised: whoever receives will see the end, and send again."""
+        """An error is not raised: whoever receives will see the end, and send again. Nor is waited
+        longer than :data:`SEND_SECONDS` for a sequencer that reads nothing."""
         try:
             self._sock.sendall(frames)
         except OSError:
-            return
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)  # half of it may have gone
 
     def goodbye(self) -> None:
         self.send(wire.frame(wire.GOODBYE))

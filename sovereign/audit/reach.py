@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from sovereign.audit.line import Line
 from sovereign.audit.starting import Starter
 from sovereign.errors import AuditError, LogUnavailable
 
-__all__ = ["Attempt", "first_line"]
+__all__ = ["Attempt", "aside", "first_line"]
 
 ATTEMPTS = 5
+
+T = TypeVar("T")
 
 
 class Attempt(threading.Thread):
@@ -26,7 +29,8 @@ class Attempt(threading.Thread):
         self._reach, self._nudge = reach, done
         self._wanted = True
         self._gate = threading.Lock()
-        self.start()
+        if not _started(self):
+            self.error = LogUnavailable("audit log: no thread is left to reach the sequencer")
 
     def run(self) -> None:
         try:
@@ -41,12 +45,33 @@ class Attempt(threading.Thread):
                 else:
                     line.close()
 
+    def over(self, seconds: float) -> bool:
+        """Whether it has come to its end, perhaps within ``seconds``."""
+        if self.ident is not None:  # else it has never begun
+            self.join(seconds)
+        return not self.is_alive()
+
     def abandon(self) -> None:
         """Nobody waits for it any more."""
         with self._gate:
             self._wanted = False
             if self.line is not None:
                 self.line.close()
+
+
+def aside(work: Callable[[T], None], given: T) -> threading.Thread:
+    """``work`` in a thread of its own, if there is one left; else it is one that has ended."""
+    thread = threading.Thread(target=work, args=(given,), daemon=True)
+    _started(thread)
+    return thread
+
+
+def _started(thread: threading.Thread) -> bool:
+    try:
+        thread.start()
+    except RuntimeError:  # this process, or its container, may have no more; later, perhaps
+        return False
+    return True
 
 
 def first_line(folder: Path, source: str, starter: Starter | None) -> Line:

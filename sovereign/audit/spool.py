@@ -9,6 +9,7 @@ sequencer.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -63,10 +64,12 @@ class Spool:
         self.records += len(finished)
 
     def clear(self) -> None:
-        """All of it is in the log now. Idempotent."""
+        """All of it is in the log now. Idempotent. If the file cannot be removed, the next
+        sequencer finds that it knows what is in there."""
         if self._descriptor is None:
             return
-        self._file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._file.unlink()
         self.close()
 
     def close(self) -> None:
@@ -79,14 +82,17 @@ class Spool:
         folder = self._file.parent
         folder.mkdir(mode=0o700, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        descriptor = os.open(self._file, flags, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            sync_names(folder)
-        except OSError:
-            os.close(descriptor)
-            raise
-        return descriptor
+        while True:
+            descriptor = os.open(self._file, flags, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if os.fstat(descriptor).st_nlink:
+                    sync_names(folder)
+                    return descriptor
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)  # a sequencer looked in between, and took it for left behind
 
     def _cut(self) -> None:
         """What was written in part must not stand before what is written next."""
@@ -108,8 +114,9 @@ class Left:
     descriptor: int
 
     def remove(self) -> None:
-        """Its records are in the log."""
-        self.file.unlink(missing_ok=True)
+        """Its records are in the log. If it cannot be removed, they are known the next time."""
+        with contextlib.suppress(OSError):
+            self.file.unlink()
         self.close()
 
     def close(self) -> None:
@@ -130,10 +137,11 @@ def left_behind(folder: Path) -> Iterator[Left]:
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left = _read(file, descriptor)
         except OSError:
-            os.close(descriptor)  # its writer lives
+            os.close(descriptor)  # its writer lives, or it cannot be read
             continue
-        yield _read(file, descriptor)
+        yield left
 
 
 def _read(file: Path, descriptor: int) -> Left:

@@ -204,9 +204,12 @@ class Connection(asyncio.Protocol):
 
     @property
     def quiet(self) -> bool:
-        """Whether the other end has left it open, and said nothing since its last answer. Asks the
-        kernel: the loop may not have heard yet."""
-        return self._error is None and not self._transport.is_closing() and not self._poll.poll(0)
+        """Whether the other end has left it open, has said nothing since its last answer, and takes
+        what is written. Asks the kernel: the loop may not have heard yet, and what TLS has handed
+        on to its socket, the transport does not count any more."""
+        if self._error is not None or self._transport.is_closing():
+            return False
+        return [event for _, event in self._poll.poll(0)] == [select.POLLOUT]
 
     async def _wait(self) -> None:
         self._waiter = self._loop.create_future()
@@ -223,7 +226,12 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        socket = transport.get_extra_info("socket")
+        self._poll.register(socket.fileno(), select.POLLIN | select.POLLOUT)
+        if transport.get_extra_info("ssl_object") is not None:
+            # While we are paused nothing may wait between us and the socket: at the end of the
+            # connection uvloop drops it, and an answer would look whole that is not.
+            transport.set_read_buffer_limits(high=1, low=0)
 
     def data_received(self, data: bytes) -> None:
         self._silent += len(data)
@@ -239,7 +247,8 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._over = Untrusted() if isinstance(exc, ssl.SSLError) else Broke()
+        # It is the certificates only as long as there was no answer.
+        self._over = Untrusted() if isinstance(exc, ssl.SSLError) and not self._headed else Broke()
         if not self._ended and self._error is None:
             if self._headed and not self._counted and exc is None:
                 self._ended = True  # such an answer ends with its connection
@@ -264,10 +273,9 @@ class Connection(asyncio.Protocol):
             return
         self._headed = True
         self._silent = 0
-        encoding = self.headers.get(b"transfer-encoding", b"").lower()
         self._counted = (
             b"content-length" in self.headers
-            or encoding.endswith(b"chunked")
+            or b"transfer-encoding" in self.headers  # chunks have an end, and others we do not know
             or self.status in (204, 304)
         )
         self._wake()

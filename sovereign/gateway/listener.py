@@ -94,8 +94,11 @@ class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
 
     def sweep(self, now: float) -> None:
         """A connection that is closed still waits for its caller to take what was written. Not for
-        ever."""
+        ever; nor is one open on which something came that began no request: the rest of one that
+        was refused, empty lines, half a head behind a long answer."""
         if not self.transport.is_closing():
+            if self._awaited is None and self.timeout_keep_alive_task is None and not self._busy:
+                self._await_head()
             return
         if self._closing_since is None:
             self._closing_since = now
@@ -104,9 +107,12 @@ class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
 
     def _give_up(self) -> None:
         self._awaited = None
-        busy = self.cycle is not None and not self.cycle.response_complete
-        if not busy and not self.transport.is_closing():
+        if not self._busy and not self.transport.is_closing():
             self.transport.close()
+
+    @property
+    def _busy(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
 
 
 class _HeadWithBody:

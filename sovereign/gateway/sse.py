@@ -14,6 +14,7 @@ DONE = "[DONE]"
 """What the OpenAI wire says in place of JSON at the end of a stream."""
 
 MAX_EVENT = 16_000_000
+_MARK = "\ufeff".encode()
 _LINE_END = re.compile(rb"\r\n|\r(?!\Z)|\n")
 
 
@@ -36,12 +37,14 @@ class Parser:
         self._name: str | None = None
         self._data: list[str] = []
         self._size = 0
+        self._fresh = True
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that ``chunk`` completes. Raises :class:`Broken`."""
         if not self._rest and not self._data and self._name is None:
             whole = _whole(chunk)
             if whole is not None:
+                self._fresh = False
                 return whole
         ended = self._rest.endswith(b"\r") or b"\n" in chunk or b"\r" in chunk
         self._rest += chunk
@@ -67,6 +70,9 @@ class Parser:
         return bool(self._rest.strip() or self._data)
 
     def _line(self, line: bytes) -> Event | None:
+        if self._fresh:  # a byte order mark may stand before all of it
+            self._fresh = False
+            line = line.removeprefix(_MARK)
         if not line:
             if not self._data:
                 self._name = None
@@ -79,7 +85,7 @@ class Parser:
         try:
             if field == b"data":
                 self._data.append(value.decode("utf-8"))
-                self._size += len(value)
+                self._size += len(line) + 1
             elif field == b"event":
                 self._name = value.decode("utf-8")
         except UnicodeDecodeError:

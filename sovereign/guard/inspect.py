@@ -139,8 +139,10 @@ class Guard:
         path = config.resolve(config.guard.key_file)
         try:
             key = path.read_bytes()
+        except FileNotFoundError:
+            raise ConfigError(f"{path}: no such file", hint="`sovereign init` makes it") from None
         except OSError as e:
-            raise ConfigError(f"{path}: {e.strerror}", hint="`sovereign init` makes it") from None
+            raise ConfigError(f"{path}: {e.strerror}") from None
         settings = config.guard
         limits = Limits(
             max_body_bytes=settings.max_body_bytes,

@@ -142,6 +142,26 @@ def test_what_a_dead_client_kept_is_taken_in_by_the_next_sequencer(starter: Star
     assert verify(starter.folder).ok
 
 
+def test_a_spool_that_cannot_be_removed_holds_up_nobody(starter: Starter) -> None:
+    """All that was kept is in the log. What its disk says to the last of it must not keep an
+    acknowledgement from who waits for it, nor end the connection that it came on."""
+    starter.start()
+    log = begin(starter, starter=None, patience=0.3)
+    kill(starter)
+    with pytest.raises(LogUnavailable):
+        log.append(some(1))
+    spool = starter.folder / "spool"
+    spool.rename(spool.with_suffix(".away"))
+    spool.touch()  # not a folder: nothing in it can be removed
+    starter.start()
+    assert [log.submit(intent(n)).result(timeout=10).index for n in range(2)]
+    log.close()
+    records = stored(starter)
+    assert [r["request"] for r in records if "request" in r] == ["r1", "i0", "i1"]
+    assert [r["type"] for r in records].count("log.restart") == 1
+    assert verify(starter.folder).ok
+
+
 def test_lost_numbers_of_a_spool_are_declared(starter: Starter) -> None:
     """A spool that was damaged leaves a gap in its source's numbers. The log says which are
     missing, and the verifier counts them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import stat
 from pathlib import Path
 
@@ -32,6 +34,41 @@ def test_what_was_kept_is_read_once_its_writer_is_gone(tmp_path: Path) -> None:
     assert list(left_behind(tmp_path)) == [], "it is locked until it is in the log"
     left.remove()
     assert not file.exists()
+
+
+def test_a_sequencer_that_looks_while_a_spool_is_made_takes_nothing_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has its name before its lock: for that moment it looks like one that was left behind."""
+
+    def sequencer_first(descriptor: int, how: int) -> None:
+        monkeypatch.undo()
+        for left in left_behind(tmp_path):
+            left.remove()
+        fcntl.flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", sequencer_first)
+    kept = Spool(tmp_path, "gateway-1")
+    kept.add([some(0)])
+    kept.close()
+    (left,) = left_behind(tmp_path)
+    assert left.records == (some(0),)
+    left.close()
+
+
+def test_what_cannot_be_read_or_removed_stops_nobody(tmp_path: Path) -> None:
+    """Whoever takes in what was left behind goes on to the next of it."""
+    kept = Spool(tmp_path, "gateway-1")
+    kept.add([some(0)])
+    kept.close()
+    folder = tmp_path / spool.FOLDER
+    (folder / "a-folder").mkdir()
+    (left,) = left_behind(tmp_path)
+    folder.rename(folder.with_suffix(".away"))
+    folder.touch()  # not a folder: nothing in it can be removed
+    left.remove()
+    with pytest.raises(OSError, match="descriptor"):
+        os.fstat(left.descriptor)
 
 
 def test_a_spool_torn_at_any_byte_gives_its_whole_records(tmp_path: Path) -> None:

@@ -238,6 +238,8 @@ def test_an_answer_may_come_in_any_pieces(body: bytes, data: st.DataObject) -> N
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked \r\n\r\n3\r\none\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, x\r\n\r\n3\r\none\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nab",
         b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nsomething",
@@ -247,7 +249,8 @@ def test_an_answer_may_come_in_any_pieces(body: bytes, data: st.DataObject) -> N
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: a\r\n" * 100_000,
     ],
     ids=[
-        *("nothing", "no HTTP", "half", "half a chunk", "no last chunk", "two lengths", "two ends"),
+        *("nothing", "no HTTP", "half", "half a chunk", "no last chunk"),
+        *("no last chunk, and a space", "coded as nobody asked", "two lengths", "two ends"),
         *("another protocol", "a header without end", "headers without end", "nothing but hints"),
         "trailers without end",
     ],

@@ -9,6 +9,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from sovereign.gateway import listener
 from sovereign.gateway.listener import _Protocol
 
 
@@ -98,3 +99,51 @@ def test_a_caller_who_asks_whether_to_go_on_is_told_at_once() -> None:
     assert done.written[0] == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert done.written[1].startswith(b"HTTP/1.1 200 OK")
     assert done.written[1].endswith(b"body")
+
+
+@pytest.mark.parametrize(
+    ("begins", "goes_on"),
+    [
+        (b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9999\r\n\r\n", b"x"),
+        (b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        (GET, b"\r\n"),
+        (GET + b"GET", b" "),
+    ],
+    ids=["a body that nobody reads", "in chunks", "empty lines", "half a head behind an answer"],
+)
+def test_a_connection_on_which_nothing_begins_is_not_kept_open(
+    monkeypatch: pytest.MonkeyPatch, begins: bytes, goes_on: bytes
+) -> None:
+    """A byte now and then stopped the clock that a silent one is closed by, for a caller without a
+    key, too, and nothing set another."""
+    monkeypatch.setattr(listener, "HEAD_S", 0.1)
+    connections: list[_Protocol] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.3)  # longer than a head may take
+        head = [(b"content-length", b"2")]
+        await send({"type": "http.response.start", "status": 401, "headers": head})
+        await send({"type": "http.response.body", "body": b"no"})
+
+    def accepted() -> _Protocol:
+        connections.append(_Protocol(config=config, server_state=ServerState(), app_state={}))
+        return connections[-1]
+
+    async def run() -> bytes:
+        server = await asyncio.get_running_loop().create_server(accepted, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(begins)
+        await reader.readuntil(b"\r\n\r\nno")
+        writer.write(goes_on)
+        async with asyncio.timeout(10):
+            while connections[0].timeout_keep_alive_task is not None:
+                await asyncio.sleep(0.01)
+            connections[0].sweep(0.0)
+            rest = await reader.read()
+        writer.close()
+        server.close()
+        return rest
+
+    config = uvicorn.Config(app, http=_Protocol, ws="none", lifespan="off", log_config=None)
+    config.load()
+    assert asyncio.run(run()) == b""

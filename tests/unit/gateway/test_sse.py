@@ -54,6 +54,18 @@ def test_comments_unknown_fields_and_empty_events_are_nothing() -> None:
     assert parser.feed(raw) == [sse.Event(None, ""), sse.Event(None, "1\n2")]
 
 
+@pytest.mark.parametrize("first", ["data: {}\n\n", "event: a\ndata: {}\n\n", "\n\ndata: {}\n\n"])
+def test_a_byte_order_mark_hides_no_event(first: str) -> None:
+    """Some write one before everything. Only there it is none of the data."""
+    raw = ("\ufeff" + first + "\ufeffdata: no field\n\ndata: \ufeff\n\n").encode()
+    for at in range(1, len(raw)):
+        parser = sse.Parser()
+        got = [*parser.feed(raw[:at]), *parser.feed(raw[at:])]
+        assert [event.data for event in got] == ["{}", "\ufeff"]
+    late = sse.Parser()
+    assert late.feed(first.encode()) + late.feed("\ufeffdata: no field\n\n".encode()) == got[:1]
+
+
 def test_half_an_event_is_never_given_out() -> None:
     """What was cut off by the end must not look like an answer."""
     parser = sse.Parser()
@@ -66,7 +78,8 @@ def test_half_an_event_is_never_given_out() -> None:
 def test_an_endless_event_and_broken_utf8_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory stays bounded, whatever a destination sends."""
     monkeypatch.setattr(sse, "MAX_EVENT", 1000)
-    for chunk in (b"data: " + b"x" * 100, b"data: " + b"x" * 100 + b"\n"):
+    endless = (b"data: " + b"x" * 100, b"data: " + b"x" * 100 + b"\n", b"data\n" * 100)
+    for chunk in endless:
         parser = sse.Parser()
         with pytest.raises(sse.Broken):
             for _ in range(20):

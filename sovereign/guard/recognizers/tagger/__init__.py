@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from sovereign.guard.recognizers.spdx import LICENCE
-from sovereign.guard.recognizers.tagger import cues, decode
+from sovereign.guard.recognizers.tagger import cues, decode, terms
 from sovereign.guard.recognizers.tagger.columns import columns
 from sovereign.guard.recognizers.tagger.decode import Span, kept, stretches
 from sovereign.guard.recognizers.tagger.net import (
@@ -46,7 +46,7 @@ ENTITIES: Final[Mapping[str, str]] = {
 }
 """The network's labels, and the entities that findings carry."""
 
-_CODE = "4"
+_CODE = "5"
 """Changes when the code gives other findings with the same model."""
 
 _STEP = 768
@@ -102,7 +102,7 @@ class Tagger:
         for a, b in faint:
             if (cued := _cued(text, Span(a, b, "PERSON", decode.FAINT))) is not None:
                 found.append(cued)
-        return _disjoint(found)
+        return _disjoint([s for s in found if not self._is_term(text, s, found)])
 
     def _kept(self, text: str, likely: Sequence[Span]) -> list[Span]:
         sure = [
@@ -132,6 +132,24 @@ class Tagger:
             return decode.NAMED if listed else decode.UNLISTED
         around = text[max(0, s.start - _NEARBY) : s.end + _NEARBY]
         return decode.SMALL if text[s.start].islower() and around != around.lower() else high
+
+    def _is_term(self, text: str, s: Span, found: Sequence[Span]) -> bool:
+        """Whether it is words of medicine or of an office, or a verb that asks for something, and
+        nothing says that it is a name."""
+        value = text[s.start : s.end]
+        if s.label not in _NAMES or not terms.are_terms(value):
+            return False
+        if terms.spoken_of(text, s.start, s.end):
+            return False
+        large = [fold(word) for word in _WORDS.findall(value) if not word.islower()]
+        if len(large) > 1 or not (self._net.member(large) & NAME).any():
+            return True  # a list of organs, or a word that is nobody's surname
+        return s.score < terms.SURE and not any(
+            other.label == "PERSON"
+            and 0 <= max(other.start - s.end, s.start - other.end) <= _BESIDE
+            and not terms.are_terms(text[other.start : other.end])
+            for other in found
+        )
 
     def read(self, text: str) -> Iterator[tuple[Floats, list[int]]]:
         """Label probabilities, and where the tokens lie: the last bound ends the last token. Piece
@@ -218,6 +236,9 @@ _LOINC = re.compile(r"\d{3,5}-\d")
 _WORD = re.compile(r"[^\W\d_]{3}")
 _CHAIN = re.compile(r"[a-z]+(?:-[a-z]+){3,}")
 _NEARBY = 150
+_BESIDE = 2
+"""Characters between "Zucker" and "Martin" in "Zucker, Martin"."""
+_NAMES = frozenset({"PERSON", "ORG", "LOC"})
 _HOLDABLE = frozenset({"SECRET", "USERNAME", "ID"})
 _HOLDER = re.compile(r"(?i)^<?your[-_ ][a-z_ -]+>?$|[-_ ]here>?$")
 _WORDS = re.compile(r"[^\W\d_]+")
