@@ -83,13 +83,35 @@ class Stored:
         if expected < stop:
             raise LogTampered(f"record {expected} is missing", index=expected, hint=HINT)
 
+    def marked(self, mark: bytes) -> list[tuple[int, dict[str, Any]]]:
+        """(index, record) of the records that have ``mark`` in them. All are read, and up to the
+        newest checkpoint are what was signed: otherwise :class:`LogTampered`."""
+        (size,) = self._db.execute("SELECT coalesce(max(idx), -1) + 1 FROM record").fetchone()
+        _, newest = self.checkpoint()
+        found: list[tuple[int, bytes]] = []
+
+        def leaves(start: int, stop: int) -> Iterator[bytes]:
+            for index, data, leaf in self.entries(start, stop):
+                if mark in data:
+                    found.append((index, data))
+                yield leaf
+
+        if Frontier().extend(leaves(0, newest.size)).root() != newest.root:
+            raise LogTampered(f"the {newest.size} records are not what was signed", hint=HINT)
+        for _ in leaves(newest.size, size):
+            pass
+        try:
+            return [(index, json.loads(data)) for index, data in found]
+        except (ValueError, RecursionError):
+            raise LogTampered("a record is not JSON", hint=HINT) from None
+
     def times(self, stop: int) -> tuple[str, str]:
         """The earliest and the latest time that the records before ``stop`` say. They are not held
         against their hashes here: whoever acts on it verifies the log."""
         with contextlib.closing(self._rows("idx, bytes", 0, stop)) as rows:
             try:
                 said = [str(json.loads(data)["time"]) for _, data in rows]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 raise LogTampered("a record says no time", hint=HINT) from None
         if not said:
             raise LogTampered("record 0 is missing", index=0, hint=HINT)
