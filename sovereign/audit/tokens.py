@@ -107,7 +107,7 @@ class TokenKey:
 
     def index_key(self) -> bytes:
         """32 bytes for the MAC of an index of tokens; the same whatever was destroyed."""
-        return hmac.digest(self._keys.router, b"sovereign/search/v1\0", "sha256")
+        return hmac.digest(self._keys.router, b"sovereign/search/v2\0", "sha256")
 
     def without(self, value: str) -> tuple[TokenKey, int]:
         """A key that can make no token of ``value``, of whatever entity and however it is spelled,
@@ -142,9 +142,11 @@ class TokenKeyFile:
         """None while the file is not there. Raises :class:`ConfigError` if it cannot be used."""
         try:
             stat = os.stat(self._name)  # noqa: PTH116 - at every request; Path's takes thrice
-        except OSError:
+        except FileNotFoundError:
             self._seen, self._key = None, None
             return None
+        except OSError as e:
+            raise ConfigError(f"audit.token_key_file: {self._file}: {e.strerror}") from None
         seen = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         if seen != self._seen:
             self._key, self._seen = _read(self._file), seen

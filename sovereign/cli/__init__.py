@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from sovereign import __version__
-from sovereign.errors import SovereignError
+from sovereign.errors import MissingExtra, SovereignError
 
 __all__ = ["fail", "main"]
 
@@ -33,6 +33,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Verb to (module of this package, one-line help). The help stands here so that
 ``sovereign --help`` imports none of them; a test holds it equal to each command's own."""
+
+
+EXTRAS = {
+    **{name: name for name in ("weights", "tune", "serve", "guard", "gateway")},
+    "scan": "guard",
+    "prove": "gateway",
+}
+"""Verb to the extra that brings what it needs; for the others, all of them do."""
 
 
 class LazyGroup(click.Group):
@@ -104,7 +112,7 @@ def main(argv: list[str] | None = None) -> Any:
         click.echo(e.format_message(), err=True)
         sys.exit(e.exit_code)
     except click.ClickException as e:
-        click.echo(f"error: {e.format_message()}", err=True)
+        click.echo(f"error: {' '.join(e.format_message().split())}", err=True)
         if isinstance(e, click.UsageError) and e.ctx is not None:
             click.echo(f"hint: {e.ctx.command_path} --help", err=True)
         sys.exit(e.exit_code)
@@ -112,3 +120,15 @@ def main(argv: list[str] | None = None) -> Any:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
+    except ModuleNotFoundError as e:
+        missing = (e.name or "").partition(".")[0]
+        if missing in ("", "sovereign"):
+            raise
+        verb = (sys.argv[1:] if argv is None else argv)[0]
+        fail(MissingExtra(missing, EXTRAS.get(verb, "all")))
+        sys.exit(1)
+    except OSError as e:  # a folder that is not there, or that is somebody else's; a full disk
+        if not e.strerror:
+            raise
+        fail(SovereignError(f"{e.filename}: {e.strerror}" if e.filename else e.strerror))
+        sys.exit(1)

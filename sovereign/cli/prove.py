@@ -105,11 +105,11 @@ def prove_command(
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     not_run = () if suites else ("the public suites: --no-suites",)
     result = Result(target.base, seed, __version__, now, proof, ran, not_run)
+    _say(result)  # before the files: a place that cannot be written must not hide the verdict
     if json_file is not None:
         json_file.write_text(json.dumps(result.data(), indent=1) + "\n", encoding="utf-8")
     if html is not None:
         html.write_text(page(result), encoding="utf-8")
-    _say(result)
     word = verdict(result)
     if word != GOOD:
         sys.exit(2 if word == NOTHING else 1)
@@ -166,7 +166,10 @@ def _say(result: Result) -> None:
     for problem in proof.problems:
         click.echo(f"  {problem}")
     if not proof.outcomes:
-        click.echo("  hint: point the gateway's hosted upstream at the recorder, as shown above")
+        click.echo(
+            "  hint: --base is the gateway's URL, --key-env holds a key of it, and its hosted "
+            "upstream is the recorder, as shown above"
+        )
     words = {True: "passed", False: "failed", None: "not run"}
     for suite in result.suites:
         click.echo(f"{suite.name} {suite.version}: {words[suite.passed]}; {suite.says}")

@@ -133,6 +133,10 @@ def scan_command(
     from sovereign.scan.summary import lines, summarise
     from sovereign.scan.walk import walk
 
+    for path in paths:
+        # What vanishes meanwhile is listed as unread; a mistyped path is no clean one.
+        if not path.startswith((*DATABASES, OBJECTS)) and not Path(path).exists():
+            raise click.BadParameter(f"{path!r} does not exist.", param_hint="'PATHS'")
     share = _share(sample)
     buckets = asked([p for p in paths if p.startswith(OBJECTS)], endpoint, region)
     if buckets and (rewrite or against_log):

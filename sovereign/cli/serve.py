@@ -91,6 +91,7 @@ def run_command(
     from sovereign.config import ModelConfig, load_config
     from sovereign.errors import ConfigError
     from sovereign.serve.adapter import hexed
+    from sovereign.serve.cell import claim
     from sovereign.serve.engines import keyed
     from sovereign.serve.foreground import run
     from sovereign.serve.relay import bind
@@ -112,8 +113,13 @@ def run_command(
     changes = {"max_context": max_context, "threads": threads}
     settings = settings.model_copy(update={k: v for k, v in changes.items() if v is not None})
 
-    # Before the weights are read: a port in use should not cost the load of a model.
-    listener = None if socket_path is not None else bind(host, port)
+    # Before the weights are read: a port in use should not cost the load of a model. And before the
+    # supervisor, which removes what lies at its socket's path when it ends.
+    listener = None
+    if socket_path is None:
+        listener = bind(host, port)
+    else:
+        claim(socket_path.absolute())
     with contextlib.ExitStack() as stack:
         if listener is not None:
             stack.enter_context(listener)

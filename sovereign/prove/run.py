@@ -93,8 +93,8 @@ def prove(
         if not any(one.holds(message) for one in recording.new()):
             proof.blind.append(probe.name)
 
-    if not _arrives(target, recording, wait_s):
-        proof.problems.append("a harmless request did not arrive at the recorder")
+    if lost := _lost(target, recording, wait_s):
+        proof.problems.append(f"a harmless request did not arrive at the recorder: {lost}")
         return proof
     key = {"Authorization": f"Bearer {target.key}"} if target.key else {}
     late: list[tuple[Probe, Message, int]] = []
@@ -119,8 +119,8 @@ def prove(
             if one.holds(message):
                 before = proof.outcomes[number]
                 proof.outcomes[number] = Outcome(probe.name, probe.group, LEAKED, before.status)
-    if not _arrives(target, recording, 0.0):
-        proof.problems.append("at the end, a harmless request no longer arrived")
+    if lost := _lost(target, recording, 0.0):
+        proof.problems.append(f"at the end, a harmless request no longer arrived: {lost}")
     if proof.blind:
         proof.problems.append(f"{len(proof.blind)} probes cannot be seen to leak by this recorder")
     if proof.count(HELD) == 0:
@@ -128,8 +128,9 @@ def prove(
     return proof
 
 
-def _arrives(target: Target, recording: Recording, wait_s: float) -> bool:
-    """Whether a request without any personal data goes through, within ``wait_s`` seconds."""
+def _lost(target: Target, recording: Recording, wait_s: float) -> str:
+    """What became of a request without any personal data that did not go through within ``wait_s``
+    seconds; nothing if it did."""
     said = {"model": target.models["model"], "messages": [{"role": "user", "content": _HARMLESS}]}
     body = json.dumps(said).encode()
     headers = {"Content-Type": "application/json"}
@@ -140,10 +141,13 @@ def _arrives(target: Target, recording: Recording, wait_s: float) -> bool:
     while True:
         status = _send(target.base, message, key)
         if status == 200 and recording.new():
-            return True
+            return ""
         if time.monotonic() >= until:
-            return False
+            break
         time.sleep(min(2.0, wait_s))
+    if status is None:
+        return "nothing answered at --base"
+    return f"the answer at --base was {status}"
 
 
 def _send(base: str, message: Message, key: Mapping[str, str]) -> int | None:

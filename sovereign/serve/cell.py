@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from sovereign.errors import ServeError
+from sovereign.errors import MissingExtra, ServeError, SovereignError
 
 __all__ = [
     "SOCKET_PATH_MAX",
@@ -46,18 +46,22 @@ _IFF_UP = 1
 
 
 def run(work: Callable[[], int]) -> int:
-    """A program's ``main``: the exit status of ``work``, or 1 if it raises :class:`ServeError`,
-    which an ``error:`` and a ``hint:`` line tell. What it writes is its owner's, and it leaves no
-    core."""
+    """A program's ``main``: the exit status of ``work``, or 1 if it raises :class:`ServeError` or
+    misses a package, which an ``error:`` and a ``hint:`` line tell. What it writes is its owner's,
+    and it leaves no core."""
     os.umask(0o077)
     leave_no_core()
+    error: SovereignError
     try:
         return work()
+    except ModuleNotFoundError as e:
+        error = MissingExtra(str(e.name), "serve")
     except ServeError as e:
-        say(f"error: {e.message}")
-        if e.hint:
-            say(f"hint: {e.hint}")
-        return 1
+        error = e
+    say(f"error: {error.message}")
+    if error.hint:
+        say(f"hint: {error.hint}")
+    return 1
 
 
 def say(text: str) -> None:
@@ -197,7 +201,9 @@ def _clear(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise ServeError(f"{path}: there is something that is not a socket")
+        raise ServeError(
+            f"{path}: there is something that is not a socket", hint="choose another path"
+        )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(2)
         try:

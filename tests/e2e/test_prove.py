@@ -130,5 +130,9 @@ def test_a_gateway_that_sends_elsewhere_proves_nothing(tiny: Any) -> None:
     done, proof = prove(tiny, free_port(), "--no-suites", "--model", "gpt-test")
     assert done.returncode == 2, done.stdout + done.stderr
     assert proof["verdict"] == "proves nothing"
-    assert "a harmless request did not arrive" in done.stdout
+    assert "did not arrive at the recorder: the answer at --base was" in done.stdout
     assert "base_url =" in done.stderr
+    tiny.url = f"http://127.0.0.1:{free_port()}"
+    done, proof = prove(tiny, free_port(), "--no-suites")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "did not arrive at the recorder: nothing answered at --base" in done.stdout

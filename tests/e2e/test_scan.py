@@ -225,6 +225,19 @@ def test_mistakes_are_said_before_anything_is_read(corpus: Corpus, tmp_path: Pat
     assert "no --policy" in run.stderr
 
 
+def test_a_path_that_is_not_there_does_not_pass_for_a_clean_one(tmp_path: Path) -> None:
+    """A mistyped path is wrong usage, not "nothing found", and what an earlier scan found stays."""
+    (tmp_path / "a.log").write_text("login of mary.keller@klinik.example, SSN 536-22-8746\n")
+    assert scan("a.log", cwd=tmp_path).returncode == 1
+    found = (tmp_path / "scan" / "findings.jsonl").read_bytes()
+    assert found
+    for paths in (("b.log",), ("a.log", "b.log"), ("mysql://db/x",)):
+        run = scan(*paths, cwd=tmp_path)
+        assert run.returncode == 2
+        assert f"'PATHS': {paths[-1]!r} does not exist" in run.stderr
+        assert (tmp_path / "scan" / "findings.jsonl").read_bytes() == found
+
+
 def test_a_sample_says_between_what_the_whole_lies(corpus: Corpus, tmp_path: Path) -> None:
     """Of a third of the records."""
     run = scan(corpus.folder, "--sample", "30%", "--json", cwd=tmp_path)

@@ -292,6 +292,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--key", help="the log's verifier key, noted when the log was begun")
     parser.add_argument("--report-key", help="who signed the archive, if not the log's key")
     args = parser.parse_args(argv)
+    for option, given in (("--key", args.key), ("--report-key", args.report_key)):
+        try:
+            if given is not None:
+                verify.Key(given)
+        except ValueError as e:
+            sys.stderr.write(f"error: {option} holds no verifier key: {e}\n")
+            return 2
     try:
         with zipfile.ZipFile(args.archive) as zipped:
             archive = Archive(zipped, args.report_key)

@@ -59,8 +59,14 @@ def read_key(path: Path) -> bytes:
     """The key in ``path``. :class:`ConfigError` if it cannot be read or is short."""
     try:
         key = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such file",
+            hint="`sovereign init` makes guard.key_file; for one of your own: "
+            f"(umask 077; head -c 32 /dev/urandom > {path})",
+        ) from None
     except OSError as e:
-        raise ConfigError(f"{path}: {e.strerror}", hint="`sovereign init` makes it") from None
+        raise ConfigError(f"{path}: {e.strerror}") from None
     if len(key) < MIN_KEY:
         raise ConfigError(f"{path}: a key of a roster has {MIN_KEY} random bytes or more")
     return key

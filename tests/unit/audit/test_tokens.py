@@ -146,3 +146,11 @@ def test_destruction_is_in_the_file_and_a_running_process_follows(tmp_path: Path
     assert running.current() is None
     with pytest.raises(ConfigError, match="not there"):
         destroy(file, "x")
+
+
+def test_a_key_that_cannot_be_reached_is_not_taken_for_none(tmp_path: Path) -> None:
+    """A record without tokens would be the price of a folder's wrong mode."""
+    assert TokenKeyFile(tmp_path / "none").current() is None
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="Not a directory"):
+        TokenKeyFile(tmp_path / "file" / "token.key")

@@ -56,3 +56,6 @@ def test_without_a_key_the_error_says_where_it_comes_from() -> None:
     done = run("--columns", "name", "--out", "r.idx")
     assert isinstance(done.exception, ConfigError)
     assert "sovereign init" in done.exception.hint
+    done = run("--columns", "name", "--out", "r.idx", "--key-file", "staff.key")
+    assert isinstance(done.exception, ConfigError)
+    assert "/dev/urandom > staff.key" in done.exception.hint

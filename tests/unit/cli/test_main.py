@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -58,3 +60,51 @@ def test_a_command_that_is_nearly_one_is_named(capsys: pytest.CaptureFixture[str
     assert (
         said == "error: No such command 'gatway'. Did you mean 'gateway'?\nhint: sovereign --help\n"
     )
+
+
+def test_a_choice_that_was_not_made_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """click lists choices one below the other."""
+    with pytest.raises(SystemExit) as caught:
+        main(["audit", "report", "--from", "2026-01-01", "--to", "2026-01-31"])
+    assert caught.value.code == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert "'--framework'" in said[0]
+    assert "nist-800-53" in said[0]
+
+
+def test_a_place_that_cannot_be_written_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Whichever command it is: one line with the path, and no traceback."""
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(SystemExit) as caught:
+        main(["tune", "cp", "scenarios/healthcare", str(file / "mine")])
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == f"error: {file / 'mine'}: Not a directory\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "package", "extra"),
+    [
+        (["gateway"], "httptools", "gateway"),
+        (["guard", "inspect", "--policy", "hipaa", "hi"], "numpy", "guard"),
+        (["scan", ".", "--policy", "hipaa"], "numpy", "guard"),
+        (["tune", "check", "scenarios/healthcare"], "numpy", "tune"),
+        (["serve", "bench", "m"], "httpx2", "serve"),
+    ],
+)
+def test_an_extra_that_is_not_installed_is_named(
+    argv: list[str], package: str, extra: str, tmp_path: Path
+) -> None:
+    """In a process where the package cannot be imported."""
+    code = f"import sys; sys.modules[{package!r}] = None; from sovereign.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *argv], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"error: {package} is not installed",
+        f"hint: pip install 'sovereign-toolkit[{extra}]'",
+    ]

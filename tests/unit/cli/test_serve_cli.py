@@ -78,6 +78,25 @@ def test_a_model_that_is_not_in_the_store_is_an_error(
     assert "error: " in capsys.readouterr().err
 
 
+def test_a_file_at_the_sockets_path_stays(
+    capsys: pytest.CaptureFixture[str], config: Path, tmp_path: Path
+) -> None:
+    """Whoever mistypes --socket keeps the file, and so does a server that answers there."""
+    folder = tmp_path / "ours"
+    folder.mkdir(mode=0o700)
+    file = folder / "notes"
+    file.write_text("notes")
+    lines = _error(capsys, "x", "--config", str(config), "--socket", str(file))
+    assert "not a socket" in lines[0]
+    assert file.read_text() == "notes"
+    with socket.socket(socket.AF_UNIX) as live:
+        live.bind(str(folder / "m.sock"))
+        live.listen()
+        lines = _error(capsys, "x", "--config", str(config), "--socket", str(folder / "m.sock"))
+        assert "another process answers there" in lines[0]
+        assert (folder / "m.sock").is_socket()
+
+
 def test_a_missing_configuration_says_how_to_get_one(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -151,3 +151,18 @@ def test_a_socket_is_given_up_only_by_whom_it_belongs_to(tmp_path: Path) -> None
         cell.give_up(path, ours)
         assert not path.exists()
     cell.give_up(path, ours)
+
+
+def test_a_program_that_misses_a_package_names_the_extra() -> None:
+    """The supervisor tells these two lines; the last one of a traceback would help nobody."""
+    code = (
+        "import sys; sys.modules['uvicorn'] = None\n"
+        "from sovereign.serve import cell\n"
+        "sys.exit(cell.run(lambda: __import__('uvicorn')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: uvicorn is not installed",
+        "hint: pip install 'sovereign-toolkit[serve]'",
+    ]

@@ -160,3 +160,11 @@ def test_a_stretch_before_a_link_cannot_be_left_out_with_its_proof(
     done = run(out, "--key", KEY)
     assert done.returncode == 1
     assert "the period has a hole between log 1 and log 2" in done.stderr
+
+
+def test_a_key_that_is_none_is_not_the_archives_fault(spanning: Path, run: Run) -> None:
+    """Said of the option, and as something that was not checked."""
+    for options in (("--key", "nope"), ("--key", KEY, "--report-key", "a+b+c")):
+        done = run(spanning, *options)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: {options[-2]} holds no verifier key: ")
