@@ -137,6 +137,8 @@ class Batcher:
         """Queue ``jobs``, all or none: those of one request are admitted together, whatever the
         two threads are doing meanwhile. Their events begin later. Raises :class:`Full`."""
         with self._changed:
+            if len(self._queue) + len(jobs) > self._limit:  # who left while waiting has no place
+                self._queue = collections.deque(j for j in self._queue if not j.cancelled)
             if self._closing or len(self._queue) + len(jobs) > self._limit:
                 raise Full
             self._queue.extend(jobs)
