@@ -84,6 +84,12 @@ class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
         if self.cycle is not before and self.scope["method"] != "HEAD":  # whose answer is all head
             self.cycle.transport = _HeadWithBody(self.transport)
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """A head asked for another protocol than ours. Its parser has read no body behind it, so
+        that would be the next request: nothing more is read, and the answer is the last."""
+        self.cycle.keep_alive = False
+        self.parser = _Deaf()
+
     def _await_head(self) -> None:
         self._awaited = self.loop.call_later(HEAD_S, self._give_up)
 
@@ -113,6 +119,13 @@ class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
     @property
     def _busy(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+
+class _Deaf:
+    """A parser for what is not read."""
+
+    def feed_data(self, data: bytes) -> None:
+        """Nothing comes of it."""
 
 
 class _HeadWithBody:

@@ -101,6 +101,43 @@ def test_a_caller_who_asks_whether_to_go_on_is_told_at_once() -> None:
     assert done.written[1].endswith(b"body")
 
 
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
+@pytest.mark.parametrize("apart", [False, True])
+def test_what_follows_the_wish_for_another_protocol_is_no_request(
+    protocol: bytes, apart: bool
+) -> None:
+    """Its parser leaves the body unread. In a piece of its own it was the next request, which
+    whoever stands before the gateway has never seen."""
+    body = b"GET /inner HTTP/1.1\r\nhost: a\r\n\r\n"
+    head = b"POST /outer HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: " + protocol
+    head += b"\r\ncontent-length: %d\r\n\r\n" % len(body)
+    asked: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(scope["path"])
+        await send({"type": "http.response.start", "status": 400, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def run() -> Transport:
+        config = uvicorn.Config(app, http=_Protocol, ws="none", lifespan="off", log_config=None)
+        config.load()
+        transport = Transport()
+        line = _Protocol(config=config, server_state=ServerState(), app_state={})
+        line.connection_made(transport)
+        for piece in (head, body) if apart else (head + body,):
+            if not transport.closed:
+                line.data_received(piece)
+            while line.tasks:
+                await asyncio.gather(*line.tasks)
+        line.connection_lost(None)
+        return transport
+
+    done = asyncio.run(run())
+    assert asked == ["/outer"]
+    assert b"connection: close" in done.written[0]
+    assert done.closed
+
+
 @pytest.mark.parametrize(
     ("begins", "goes_on"),
     [
