@@ -129,6 +129,11 @@ class Batcher:
         return self._thread.is_alive()
 
     @property
+    def closing(self) -> bool:
+        """Whether it takes nothing more."""
+        return self._closing
+
+    @property
     def load(self) -> tuple[int, int]:
         """How many requests are in the batch, and how many wait."""
         return len(self._jobs()), len(self._queue)
