@@ -5,7 +5,6 @@ A record is named by its index, and in a later log than the first by both: ``2/4
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from sovereign.audit.note import Verifier
 from sovereign.audit.proof import Proof
 from sovereign.audit.store.folders import FINAL, folder_of, numbers_in
 from sovereign.audit.store.sqlite import FILE
-from sovereign.audit.stored import HINT, open_stored
+from sovereign.audit.stored import HINT, Stored, open_stored, record_of
 from sovereign.errors import AuditError, LogTampered
 
 __all__ = [
@@ -23,6 +22,7 @@ __all__ = [
     "Past",
     "begun",
     "check_link",
+    "end_of",
     "end_of_deleted",
     "find",
     "logs",
@@ -86,7 +86,7 @@ def begun(past: Past) -> str:
         return end_of_deleted(past).begun
     with open_stored(past.folder, past.verifier) as stored:
         ((_, data, _),) = stored.entries(0, 1)
-    return str(json.loads(data)["time"])
+    return str(record_of(data)["time"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,14 @@ class End:
     @property
     def begun(self) -> str:
         """When the first record was written; empty, which is before all times, if not known."""
-        return str(json.loads(self.first)["time"]) if self.first else ""
+        return str(record_of(self.first)["time"]) if self.first else ""
+
+
+def end_of(stored: Stored) -> End:
+    """Of a log whose records are there. Whoever believes it reads all of them, to the root."""
+    _, newest = stored.checkpoint()
+    ((_, data, _),) = stored.entries(0, 1)
+    return End(data, newest.size, newest.root)
 
 
 def end_of_deleted(past: Past) -> End:
@@ -125,7 +132,7 @@ def check_link(before: Past, its: End, past: Past, end: End) -> None:
         raise LogTampered(f"log {past.number - 1} is missing", hint=HINT)
     if not its.first or not end.first:
         return
-    begin = json.loads(end.first)
+    begin = record_of(end.first)
     said = tuple(begin.get(name) for name in ("type", "log", "previous", "size", "root"))
     if said != ("log.begin", past.number, before.verifier.name, its.size, its.root.hex()):
         raise LogTampered(

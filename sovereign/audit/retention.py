@@ -7,7 +7,6 @@ stays under its final checkpoint, so that the chain over it can still be proven.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +17,7 @@ from sovereign.audit.history import Past, begun, logs, span
 from sovereign.audit.note import Verifier
 from sovereign.audit.proof import Proof, prove
 from sovereign.audit.store import HOLD
-from sovereign.audit.stored import open_stored
+from sovereign.audit.stored import open_stored, record_of
 from sovereign.audit.verify import verify
 from sovereign.errors import AuditError, LogTampered
 
@@ -146,7 +145,7 @@ def final_proof(kept: Kept) -> Proof:
 
 
 def _time(data: bytes) -> str:
-    return str(json.loads(data)["time"])
+    return str(record_of(data)["time"])
 
 
 def _text(seconds: float) -> str:

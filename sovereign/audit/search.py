@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import hmac
-import json
 import os
 import sqlite3
 import tempfile
@@ -25,7 +24,7 @@ from typing import Any, Literal
 from sovereign.audit.durable import staged
 from sovereign.audit.history import End, check_link, end_of_deleted, logs
 from sovereign.audit.note import Verifier
-from sovereign.audit.stored import HINT, Stored, open_stored
+from sovereign.audit.stored import HINT, Stored, open_stored, record_of
 from sovereign.audit.tokens import TokenKey
 from sovereign.audit.tree import Frontier
 from sovereign.errors import AuditError, LogTampered
@@ -222,7 +221,7 @@ class Index:
                     index=index,
                     hint=HINT,
                 )
-            record = json.loads(data)
+            record = record_of(data)
             if since <= str(record["time"]) < until:
                 found.append((index, record))
         decisions = blind = cut = 0
@@ -272,7 +271,11 @@ class Index:
         """The leaf hashes of new records; their tokens go into the tables on the way."""
         for index, data, leaf in stored.entries(start, stop):
             if any(kind in data for kind in _DECISIONS):
-                self._add(index, json.loads(data), leaf)
+                try:
+                    self._add(index, record_of(data), leaf)
+                except (KeyError, TypeError, ValueError):
+                    said = f"record {index} is not a record of this log"
+                    raise LogTampered(said, index=index, hint=HINT) from None
             yield leaf
 
     def _add(self, index: int, record: dict[str, Any], leaf: bytes) -> None:

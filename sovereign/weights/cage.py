@@ -51,15 +51,17 @@ _FORBIDDEN = {
         41, 42, 44, 46, 49, 53,  # socket, connect, sendto, sendmsg, bind, socketpair
         57, 58, 59, 322,  # fork, vfork, execve, execveat
         62, 129, 424, 438,  # kill, rt_sigqueueinfo, pidfd_send_signal, pidfd_getfd
+        200, 297,  # tkill, rt_tgsigqueueinfo
         101, 310, 311, 298, 321, 323, 425,  # ptrace, process_vm_*, perf, bpf, userfaultfd, io_uring
         248, 249, 250, 29, 64, 68, 240,  # keys, System V memory, semaphores, messages, mq_open
         155, 161, 165, 166, 272, 304, 308,  # pivot_root, chroot, mounts, unshare, handles, setns
     ),
     "aarch64": (
-        198, 203, 206, 211, 200, 199, 221, 281, 129, 138, 424, 438, 117, 270, 271, 241, 280, 282,
-        425, 217, 218, 219, 194, 190, 186, 180, 41, 51, 40, 39, 97, 265, 268,
+        198, 203, 206, 211, 200, 199, 221, 281, 129, 138, 424, 438, 130, 240, 117, 270, 271, 241,
+        280, 282, 425, 217, 218, 219, 194, 190, 186, 180, 41, 51, 40, 39, 97, 265, 268,
     ),
 }  # fmt: skip
+_TGKILL = {"x86_64": 234, "aarch64": 131}
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _CLONE3, _CLONE_THREAD = 435, 0x00010000
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -155,6 +157,9 @@ def _program(machine: str) -> list[bytes]:
     program += [op(at_least, 0x40000000, 0, 1), op(give, _EPERM)]
     for number in _FORBIDDEN[machine]:
         program += [op(equal, number, 0, 1), op(give, _EPERM)]
+    # Only to ourselves: that is how abort(3) and raise(3) end a process.
+    program += [op(equal, _TGKILL[machine], 0, 4), op(load, 16), op(equal, os.getpid(), 0, 1)]
+    program += [op(give, _ALLOW), op(give, _EPERM)]
     # clone3 hides its flags in memory; without it the C library falls back to clone.
     program += [op(equal, _CLONE3, 0, 1), op(give, _ENOSYS)]
     program += [op(equal, _CLONE[machine], 0, 3), op(load, 16), op(bits, _CLONE_THREAD, 1, 0)]

@@ -225,7 +225,7 @@ def _count(part: Part, found: Gathered) -> None:
         place = part.past.place(index)
         try:
             found.tally.add(place, data)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             # Its hash is right and it is no record: verification says so.
             if place not in found.faults:
                 found.faults.append(place)

@@ -14,7 +14,7 @@ import pytest
 from sovereign.audit import record
 from sovereign.audit.chain import Chain, standing_holds
 from sovereign.audit.history import find, logs, spanning
-from sovereign.audit.note import Signer
+from sovereign.audit.note import Checkpoint, Signer
 from sovereign.audit.proof import Proof, prove
 from sovereign.audit.reader import read
 from sovereign.audit.retention import Hold, check_clock, final_proof, standing, survey
@@ -224,6 +224,25 @@ def test_a_deleted_log_cannot_be_exchanged_for_another(house: House, tmp_path: P
     house.delete(184)
     (house.folder / FINAL).write_text(str(final_proof(theirs)))
     assert any("log 1 is not the one" in p for p in problems(house.folder))
+
+
+def test_a_checkpoint_of_a_deleted_log_is_held_against_its_last(
+    house: House, tmp_path: Path
+) -> None:
+    """Of the beginning of a log that is gone nothing can be said; of its end, and past it, all."""
+    with open_stored(house.folder, VERIFIER) as stored:
+        _, final = stored.checkpoint()
+    house.now = at(2040, 1)
+    house.delete(184)
+    signer, kept = Signer.from_seed(ORIGIN, KEY), tmp_path / "kept"
+    for size, root, right in (
+        (final.size, final.root, True),
+        (1, bytes(32), True),
+        (final.size, bytes(32), False),
+        (final.size + 1, bytes(32), False),
+    ):
+        kept.write_text(signer.sign(str(Checkpoint(ORIGIN, size, root))))
+        assert verify(house.folder, key=str(VERIFIER), checkpoints=[kept]).ok is right, size
 
 
 def test_a_copy_of_a_chain_that_lost_logs_says_what_is_left(house: House, tmp_path: Path) -> None:

@@ -249,6 +249,18 @@ def test_nothing_is_answered_about_a_log_that_was_changed(tmp_path: Path) -> Non
         search(tmp_path)
 
 
+@pytest.mark.parametrize("data", [b"", b"[" * 100_000, b'{"time":1}', b'["x"]'])
+def test_what_is_no_record_is_no_answer(tmp_path: Path, data: bytes) -> None:
+    """It is read before the root can show that nobody signed it."""
+    decide(tmp_path)
+    data += b'"type":"request.intent"'
+    with sqlite3.connect(tmp_path / "log.db") as db:
+        leaf = hashlib.sha256(b"\0" + data).digest()
+        db.execute("UPDATE record SET bytes = ?, leaf = ? WHERE idx = 1", (data, leaf))
+    with pytest.raises(LogTampered):
+        search(tmp_path)
+
+
 def test_a_rolled_back_log_is_not_searched(tmp_path: Path) -> None:
     """The index has seen more than there is."""
     decide(tmp_path / "log", ("US_SSN", SSN))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -152,6 +153,23 @@ def test_of_a_chain_only_the_logs_of_the_period_are_counted(tmp_path: Path) -> N
     assert [part.past.number for part in days[1].parts] == [1]
     assert [part.past.number for part in days[2].parts] == [1, 2]  # its first request ends log 1
     assert all(d.ok and d.tally.strays == 0 for d in days)
+
+
+@pytest.mark.parametrize("what", ["no note", "nested without end"])
+def test_what_is_no_log_s_is_reported_all_the_same(busy: Path, tmp_path: Path, what: str) -> None:
+    """A report says that nothing in it is vouched for; it neither fails nor waits."""
+    shutil.copytree(busy, tmp_path / "log")
+    if what == "no note":
+        (tmp_path / "log" / "checkpoint").unlink()
+        os.mkfifo(tmp_path / "log" / "checkpoint")
+    else:
+        data = b"[" * 100_000
+        with sqlite3.connect(tmp_path / "log" / "log.db") as db:
+            row = (data, leaf_hash(data))
+            db.execute("UPDATE record SET bytes = ?, leaf = ? WHERE idx = 5", row)
+    found = gathered(tmp_path / "log")
+    assert not found.ok
+    assert found.verification.problems
 
 
 def test_what_was_deleted_before_the_period_is_a_gap(tmp_path: Path) -> None:
