@@ -84,6 +84,8 @@ def check_tiles_command(
     from sovereign.audit.published import check_chain
     from sovereign.errors import LogTampered
 
+    if not place.startswith("s3://") and not Path(place).is_dir():
+        raise click.BadParameter(f"Folder {place!r} does not exist.", param_hint="'PLACE'")
     verifier, keys = Verifier.parse(key), evidence._witness_keys(witnesses)
     notes = [evidence._text(file) for file in checkpoints]
     old = [open_checkpoint(note, signed_by(note, verifier)) for note in notes]
