@@ -13,7 +13,8 @@ wants it to say: read it, or take these three files from where you trust them.
    the archive from its beginning finds what one finds that reads it from its directory.
 2. The checkpoint of each log that has the period is signed by the log's key. (A log that ended goes
    on in another: logs/0002/, under the same key and the name with /2.)
-3. The records of the period are those that the checkpoint signed, all of them, in order.
+3. The records of the period are those that the checkpoint signed, all of them, in order; the record
+   before the first and the one after the last are of another time.
 4. Each proof leads from its record to that checkpoint. A consistency proof leads from an older one.
 5. The records, counted again, give the counts of the report.
 6. The report says that the log was verified, and over those very checkpoints.
@@ -228,6 +229,7 @@ def check(archive: Archive, key: str | None) -> Iterator[str]:
         raise Wrong("the report is about another checkpoint")
     if sum("proofs/" in name for name in archive.names) != proofs:
         raise Wrong("there are proofs of a log that the report does not name")
+    edges(archive, parts, report["period"]["since"], report["period"]["until"])
     if whole:
         again = json.loads(json.dumps(counted.as_dict()))
         if again != report["counts"]:
@@ -257,13 +259,31 @@ def link(archive: Archive, number: int, first: verify.Key, before: Before) -> No
     """Step 7. That the proof is one is checked with the others."""
     if number != before.number + 1:
         raise Wrong(f"log {number} does not follow log {before.number}")
-    lines = archive.read(f"{folder_of(number)}proofs/0.tlog-proof").decode("utf-8").split("\n")
-    if lines[2] != "index 0":
-        raise Wrong(f"log {number} has no proof of its first record")
-    data = verify.unbase64(lines[1].removeprefix("extra "))
+    data = proven(archive, number, 0)
     final = verify._Final(before.size, before.root, before.name)
     for problem in verify._link(data, number, first, final):
         raise Wrong(f"log {number}, {problem}")
+
+
+def proven(archive: Archive, number: int, index: int) -> bytes:
+    """A record with a proof in the archive; that the proof is one is checked with the others."""
+    name = f"{folder_of(number)}proofs/{index}.tlog-proof"
+    if name not in archive.names:
+        raise Wrong(f"there is no {name}")
+    lines = archive.read(name).decode("utf-8").split("\n")
+    if lines[2] != f"index {index}":
+        raise Wrong(f"{name} is of another record")
+    return bytes(verify.unbase64(lines[1].removeprefix("extra ")))
+
+
+def edges(archive: Archive, parts: Sequence[dict[str, Any]], since: str, until: str) -> None:
+    """Step 3, of the records around the period."""
+    around = [(parts[0]["log"], parts[0]["first"] - 1)] if parts[0]["first"] else []
+    if parts[-1]["stop"] < parts[-1]["size"]:
+        around.append((parts[-1]["log"], parts[-1]["stop"]))
+    for number, index in around:
+        if since <= tally.time_of(proven(archive, number, index)) < until:
+            raise Wrong(f"record {index} of log {number} is of the period and was left out")
 
 
 def records(
