@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Guard", "Inspection", "TakesLong"]
 
-PIPELINE = "2"
+PIPELINE = "3"
 """Raised when the same recognisers may find something else, so that records tell builds apart."""
 
 CANARY = "Canary: mail canary.bird@example.com or use card 4111 1111 1111 1111."

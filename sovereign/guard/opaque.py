@@ -89,6 +89,8 @@ _FETCHING = ("web_search", "web_fetch")
 _LINED = frozenset({"batch", "fine-tune"})
 """Purposes of files of which the destination takes each line for a request or a conversation."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
+_BROKEN = re.compile(r"[A-Za-z0-9+/_\s-]*={0,2}\s*")
+"""The same in lines, as who decodes a field may take it."""
 _REMOTE = re.compile(r"\s*(?:https?|wss?|ftp|gs|s3|file)://", re.IGNORECASE)
 
 
@@ -260,6 +262,8 @@ class _Walk:
         elif key == "data" or key == "file_data":
             if isinstance(item, str) and not DATA_URI.match(item):
                 self._letters(where, item, value)
+            elif isinstance(item, str) and value.get("type") == "base64":
+                self._unread("a data URI", where)  # what ends it there, is for whoever decodes it
         elif key in KEPT:
             self._reference(key, item, path, KEPT[key])
         elif isinstance(item, str) and (
@@ -323,11 +327,11 @@ class _Walk:
             self._seen.unread.append("a tool that fetches from hosts that are not listed")
 
 
-_INTERESTING = frozenset(
-    {*_SEALED, *KEPT, *_BY_ID, "signature", "result"}
-    | {"data", "file_data", "url", "image_url", "file_url", "server_url"}
-    | {"audio_url", "video_url", "input_url", "webhook_url", "callback_url", "base_url"}
+_FETCHED = frozenset(
+    {"file_data", "url", "image_url", "file_url", "server_url", "audio_url", "video_url"}
+    | {"input_url", "webhook_url", "callback_url", "base_url"}
 )
+_INTERESTING = _FETCHED | {*_SEALED, *KEPT, *_BY_ID, "signature", "result", "data"}
 
 
 def _is_fetched(key: str, value: dict[str, Any], path: Path) -> bool:
@@ -360,9 +364,11 @@ def _uris(leaf: Leaf, seen: Seen, done: set[tuple[Path, str]]) -> None:
             if not match["type"].lower().startswith("text/"):
                 seen.unread.append("a data URI")
             continue
-        letters = _BASE64.match(leaf.text, match.end())
+        fetched = leaf.path[-1:] and leaf.path[-1] in _FETCHED
+        letters = (_BROKEN if fetched else _BASE64).match(leaf.text, match.end())
         payload = letters.group() if letters else ""
-        data = unpacked(payload) if leaf.kind == "text" else None
+        ends = not fetched or match.end() + len(payload) == len(leaf.text)
+        data = unpacked(payload) if leaf.kind == "text" and ends else None
         if data is None:
             seen.unread.append("a data URI")
         elif payload and (leaf.path, payload) not in done:

@@ -3,6 +3,7 @@ hides it. Nobody read it here, and what is there may be another team's."""
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -87,6 +88,16 @@ SEALED: dict[str, tuple[str, Any]] = {
         MESSAGES,
         thought(type="tool_result", content={"encrypted_stdout": "Eo8B"}),
     ),
+    "uri_with_more_behind_it": (
+        RESPONSES,
+        asks(
+            {"content": [{"type": "input_file", "file_data": "data:text/plain;base64,QUJD!RA=="}]}
+        ),
+    ),
+    "uri_in_the_place_of_letters": (
+        MESSAGES,
+        thought(type="document", source={"type": "base64", "data": "data:;base64,QUJD QUJD"}),
+    ),
     "drawn_picture": (
         RESPONSES,
         asks({"type": "image_generation_call", "status": "completed", "result": "iVBORw0KGgo="}),
@@ -144,6 +155,22 @@ def test_a_line_of_a_batch_is_a_request(guard: Guard, trick: str) -> None:
     upload = Upload("b.jsonl", "application/octet-stream", json.dumps(line).encode() + b"\n")
     with pytest.raises(Unreadable):
         guard.inspect(Form(purpose="batch", file=upload), to=HOSTED, shape="openai.files")
+
+
+@pytest.mark.parametrize("width", [8, 20])
+@pytest.mark.parametrize("between", ["\n", " "])
+def test_a_file_in_lines_is_read_whole(guard: Guard, width: int, between: str) -> None:
+    """As who decodes the field takes it."""
+    letters = base64.b64encode(b"my SSN is 512-47-3391, keep it").decode()
+    rows = between.join(letters[i : i + width] for i in range(0, len(letters), width))
+    part = {
+        "type": "input_file",
+        "filename": "a.txt",
+        "file_data": f"data:text/plain;base64,{rows}",
+    }
+    done = guard.inspect(asks({"content": [part]}), to=HOSTED, shape=RESPONSES)
+    sent = done.body["input"][1]["content"][0]["file_data"].partition(",")[2]
+    assert base64.b64decode(sent) == b"my SSN is [US_SSN], keep it"
 
 
 def test_items_that_say_what_they_hold_may_have_any_id(guard: Guard) -> None:
