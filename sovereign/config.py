@@ -308,6 +308,7 @@ class Config(StrictModel):
 def load_config(path: Path | str = "sovereign.toml") -> Config:
     """The configuration at ``path``. Raises :class:`ConfigError`, which names file and key."""
     file = Path(path)
-    config = toml.read(file, Config, missing="`sovereign init` writes one")
+    missing = "`sovereign init` writes one; --config names one elsewhere"
+    config = toml.read(file, Config, missing=missing)
     config._path = file.resolve()
     return config

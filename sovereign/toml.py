@@ -54,6 +54,14 @@ def parse(data: dict[str, Any], model: type[M], where: str) -> M:
         raise _explain(e, model, where) from None
 
 
+_IN_TOML = {
+    "tuple_type": "input should be a list",
+    "dict_type": "input should be a table",
+    "model_type": "input should be a table",
+}
+"""What pydantic says in Python's words."""
+
+
 def _explain(error: ValidationError, model: type[BaseModel], where: str) -> ConfigError:
     """The first problem in one line; the hint holds what would be right, and how many more."""
     problems = error.errors(include_url=False, include_context=True)
@@ -70,7 +78,7 @@ def _explain(error: ValidationError, model: type[BaseModel], where: str) -> Conf
         message = f"{where}: {key} is missing"
         hint = _describe(model, loc)
     else:
-        text = str(first["msg"]).removeprefix("Value error, ")
+        text = _IN_TOML.get(first["type"]) or str(first["msg"]).removeprefix("Value error, ")
         at = f"{key}: " if key else ""  # what several keys say together is at none of them
         message = f"{where}: {at}{text[:1].lower()}{text[1:]}"
         hint = _describe(model, loc)

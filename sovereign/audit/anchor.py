@@ -79,7 +79,9 @@ class Anchor:
 
     def _read(self, name: str) -> str | None:
         try:
-            with (self._folder / name).open("rb") as file:
+            # A pipe that somebody put there is not waited for.
+            descriptor = os.open(self._folder / name, os.O_RDONLY | os.O_NONBLOCK)
+            with os.fdopen(descriptor, "rb") as file:
                 return file.read(MAX_NOTE + 1).decode("utf-8")
         except FileNotFoundError:
             return None

@@ -5,7 +5,6 @@ A record is named by its index, and in a later log than the first by both: ``2/4
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,23 @@ from sovereign.audit.note import Verifier
 from sovereign.audit.proof import Proof
 from sovereign.audit.store.folders import FINAL, folder_of, numbers_in
 from sovereign.audit.store.sqlite import FILE
-from sovereign.audit.stored import open_stored
+from sovereign.audit.stored import HINT, Stored, open_stored, record_of
 from sovereign.errors import AuditError, LogTampered
 
-__all__ = ["Past", "begun", "find", "logs", "parse_place", "signed_by", "span", "spanning"]
+__all__ = [
+    "End",
+    "Past",
+    "begun",
+    "check_link",
+    "end_of",
+    "end_of_deleted",
+    "find",
+    "logs",
+    "parse_place",
+    "signed_by",
+    "span",
+    "spanning",
+]
 
 _PLACE = re.compile(r"(?:([1-9][0-9]{0,5})/)?(0|[1-9][0-9]{0,17})", re.ASCII)
 
@@ -71,14 +83,61 @@ def parse_place(text: str) -> tuple[int | None, int]:
 def begun(past: Past) -> str:
     """When a log's first record was written. Believed because a checkpoint is over it."""
     if past.deleted:
-        try:
-            text = (past.folder / FINAL).read_text("utf-8")
-        except OSError:
-            return ""  # at any time, for all we know
-        return str(json.loads(Proof.parse(text).check(past.verifier).record)["time"])
+        return end_of_deleted(past).begun
     with open_stored(past.folder, past.verifier) as stored:
         ((_, data, _),) = stored.entries(0, 1)
-    return str(json.loads(data)["time"])
+    return str(record_of(data)["time"])
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A log's first record, and its last checkpoint; of a log about which nothing is known the
+    record is empty."""
+
+    first: bytes
+    size: int
+    root: bytes
+
+    @property
+    def begun(self) -> str:
+        """When the first record was written; empty, which is before all times, if not known."""
+        return str(record_of(self.first)["time"]) if self.first else ""
+
+
+def end_of(stored: Stored) -> End:
+    """Of a log whose records are there. Whoever believes it reads all of them, to the root."""
+    _, newest = stored.checkpoint()
+    ((_, data, _),) = stored.entries(0, 1)
+    return End(data, newest.size, newest.root)
+
+
+def end_of_deleted(past: Past) -> End:
+    """What is left of a log whose records were deleted. Raises :class:`LogTampered`."""
+    try:
+        text = (past.folder / FINAL).read_text("utf-8")
+    except OSError:
+        return End(b"", 0, b"")
+    except UnicodeDecodeError:
+        raise LogTampered(f"{past.folder / FINAL} is not text") from None
+    left = Proof.parse(text).check(past.verifier)
+    if left.index:
+        raise LogTampered(f"{past.folder / FINAL} is no proof of the first record")
+    return End(left.record, left.checkpoint.size, left.checkpoint.root)
+
+
+def check_link(before: Past, its: End, past: Past, end: End) -> None:
+    """That ``past`` goes on from the log ``before`` it: its first record says from where. Raises
+    :class:`LogTampered`. About a log of which nothing is known nothing is said."""
+    if past.number != before.number + 1:
+        raise LogTampered(f"log {past.number - 1} is missing", hint=HINT)
+    if not its.first or not end.first:
+        return
+    begin = record_of(end.first)
+    said = tuple(begin.get(name) for name in ("type", "log", "previous", "size", "root"))
+    if said != ("log.begin", past.number, before.verifier.name, its.size, its.root.hex()):
+        raise LogTampered(
+            f"log {before.number} is not the one that log {past.number} goes on from", hint=HINT
+        )
 
 
 def span(past: Past) -> tuple[str, str]:

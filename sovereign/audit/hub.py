@@ -272,6 +272,10 @@ class Hub:
     def _take_in_spools(self) -> None:
         """What processes that are gone had kept on disk, in the order of their own numbers."""
         for left in left_behind(self._folder):
+            self._commit([])  # what we had to say before is not lost if the rest fails
+            if self._own:
+                left.close()
+                return
             try:
                 self._take_in(left)
             except LogUnavailable:  # tried again with the next heartbeat

@@ -45,7 +45,7 @@ def _link(shelf: Shelf, checked: Checked, before: Checked) -> list[str]:
     try:
         first = json.loads(Tiles(shelf.get, checked.checkpoint.size).entries(0)[0])
         link = (first["type"], first["previous"], first["size"], first["root"])
-    except (LogTampered, ValueError, KeyError, TypeError, IndexError):
+    except (LogTampered, ValueError, KeyError, TypeError, IndexError, RecursionError):
         return ["record 0: it does not say which log this one goes on from"]
     if link != ("log.begin", final.origin, final.size, final.root.hex()):
         return [f"record 0: it does not go on from the {final.size} records of {final.origin}"]

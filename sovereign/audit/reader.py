@@ -115,7 +115,7 @@ def _is_of(shown: Shown, request: str) -> bool:
 def _record(data: object) -> dict[str, Any] | None:
     try:
         record = json.loads(data) if type(data) is bytes else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if type(record) is not dict:
         return None

@@ -7,7 +7,6 @@ stays under its final checkpoint, so that the chain over it can still be proven.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,11 +16,12 @@ from pathlib import Path
 from sovereign.audit.history import Past, begun, logs, span
 from sovereign.audit.note import Verifier
 from sovereign.audit.proof import Proof, prove
-from sovereign.audit.stored import open_stored
+from sovereign.audit.store import HOLD
+from sovereign.audit.stored import open_stored, record_of
 from sovereign.audit.verify import verify
 from sovereign.errors import AuditError, LogTampered
 
-__all__ = ["Kept", "check_clock", "final_proof", "survey"]
+__all__ = ["Hold", "Kept", "check_clock", "final_proof", "standing", "survey"]
 
 DAY, MONTH = timedelta(days=1), timedelta(days=31)
 """How far the clock may be behind the newest record, and ahead of it."""
@@ -46,11 +46,45 @@ class Kept:
         return self.expires is not None and not self.held and self.expires < _text(now)
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """That the logs of a time are to be kept: from ``since`` to before ``until``, as records write
+    times. ``log`` is the newest one that says so."""
+
+    since: str
+    until: str
+    log: int
+
+
+def standing(chain: Path, verifier: Verifier) -> dict[str, Hold]:
+    """The legal holds that stand, by name. Every record of every log is read and held against the
+    signed root: the database's index of holds is not signed, and neither is that a log takes over
+    the holds of the one before it. Nothing is released by a record that is not signed yet.
+
+    Raises :class:`LogTampered`, :class:`AuditError`.
+    """
+    holds: dict[str, Hold] = {}
+    every = logs(chain, verifier)
+    for past in every:
+        if past.deleted and len(every) > 1:
+            continue
+        with open_stored(past.folder, past.verifier) as stored:
+            for index, hold in stored.marked(HOLD.encode()):
+                name, action = hold["name"], hold["action"]
+                if action != "release":
+                    since, until = hold.get("since", ""), hold.get("until", "~")
+                    holds[name] = Hold(since, until, past.number)
+                elif index < stored.checkpoint()[1].size:
+                    holds.pop(name, None)
+    return holds
+
+
 def survey(
-    chain: Path, verifier: Verifier, days: int | None, holds: Mapping[str, Mapping[str, str]]
+    chain: Path, verifier: Verifier, days: int | None, holds: Mapping[str, Hold]
 ) -> list[Kept]:
     """Every log that has ended and whose records are there; ``days`` is how long they are kept
-    after their end. Raises :class:`AuditError`."""
+    after their end. A log that alone says that a hold stands is kept with it. Raises
+    :class:`AuditError`."""
     found: list[Kept] = []
     before: str | None = None  # what the last record of the log before says
     every = logs(chain, verifier)
@@ -72,7 +106,7 @@ def survey(
         held = [
             name
             for name, hold in holds.items()
-            if hold.get("since", "") <= ended and began < hold.get("until", "~")
+            if (hold.since <= ended and began < hold.until) or hold.log == past.number
         ]
         root = newest.root.hex()
         found.append(Kept(past, newest.size, root, began, ended, expires, tuple(held)))
@@ -111,7 +145,7 @@ def final_proof(kept: Kept) -> Proof:
 
 
 def _time(data: bytes) -> str:
-    return str(json.loads(data)["time"])
+    return str(record_of(data)["time"])
 
 
 def _text(seconds: float) -> str:

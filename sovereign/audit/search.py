@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import hmac
-import json
 import os
 import sqlite3
 import tempfile
@@ -23,9 +22,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sovereign.audit.durable import staged
-from sovereign.audit.history import begun, logs
+from sovereign.audit.history import End, check_link, end_of_deleted, logs
 from sovereign.audit.note import Verifier
-from sovereign.audit.stored import Stored, open_stored
+from sovereign.audit.stored import HINT, Stored, open_stored, record_of
 from sovereign.audit.tokens import TokenKey
 from sovereign.audit.tree import Frontier
 from sovereign.errors import AuditError, LogTampered
@@ -43,7 +42,7 @@ CREATE TABLE IF NOT EXISTS tally (hour TEXT, key TEXT, cut INTEGER, count INTEGE
     PRIMARY KEY (hour, key, cut)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen (team TEXT, entity TEXT, epoch TEXT, key TEXT,
     PRIMARY KEY (team, entity, epoch, key)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS state (size INTEGER, peaks BLOB);
+CREATE TABLE IF NOT EXISTS state (size INTEGER, peaks BLOB, first BLOB);
 """
 MAC_SIZE = 32
 AGAIN = 4096
@@ -118,22 +117,28 @@ def search_chain(
 ) -> Whole:
     """:meth:`Index.search` in each log of the chain in a folder; ``keep`` the indexes beside them.
     Raises as that does."""
-    answers, deleted = [], []
     past = logs(chain, verifier)
-    gone = [one.deleted and len(past) > 1 for one in past]
+    answers, ends = [], list[End]()
+    for one in past:
+        if one.deleted and len(past) > 1:
+            ends.append(end_of_deleted(one))
+        else:
+            with (
+                open_index(one.folder if keep else None, key) as index,
+                open_stored(one.folder, one.verifier) as stored,
+            ):
+                found = index.search(stored, key, value, team=team, since=since, until=until)
+                answers.append((one.number, found))
+                ends.append(End(index.first(stored), found.size, found.root))
+    deleted = []
+    begins = [*(end.begun for end in ends), "~"]
     for place, one in enumerate(past):
-        if gone[place]:
-            after = begun(past[place + 1]) if place + 1 < len(past) else "~"
-            # Where a clock jumped, the log after it may begin before it did.
-            if min(begun(one), after) < until and since < max(begun(one), after):
-                deleted.append(one.number)
-            continue
-        with (
-            open_index(one.folder if keep else None, key) as index,
-            open_stored(one.folder, one.verifier) as stored,
-        ):
-            found = index.search(stored, key, value, team=team, since=since, until=until)
-            answers.append((one.number, found))
+        if place:
+            check_link(past[place - 1], ends[place - 1], one, ends[place])
+        # Where a clock jumped, the log after it may begin before it did.
+        both = begins[place : place + 2]
+        if one.number not in dict(answers) and min(both) < until and since < max(both):
+            deleted.append(one.number)
     return Whole(tuple(answers), tuple(deleted), key.erased(value))
 
 
@@ -163,7 +168,11 @@ class Index:
                     index=newest.size,
                     hint="the log was rolled back; `sovereign audit verify --checkpoint FILE`",
                 )
+            first = self._first()
             leaves = self._read(stored, known.size, newest.size)
+            if not known.size:
+                first = next(leaves, b"")
+                known = known.extend([first] if first else [])
             now = known.extend(leaves)
             if now.root() != newest.root:
                 raise LogTampered(
@@ -171,7 +180,7 @@ class Index:
                     hint="`sovereign audit verify`; if the log is right, delete search.db",
                 )
             self._db.execute("DELETE FROM state")
-            self._db.execute("INSERT INTO state VALUES (?, ?)", (now.size, now.pack()))
+            self._db.execute("INSERT INTO state VALUES (?, ?, ?)", (now.size, now.pack(), first))
         return now
 
     def search(
@@ -210,9 +219,9 @@ class Index:
                 raise LogTampered(
                     f"record {index} is not the one that was indexed",
                     index=index,
-                    hint="`sovereign audit verify` says what is wrong",
+                    hint=HINT,
                 )
-            record = json.loads(data)
+            record = record_of(data)
             if since <= str(record["time"]) < until:
                 found.append((index, record))
         decisions = blind = cut = 0
@@ -223,6 +232,17 @@ class Index:
             elif its_cut:
                 cut += count
         return Answer(tuple(found), decisions, blind, cut, tree.size, tree.root())
+
+    def first(self, stored: Stored) -> bytes:
+        """Record 0 as it was indexed. Raises :class:`LogTampered` if it no longer is."""
+        ((_, data, leaf),) = stored.entries(0, 1)
+        if leaf != self._first():
+            raise LogTampered("record 0 is not the one that was indexed", index=0, hint=HINT)
+        return data
+
+    def _first(self) -> bytes:
+        row = self._db.execute("SELECT first FROM state").fetchone()
+        return bytes(row[0]) if row else b""
 
     def _indexed(self, index: int, data: bytes, leaf: bytes) -> bool:
         """Whether record ``index`` was this when its tree led to a signed root."""
@@ -251,7 +271,11 @@ class Index:
         """The leaf hashes of new records; their tokens go into the tables on the way."""
         for index, data, leaf in stored.entries(start, stop):
             if any(kind in data for kind in _DECISIONS):
-                self._add(index, json.loads(data), leaf)
+                try:
+                    self._add(index, record_of(data), leaf)
+                except (KeyError, TypeError, ValueError):
+                    said = f"record {index} is not a record of this log"
+                    raise LogTampered(said, index=index, hint=HINT) from None
             yield leaf
 
     def _add(self, index: int, record: dict[str, Any], leaf: bytes) -> None:

@@ -12,13 +12,13 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from sovereign.audit.anchor import COSIGNED
+from sovereign.audit.anchor import COSIGNED, Anchor
 from sovereign.audit.note import Checkpoint, Verifier, open_checkpoint
 from sovereign.audit.tree import Frontier, leaf_hash
 from sovereign.audit.verify import NotALog, snapshot
 from sovereign.errors import AuditError, LogTampered
 
-__all__ = ["Stored", "open_stored"]
+__all__ = ["HINT", "Stored", "open_stored", "record_of"]
 
 HINT = "`sovereign audit verify` says what is wrong"
 
@@ -26,9 +26,16 @@ HINT = "`sovereign audit verify` says what is wrong"
 class Stored:
     """A log's records and checkpoints as they were when it was opened."""
 
-    def __init__(self, db: sqlite3.Connection, folder: Path, verifier: Verifier) -> None:
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        folder: Path,
+        verifier: Verifier,
+        seen: Checkpoint | LogTampered | None,
+    ) -> None:
         """Use :func:`open_stored`."""
         self._db = db
+        self._seen = seen
         self._folder = folder
         self.verifier = verifier
 
@@ -43,6 +50,15 @@ class Stored:
             raise AuditError("audit log: it has no checkpoint yet")
         note = _text(row[0])
         newest = open_checkpoint(note, self.verifier)
+        if isinstance(self._seen, LogTampered):
+            raise self._seen
+        if self._seen is not None and newest.size < self._seen.size:
+            raise LogTampered(
+                f"the database was signed up to {newest.size} records, "
+                f"a checkpoint beside it has {self._seen.size}",
+                index=newest.size,
+                hint=HINT,
+            )
         cosigned = self.cosigned()
         return cosigned if cosigned is not None and cosigned[1] == newest else (note, newest)
 
@@ -73,13 +89,32 @@ class Stored:
         if expected < stop:
             raise LogTampered(f"record {expected} is missing", index=expected, hint=HINT)
 
+    def marked(self, mark: bytes) -> list[tuple[int, dict[str, Any]]]:
+        """(index, record) of the records that have ``mark`` in them. All are read, and up to the
+        newest checkpoint are what was signed: otherwise :class:`LogTampered`."""
+        (size,) = self._db.execute("SELECT coalesce(max(idx), -1) + 1 FROM record").fetchone()
+        _, newest = self.checkpoint()
+        found: list[tuple[int, bytes]] = []
+
+        def leaves(start: int, stop: int) -> Iterator[bytes]:
+            for index, data, leaf in self.entries(start, stop):
+                if mark in data:
+                    found.append((index, data))
+                yield leaf
+
+        if Frontier().extend(leaves(0, newest.size)).root() != newest.root:
+            raise LogTampered(f"the {newest.size} records are not what was signed", hint=HINT)
+        for _ in leaves(newest.size, size):
+            pass
+        return [(index, record_of(data)) for index, data in found]
+
     def times(self, stop: int) -> tuple[str, str]:
         """The earliest and the latest time that the records before ``stop`` say. They are not held
         against their hashes here: whoever acts on it verifies the log."""
         with contextlib.closing(self._rows("idx, bytes", 0, stop)) as rows:
             try:
-                said = [str(json.loads(data)["time"]) for _, data in rows]
-            except (ValueError, KeyError, TypeError):
+                said = [str(record_of(data)["time"]) for _, data in rows]
+            except KeyError:
                 raise LogTampered("a record says no time", hint=HINT) from None
         if not said:
             raise LogTampered("record 0 is missing", index=0, hint=HINT)
@@ -108,13 +143,31 @@ class Stored:
 @contextlib.contextmanager
 def open_stored(folder: Path, verifier: Verifier) -> Iterator[Stored]:
     """The log in ``folder``, in use or a copy. Raises :class:`AuditError` if there is none."""
+    # Before the database: the log may grow meanwhile, not shrink.
+    seen: Checkpoint | LogTampered | None
+    try:
+        seen = Anchor(folder, verifier).newest()
+    except LogTampered as e:  # that is for whoever asks for a checkpoint: records can be read
+        seen = e
     try:
         with snapshot(folder) as db:
-            yield Stored(db, folder, verifier)
+            yield Stored(db, folder, verifier, seen)
     except NotALog as e:
         raise AuditError(
             f"audit log: {e}", hint="the gateway begins one; see [audit].path in sovereign.toml"
         ) from None
+
+
+def record_of(data: bytes) -> dict[str, Any]:
+    """What a stored record says. Whoever changed it may have put anything there: raises
+    :class:`LogTampered` if it is no JSON object."""
+    try:
+        record = json.loads(data)
+    except (ValueError, TypeError, RecursionError):
+        record = None
+    if type(record) is not dict:
+        raise LogTampered("a record is not JSON", hint=HINT)
+    return record
 
 
 def _text(data: bytes | str) -> str:

@@ -107,7 +107,7 @@ class TokenKey:
 
     def index_key(self) -> bytes:
         """32 bytes for the MAC of an index of tokens; the same whatever was destroyed."""
-        return hmac.digest(self._keys.router, b"sovereign/search/v1\0", "sha256")
+        return hmac.digest(self._keys.router, b"sovereign/search/v2\0", "sha256")
 
     def without(self, value: str) -> tuple[TokenKey, int]:
         """A key that can make no token of ``value``, of whatever entity and however it is spelled,

@@ -57,6 +57,17 @@ __all__ = ["NotALog", "Problem", "Report", "main", "processors", "snapshot", "ve
 DATABASE, CHECKPOINT, PUBLIC_KEY = "log.db", "checkpoint", "log.pub"
 LOGS, FINAL = "logs", "final.tlog-proof"
 APPLICATION_ID = 0x534C4F47  # "SLOG" in the database's header
+DRAWN = (
+    ("record", "TABLE", "(idx INTEGER PRIMARY KEY, bytes BLOB NOT NULL, leaf BLOB NOT NULL)"),
+    (
+        "checkpoint",
+        "TABLE",
+        "(size INTEGER PRIMARY KEY, note TEXT NOT NULL, frontier BLOB NOT NULL)",
+    ),
+    ("hold", "INDEX", """ON record (idx) WHERE instr(bytes, '"type":"log.hold"') > 0"""),
+)
+"""What is in a log's database, and nothing else is."""
+MOST = 1 << 20  # bytes of a record, a note or a file beside the database; all are far smaller
 
 
 Progress = Callable[[int, int], None]
@@ -79,7 +90,9 @@ class Problem:
     log: int = 1
 
     def __str__(self) -> str:
-        return self._said() if self.log == 1 else f"log {self.log}: {self._said()}"
+        said = self._said() if self.log == 1 else f"log {self.log}: {self._said()}"
+        # A record may say anything, also what would write over this line on a terminal.
+        return said if said.isprintable() else ascii(said)[1:-1]
 
     def _said(self) -> str:
         if self.record is not None and self.last not in (None, self.record):
@@ -106,7 +119,8 @@ class Part:
 @dataclass
 class Report:
     """What was found, over all logs of the chain; ``root`` is the newest one's. ``covered`` records
-    are under a signature; later ones will be by the next."""
+    are under a signature; later ones will be by the next. ``begins`` is the number of the first log
+    that is here: of one that was copied alone, its own."""
 
     key: str = ""
     key_from: str = ""
@@ -117,6 +131,7 @@ class Report:
     sources: int = 0
     sources_open: int = 0
     declared_lost: int = 0
+    begins: int = 1
     logs: list[Part] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
@@ -130,6 +145,8 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """The report for people."""
+        if self.begins > 1:
+            yield f"this is log {self.begins} of its chain: the logs before it are not here"
         for log in self.logs if len(self.logs) > 1 else ():
             gone = ", deleted" if log.state == "deleted" else ""
             yield f"log {log.log}: {log.size} records{gone}, root {log.root}"
@@ -187,7 +204,13 @@ class Key:
         key_id, _, encoded = rest.partition("+")
         material = unbase64(encoded)
         digest = hashlib.sha256(name.encode() + b"\n" + material).digest()[:4]
-        if not name or len(material) != 33 or material[0] != 1 or digest.hex() != key_id:
+        if (
+            not name.isprintable()
+            or not name
+            or len(material) != 33
+            or material[0] != 1
+            or digest.hex() != key_id
+        ):
             raise ValueError("not an Ed25519 verifier key")
         self.vkey, self.name, self.id = vkey.strip(), name, digest
         self._material = material
@@ -243,22 +266,31 @@ def unbase64(encoded: str) -> bytes:
 
 @contextlib.contextmanager
 def snapshot(folder: Path) -> Iterator[sqlite3.Connection]:
-    """A read-only connection that sees one moment of the log. Raises :class:`NotALog`."""
+    """A read-only connection that sees one moment of the log. Raises :class:`NotALog`.
+
+    The database has a log's tables and nothing else: a view or an index of another's making could
+    show one thing here, and another to whoever looks next.
+    """
     file = folder / DATABASE
     if not file.is_file():
         raise NotALog(f"{folder} holds no {DATABASE}")
     with contextlib.ExitStack() as stack:
         try:
             db = _connect(file, stack)
-            db.text_factory = bytes
+            # Words where bytes belong are no bytes, and are no reason to stop reading.
+            db.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST)
             db.execute("PRAGMA trusted_schema = OFF")
             db.execute("BEGIN")
             (application,) = db.execute("PRAGMA application_id").fetchone()
-            tables = {n for (n,) in db.execute("SELECT name FROM sqlite_master")}
+            drawn = db.execute("SELECT name, sql FROM sqlite_master").fetchall()
         except sqlite3.Error as e:
             raise NotALog(f"{file} cannot be read: {e}") from None
-        if application != APPLICATION_ID or not {b"record", b"checkpoint"} <= tables:
+        if application != APPLICATION_ID or not {"record", "checkpoint"} <= {n for n, _ in drawn}:
             raise NotALog(f"{file} is not an audit log")
+        ours = {(name, f"CREATE {kind} {name} {rest}") for name, kind, rest in DRAWN}
+        for name in sorted(str(name) for name, sql in drawn if (name, sql) not in ours):
+            raise NotALog(f"{file} holds {name!r}, which is no part of an audit log")
         yield db
 
 
@@ -284,6 +316,13 @@ def _connect(file: Path, stack: contextlib.ExitStack) -> sqlite3.Connection:
         return connect(private / file.name, "mode=ro")
 
 
+def _bytes_of(file: Path) -> bytes:
+    """A small file's. What never ends, or has no writer, is not waited for."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as opened:
+        return opened.read(MOST)
+
+
 # --- The check --------------------------------------------------------------------------------
 
 
@@ -299,6 +338,10 @@ class Target:
 LEAF_CHANGED = "its stored leaf hash was changed; its bytes are what was signed"
 BYTES_CHANGED = "its bytes were changed; they are not what was signed"
 DIFFERS = "its bytes and its stored leaf hash do not belong together"
+
+
+NO_RECORD = (ValueError, TypeError, KeyError, RecursionError)
+"""What reading something else than a record may raise."""
 
 
 class Sources:
@@ -329,7 +372,7 @@ class Sources:
             record = json.loads(data)
             canonical = _is_canonical(data, record)
             source, seq, kind = record["source"], record["seq"], record["type"]
-        except (ValueError, TypeError, KeyError):
+        except NO_RECORD:
             return "it is not a record"
         if not canonical or type(source) is not str or type(seq) is not int:
             return "it is not canonical JSON"
@@ -439,7 +482,7 @@ class Canonical:
             record = json.loads(data)
             canonical = _is_canonical(data, record)
             source, seq, kind = record["source"], record["seq"], record["type"]
-        except (ValueError, TypeError, KeyError):
+        except NO_RECORD:
             return None
         if not canonical or type(source) is not str or type(seq) is not int:
             return None
@@ -587,9 +630,10 @@ def _is_whole(
 ) -> Sources | None:
     """Steps 3 to 5. The sources, and the report filled in, only if nothing at all is wrong."""
     try:
-        (first, total) = db.execute(
-            "SELECT coalesce(min(idx), 0), coalesce(max(idx) + 1, 0) FROM record"
+        (first, last) = db.execute(
+            "SELECT coalesce(min(idx), 0), coalesce(max(idx), -1) FROM record"
         ).fetchone()
+        total = last + 1
     except sqlite3.DatabaseError:
         return None
     if report.problems or first or not total or not targets or max(targets) > total:
@@ -645,26 +689,30 @@ def verify(
     report = Report(key_from=key_from if key else str(folder / PUBLIC_KEY))
     # Step 1.
     try:
-        first = Key(key or (folder / PUBLIC_KEY).read_text("utf-8"))
+        first = Key(key or _bytes_of(folder / PUBLIC_KEY).decode("utf-8"))
     except FileNotFoundError:
         raise NotALog(f"{folder} holds no {PUBLIC_KEY}, and no key was given") from None
     except ValueError as e:
         raise NotALog(f"{report.key_from} holds no verifier key: {e}") from None
     report.key = first.vkey
     chain = chain_in(folder)
-    notes = _sorted_notes(checkpoints, [first.of(number) for number, _ in chain], report)
+    keys = {number: first.of(number) for number, _ in chain}
+    if said := _begins_as(folder):
+        report.begins = said
+        if not first.name.endswith(f"/{said}"):
+            keys[1] = first.of(said)  # a copy of one later log, and the key of the first
+    notes = _sorted_notes(checkpoints, first, list(keys.values()), report)
     sources, before = Sources(), _Final(0, b"", "")
     deleted = []
     for number, at in chain:
-        verifier = first.of(number)
-        if number == 1 and (said := _begins_as(at)) and not first.name.endswith(f"/{said}"):
-            verifier = first.of(said)  # a copy of one later log, and the key of the first
+        verifier = keys[number]
         part = Report(key_from=key_from)
         gone = not (at / DATABASE).exists() and (len(chain) > 1 or (at / FINAL).exists())
         if gone:
             deleted.append(number)
             sources.late = True
             before = _check_deleted(at, number, verifier, first, before, part)
+            _check_final(notes.get(verifier.name, []), verifier, before, part)
         else:
             given = notes.get(verifier.name, [])
             sources = _check_log(at, verifier, given, part, sources, progress, jobs, key_from)
@@ -691,20 +739,20 @@ def chain_in(folder: Path) -> list[tuple[int, Path]]:
     """Number and folder of each log of the chain in ``folder``."""
     later = folder / LOGS
     names = [p.name for p in later.iterdir()] if later.is_dir() else []
-    numbers = sorted(int(name) for name in names if re.fullmatch(r"\d{4,}", name))
+    numbers = sorted(int(name) for name in names if re.fullmatch("[0-9]{4}|[1-9][0-9]{4,}", name))
     return [(1, folder), *((n, later / f"{n:04}") for n in numbers if n > 1)]
 
 
 def _sorted_notes(
-    checkpoints: Sequence[Path], keys: Sequence[Key], report: Report
+    checkpoints: Sequence[Path], first: Key, keys: Sequence[Key], report: Report
 ) -> dict[str, list[tuple[Path, bytes]]]:
     """The checkpoints that were given, by the log that they name."""
     names = {key.name for key in keys}
     found: dict[str, list[tuple[Path, bytes]]] = {}
     for path in checkpoints:
-        note = path.read_bytes()
+        note = _bytes_of(path)
         name = note.split(b"\n", 1)[0].decode("utf-8", "replace")
-        if name not in names and name.startswith(keys[0].name + "/"):
+        if name not in names and f"{name}/".startswith(f"{first.name}/"):
             report.problems.append(Problem(f"{path} was signed for {name}, which is not here"))
             continue
         found.setdefault(name if name in names else keys[-1].name, []).append((path, note))
@@ -723,13 +771,13 @@ def _check_log(
 ) -> Sources:
     """Steps 1 to 5 for one log."""
     beside = folder / PUBLIC_KEY
-    if beside.exists() and beside.read_bytes().strip() != verifier.vkey.encode():
+    if beside.exists() and _bytes_of(beside).strip() != verifier.vkey.encode():
         report.problems.append(Problem(f"{beside} holds another key than {key_from}"))
     # The file is read before the snapshot is taken: the log may grow meanwhile, not shrink.
     beside = folder / CHECKPOINT
     notes = list(given)
     if beside.exists():
-        notes.insert(0, (beside, beside.read_bytes()))
+        notes.insert(0, (beside, _bytes_of(beside)))
     with snapshot(folder) as db:
         targets = _stored_targets(db, verifier, report)
         newest = max(targets, default=0)
@@ -759,7 +807,7 @@ def _begins_as(folder: Path) -> int:
     """The number of a log that goes on from another, as its first record says; otherwise 0."""
     if not (folder / DATABASE).exists():
         return 0
-    with snapshot(folder) as db, contextlib.suppress(sqlite3.DatabaseError, TypeError, ValueError):
+    with snapshot(folder) as db, contextlib.suppress(sqlite3.DatabaseError, *NO_RECORD):
         (data,) = db.execute("SELECT bytes FROM record WHERE idx = 0").fetchone()
         begin = json.loads(data)
         return int(begin["log"]) if begin.get("type") == "log.begin" else 0
@@ -779,7 +827,7 @@ def _check_link(
     if number > 1:
         report.problems += _link(row[0] if row else b"", number, first, before)
     try:
-        size, root = verifier.open(last[0])
+        size, root = verifier.open(last[0].encode())
     except (TypeError, ValueError, AttributeError):
         return _Final(0, b"", "")
     return _Final(size, root, verifier.name)
@@ -795,7 +843,7 @@ def _link(data: bytes, number: int, first: Key, before: _Final) -> Iterator[Prob
         size, root = previous.open(note.encode())
         if begin["type"] != "log.begin" or begin["log"] != number:
             raise ValueError
-    except (ValueError, KeyError, TypeError):
+    except NO_RECORD:
         said = f"it does not hold a final checkpoint that log {number - 1} signed"
         yield Problem(said, record=0)
         return
@@ -813,7 +861,7 @@ def _check_deleted(
     """What is left of a log whose records were deleted: its first record under its final
     checkpoint (c2sp.org/tlog-proof, index 0)."""
     try:
-        head, _, note = (folder / FINAL).read_text("utf-8").partition("\n\n")
+        head, _, note = _bytes_of(folder / FINAL).decode("utf-8").partition("\n\n")
         header, extra, index, *path = head.split("\n")
         if header != "c2sp.org/tlog-proof@v1" or index != "index 0":
             raise ValueError("it is no proof of the first record")
@@ -835,6 +883,20 @@ def _check_deleted(
     return _Final(size, root, verifier.name)
 
 
+def _check_final(
+    given: Sequence[tuple[Path, bytes]], verifier: Key, final: _Final, report: Report
+) -> None:
+    """That no checkpoint of a deleted log was signed over more, or over others, than its final one.
+    Whether one over fewer was of its beginning cannot be known any more."""
+    targets: dict[int, list[Target]] = {}
+    for path, note in given:
+        size = _add_target(path, note, verifier, targets, report)
+        if final.name and (
+            size > final.size or (size == final.size and targets[size][-1].root != final.root)
+        ):
+            report.problems.append(Problem(f"{path} was not signed for the log that was deleted"))
+
+
 def _undeclared(deleted: Sequence[int], chain: Sequence[tuple[int, Path]]) -> Iterator[Problem]:
     """Deleted logs of which nobody says that they were. One that was deleted before another deleted
     log began may have been declared there."""
@@ -845,7 +907,8 @@ def _undeclared(deleted: Sequence[int], chain: Sequence[tuple[int, Path]]) -> It
                 for (data,) in db.execute(
                     'SELECT bytes FROM record WHERE instr(bytes, \'"type":"log.delete"\') > 0'
                 ):
-                    said.add(json.loads(data).get("log"))
+                    with contextlib.suppress(AttributeError, *NO_RECORD):
+                        said.add(json.loads(data).get("log"))
     for number in deleted:
         if number not in said and not any(later > number for later in deleted):
             yield Problem("its records are gone, and no log.delete record says so", log=number)
@@ -862,15 +925,16 @@ def _stored_targets(
         for size, note, packed in rows:
             report.checkpoints += 1
             try:
-                signed, root = verifier.open(note)
-            except (ValueError, AttributeError) as e:
+                signed, root = verifier.open(note.encode() if type(note) is str else b"")
+            except ValueError as e:
                 wrong(Problem(str(e), checkpoint=size))
                 continue
             if signed != size:
                 wrong(Problem(f"it was signed over {signed} records", checkpoint=size))
                 continue
-            peaks = [packed[i : i + 32] for i in range(0, len(packed), 32)]
-            if len(packed) != 32 * size.bit_count() or root_of(peaks) != root:
+            shaped = type(packed) is bytes and len(packed) == 32 * size.bit_count()
+            peaks = [packed[i : i + 32] for i in range(0, len(packed), 32)] if shaped else []
+            if not shaped or root_of(peaks) != root:
                 wrong(Problem("its stored frontier was changed", checkpoint=size))
                 targets[size] = [Target(root, "the database")]
             else:
@@ -1015,13 +1079,13 @@ class Rows:
     def _read(self, db: sqlite3.Connection, report: Report) -> Iterator[tuple[int, Any, Any]]:
         index = -1
         try:
-            (total,) = db.execute("SELECT coalesce(max(idx) + 1, 0) FROM record").fetchone()
+            (last,) = db.execute("SELECT coalesce(max(idx), -1) FROM record").fetchone()
             for index, data, stored in db.execute(
                 "SELECT idx, bytes, leaf FROM record ORDER BY idx"
             ):
                 yield index, data, stored
                 if self._progress is not None and index % 8192 == 0:
-                    self._progress(index, total)
+                    self._progress(index, last + 1)
         except sqlite3.DatabaseError as e:
             self.unreadable = True
             report.problems.append(

@@ -37,6 +37,7 @@ _config = click.option(
     type=click.Path(path_type=Path),
     default=Path("sovereign.toml"),
     show_default=True,
+    help="The configuration.",
 )
 _path = click.option(
     "--path",
@@ -161,6 +162,8 @@ def show_command(
     beats = as_json or kind is not None or request is not None
     shown = read(folder, last=last, kind=kind, request=request, beats=beats, before=before)
     _print(shown, as_json=as_json)
+    if not shown and not follow:
+        click.echo("no such record in this log", err=True)
     seen = shown[-1].place if shown else BEGINNING
     seen = max(seen, before) if before != END else seen
     while follow:

@@ -115,13 +115,20 @@ class _Reading:
     def logs(self) -> Iterator[tuple[str, Iterator[Entry]]]:
         """Origin and entries of each log; they are to be read before the next one is asked for."""
         from sovereign.audit.export.records import read
-        from sovereign.audit.history import logs
+        from sovereign.audit.history import check_link, end_of, end_of_deleted, logs
         from sovereign.audit.stored import open_stored
 
-        for past in logs(self._folder, self._verifier):
-            if not past.deleted:
+        every, before = logs(self._folder, self._verifier), None
+        for past in every:
+            if past.deleted and len(every) > 1:
+                end = end_of_deleted(past)
+            else:
                 with open_stored(past.folder, past.verifier) as stored:
                     yield past.verifier.name, self._counted(read(stored, *self._times))
+                    end = end_of(stored)
+            if before is not None:
+                check_link(*before, past, end)
+            before = past, end
 
     @property
     def _times(self) -> tuple[str, str]:

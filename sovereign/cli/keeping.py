@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from sovereign.audit.place import Place
     from sovereign.config import Config
 
 __all__ = ["KEEPING"]
@@ -18,6 +17,7 @@ _config = click.option(
     type=click.Path(path_type=Path),
     default=Path("sovereign.toml"),
     show_default=True,
+    help="The configuration.",
 )
 
 
@@ -63,7 +63,7 @@ def retention_command(config: Path, apply: bool) -> None:
     from sovereign.audit.log import open_log
     from sovereign.audit.place import Place
     from sovereign.audit.record import event
-    from sovereign.audit.retention import check_clock, final_proof, survey
+    from sovereign.audit.retention import check_clock, final_proof, standing, survey
     from sovereign.audit.store.folders import FINAL
     from sovereign.cli.evidence import _log
     from sovereign.config import load_config
@@ -71,7 +71,7 @@ def retention_command(config: Path, apply: bool) -> None:
     loaded = load_config(config)
     place, days = Place.of(loaded), _days(loaded)
     folder, verifier = _log(config, None, None)
-    kept = survey(folder, verifier, days, _standing(place))
+    kept = survey(folder, verifier, days, standing(folder, verifier))
     if days is None:
         click.echo("nothing expires: neither the policy nor [audit] has retain_days")
     if not kept:
@@ -135,11 +135,11 @@ def hold_set_command(name: str, since: str | None, until: str | None, config: Pa
 @_config
 def hold_release_command(name: str, config: Path) -> None:
     """Take a hold away. What it kept may be deleted by the next `retention --apply`."""
-    from sovereign.audit.place import Place
-    from sovereign.config import load_config
+    from sovereign.audit.retention import standing
+    from sovereign.cli.evidence import _log
     from sovereign.errors import AuditError
 
-    there = _standing(Place.of(load_config(config)))
+    there = standing(*_log(config, None, None))
     if name not in there:
         known = ", ".join(there) or "none"
         raise AuditError(f"no hold {name!r} stands", hint=f"there are: {known}")
@@ -151,14 +151,15 @@ def hold_release_command(name: str, config: Path) -> None:
 @_config
 def hold_list_command(config: Path) -> None:
     """The holds that stand."""
-    from sovereign.audit.place import Place
-    from sovereign.config import load_config
+    from sovereign.audit.retention import standing
+    from sovereign.cli.evidence import _log
 
-    holds = _standing(Place.of(load_config(config)))
+    holds = standing(*_log(config, None, None))
     if not holds:
         click.echo("no hold stands")
-    for name, when in holds.items():
-        click.echo(f"{name}  {when.get('since', '…')} to {when.get('until', '…')}")
+    for name, hold in holds.items():
+        until = "…" if hold.until == "~" else hold.until
+        click.echo(f"{name}  {hold.since or '…'} to {until}")
 
 
 @click.command("erase")
@@ -218,15 +219,6 @@ def _hold(config: Path, name: str, action: str, **when: str | None) -> None:
         raise click.UsageError(f"NAME must be {ID.says}")
     with open_log(load_config(config), "audit-hold", announce=False) as log:
         log.append(event("log.hold", name=name, action=action, **when))
-
-
-def _standing(place: Place) -> dict[str, dict[str, str]]:
-    from contextlib import closing
-
-    from sovereign.audit.chain import standing_holds
-
-    with closing(place.logs()) as logs, closing(logs.open(logs.newest())) as store:
-        return standing_holds(data for _, data in store.holds())
 
 
 def _days(config: Config) -> int | None:

@@ -34,7 +34,9 @@ class Ledger:
         """Without ``path`` it lasts as long as the process. Raises :class:`ConfigError`."""
         try:
             if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                path.touch(mode=0o600)  # before it is opened: what lies beside it has its mode
+                path.chmod(0o600)
             self._db = sqlite3.connect(
                 path or ":memory:", check_same_thread=False, isolation_level=None
             )
@@ -46,8 +48,6 @@ class Ledger:
             )
         except (OSError, sqlite3.Error) as e:
             raise ConfigError(f"{path}: the ledger cannot be opened ({type(e).__name__})") from None
-        if path is not None:
-            path.chmod(0o600)
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:

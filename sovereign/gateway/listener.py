@@ -26,6 +26,11 @@ BACKLOG = 1024
 HEAD_S = 30.0
 """From a connection's beginning, or a request's first byte, to the end of its head."""
 LINGER_S = 60.0
+MAX_HEAD = 64 << 10
+"""Bytes of a head, beside those that came with its first: nobody knows yet who sends them."""
+MAX_QUEUED = 64
+"""Requests that may wait on one connection for the answer to the one before. Each is some kilobytes
+here, and a few bytes there."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -60,6 +65,7 @@ class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
     app_state: dict[str, Any]
     _awaited: asyncio.TimerHandle | None = None
     _closing_since: float | None = None
+    _head_size: int | None = None  # of one that has begun, and not come to its end
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -72,17 +78,36 @@ class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
         self._came()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        begun = self._head_size is not None
+        super().data_received(data)
+        if begun and self._head_size is not None:
+            self._head_size += len(data)
+            if self._head_size > MAX_HEAD:
+                self.transport.abort()
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._head_size = 0
         if self._awaited is None:
             self._await_head()
 
     def on_headers_complete(self) -> None:
         self._came()
+        self._head_size = None
+        if len(self.pipeline) >= MAX_QUEUED:
+            self.transport.abort()
+            raise ValueError("too many requests at once")
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before and self.scope["method"] != "HEAD":  # whose answer is all head
             self.cycle.transport = _HeadWithBody(self.transport)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """A head asked for another protocol than ours. Its parser has read no body behind it, so
+        that would be the next request: nothing more is read, and the answer is the last."""
+        self.cycle.keep_alive = False
+        self.parser = _Deaf()
 
     def _await_head(self) -> None:
         self._awaited = self.loop.call_later(HEAD_S, self._give_up)
@@ -113,6 +138,13 @@ class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
     @property
     def _busy(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+
+class _Deaf:
+    """A parser for what is not read."""
+
+    def feed_data(self, data: bytes) -> None:
+        """Nothing comes of it."""
 
 
 class _HeadWithBody:

@@ -150,7 +150,7 @@ class Intent:
         """Use :meth:`Recorder.intent`."""
         self.landed_at: float | None = None
         self._recorder, self._asked, self._cleared = recorder, asked, cleared
-        self._began = time.time()
+        self._began, self._after_s = time.time(), asked.seconds()
         self._submitted = recorder._soon(fields)
 
     async def landed(self) -> None:
@@ -168,6 +168,6 @@ class Intent:
         self.landed_at = now = time.time()
         to, verb = self._cleared.upstream.destination.name, self._cleared.verdict.action.verb
         recorder._metrics.count("sovereign_verdicts_total", destination=to, verb=verb)
-        recorder._metrics.observe("sovereign_audit_seconds", now - self._began)
+        recorder._metrics.observe("sovereign_audit_seconds", asked.seconds() - self._after_s)
         if asked.trace is not None:
             asked.trace.span("audit", self._began, now, INTERNAL)

@@ -171,12 +171,17 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--record", type=Path, required=True)
     arguments = parser.parse_args()
-    listener = socket.create_server((arguments.host, arguments.port), backlog=1024)
+    try:
+        recording = app(arguments.record)
+        listener = socket.create_server((arguments.host, arguments.port), backlog=1024)
+    except OSError as e:
+        where = e.filename or f"{arguments.host}:{arguments.port}"
+        parser.exit(1, f"error: {where}: {os.strerror(e.errno or 0)}\n")
     host, port = listener.getsockname()[:2]
     sys.stdout.write(json.dumps({"url": f"http://{host}:{port}"}) + "\n")
     sys.stdout.flush()
     config = uvicorn.Config(
-        app(arguments.record),
+        recording,
         loop="uvloop",
         http="httptools",
         ws="none",

@@ -25,21 +25,25 @@ def segments(text: str) -> list[Segment]:
     found = _SIGNED.find(text, glance.marks)
     if glance.pairs():
         found += filter(None, map(_hex, _PAIRS.finditer(text)))
+        found += filter(None, map(_hex, _FOURS.finditer(text)))
     if glance.run():
         longest = 0
         for start, end in _runs(glance.raw):
             longest = max(longest, end - start)
             for pattern, make in _CODED:  # with its padding, and the character after
                 found += filter(None, map(make, pattern.finditer(text, start, end + 7)))
-        if longest >= 60:
-            found += filter(None, map(_base64, _LINES.finditer(text)))
+        if longest and "\n" in text:
+            for match in _LINES.finditer(text):
+                found += _stacked(match)
+            found += filter(None, map(_hex, _HEX_LINES.finditer(text)))
     found += spelled_out(text, glance.raw)
     if glance.spaced():
         found += filter(None, map(_spaced, _SPACED.finditer(text)))
     found += disguised(text, glance)
     if len(found) < 2:
         return found
-    found.sort(key=lambda s: (s.start, -s.end))
+    # Of two readings of one stretch the one with more digits: "52,53" are codes, or hexadecimal.
+    found.sort(key=lambda s: (s.start, -s.end, -sum(map(str.isdigit, s.text))))
     disjoint: list[Segment] = []
     for segment in found:
         if not disjoint or segment.start >= disjoint[-1].end:
@@ -79,26 +83,43 @@ def _as_text(data: bytes) -> str | None:
     return text if _PRINTABLE.fullmatch(text) else None
 
 
-def unhex(run: str) -> str | None:
-    """The text that hex digits spell, or ``None``."""
-    digits = re.sub(r"0x|\\x|[\s:,-]", "", run, flags=re.IGNORECASE)
+_SHOWN = bytes(b for b in range(256) if 32 <= b < 127 or b in b"\t\n\r")
+_HIDDEN = {c: " " for c in range(160) if c < 32 or c >= 127}
+
+
+def _mostly_text(data: bytes) -> str | None:
+    """``data`` in Latin-1, if three quarters of it at least are plain characters: a text in an
+    older encoding, or fields of a binary message."""
+    if len(data) < 12 or 4 * len(data.translate(None, _SHOWN)) > len(data):
+        return None
+    return data.decode("latin-1").translate(_HIDDEN)
+
+
+def unhex(run: str, *, loose: bool = False) -> str | None:
+    """The text that hex digits spell, or ``None``. ``loose``: most of it need be text."""
+    digits = re.sub(r"0x|\\x|[\s:,_|/.;-]", "", run, flags=re.IGNORECASE)
     try:
-        return _as_text(bytes.fromhex(digits))
+        data = bytes.fromhex(digits)
     except ValueError:
         return None
+    return _as_text(data) or (_mostly_text(data) if loose else None)
 
 
-def unbase64(run: str) -> str | None:
-    """The text that base64 letters spell, in either alphabet, with or without padding."""
+def unbase64(run: str, *, loose: bool = False) -> str | None:
+    """The text that base64 letters spell, in either alphabet, with or without padding. ``loose``:
+    most of it need be text."""
     letters = run.rstrip("=").replace("-", "+").replace("_", "/")
     cut = len(letters) - (len(letters) % 4 == 1)
     padded = letters[:cut] + "=" * (-cut % 4)
     try:
-        text = _as_text(base64.b64decode(padded, validate=True))
+        data = base64.b64decode(padded, validate=True)
     except (binascii.Error, ValueError):
         return None
+    text = _as_text(data)
     # Plain words decode to rare letters by chance; text worth finding has ordinary ones.
-    return text if text and _ordinary(text) else None
+    if text and _ordinary(text):
+        return text
+    return _mostly_text(data) if loose else None
 
 
 def _ordinary(text: str) -> bool:
@@ -136,7 +157,7 @@ def _escape(match: re.Match[str]) -> Segment | None:
     if escape[1].isdigit():
         return whole(match, "escape", chr(int(escape[1:], 8)))
     if escape[1] not in "uUx":
-        return whole(match, "escape", _SHORT[escape[1]])
+        return whole(match, "escape", _SHORT.get(escape[1], escape[1]))
     if "\\" in escape[1:]:
         high, low = int(escape[2:6], 16), int(escape[8:], 16)
         return whole(match, "escape", chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)))
@@ -147,7 +168,7 @@ def _escape(match: re.Match[str]) -> Segment | None:
 
 
 def _hex(match: re.Match[str]) -> Segment | None:
-    text = unhex(match.group())
+    text = unhex(match.group(), loose=True)
     return whole(match, "hex", text) if text else None
 
 
@@ -155,15 +176,34 @@ def _base64(match: re.Match[str]) -> Segment | None:
     run = re.sub(r"\s", "", match.group())
     if run.isdigit() or (run.isalpha() and (run.islower() or run.isupper()) and len(run) < 24):
         return None
+    loose = _HEX_ONLY.fullmatch(run) is None  # what is both is hexadecimal
     for skip in range(4 if len(run) >= 20 else 1):  # a run may begin with what is not part of it
-        text = unbase64(run[skip:])
+        text = unbase64(run[skip:], loose=loose)
         if text:
             return whole(match, "base64", text)
     return None
 
 
+def _stacked(match: re.Match[str]) -> Iterator[Segment]:
+    """Base64 in lines of one length, the last one shorter, whatever quotes or indents them."""
+    rows: list[re.Match[str]] = []
+    for row in [*_ROW.finditer(match.string, *match.span()), None]:
+        size = len(row.group()) if row else 0
+        before = len(rows[-1].group()) if rows else 0
+        if row and (not rows or size == before):
+            rows.append(row)
+            continue
+        if row and size < before:
+            rows.append(row)
+        text = unbase64("".join(r.group() for r in rows), loose=True) if len(rows) > 1 else None
+        if text:
+            start, end = rows[0].start(), rows[-1].end()
+            yield Segment(start, end, "base64", text, [start] * len(text), [end] * len(text))
+        rows = [row] if row and size > before else []
+
+
 def _base32(match: re.Match[str]) -> Segment | None:
-    run = match.group().rstrip("=")
+    run = match.group().rstrip("=").upper()
     try:
         text = _as_text(base64.b32decode(run + "=" * (-len(run) % 8)))
     except (binascii.Error, ValueError):
@@ -246,17 +286,18 @@ _SIGNED = Kinds(
         ),
         (
             ("&",),
-            re.compile(r"&(?:#\d{1,7};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};)"),
+            re.compile(r"&(?:#0*\d{1,7};?|#[xX]0*[0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};)"),
             _entity,
         ),
         (
             ("\\",),
             re.compile(
                 r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}"
-                r"|\\u\{[0-9a-fA-F]{1,6}\}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}|\\[0-3][0-7]{2}|\\[nrt\"/\\]"
+                r"|\\u\{[0-9a-fA-F]{1,6}\}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}|\\[0-3][0-7]{2}|\\[nrt!-/:-@\[-`{-~]"
             ),
             _escape,
         ),
+        (("\\x",), re.compile(r"\\x(?:[0-9A-Fa-f]{2}){6,}"), _hex),
         (_OPENING, re.compile(r"(?<=\w)\s?[\[({<]\s?(?:at|@|arroba)\s?[\])}>]\s?(?=\w)", _I), _at),
         (
             _OPENING,
@@ -280,12 +321,29 @@ _SIGNED = Kinds(
 _CODED: tuple[tuple[re.Pattern[str], Make], ...] = (
     (re.compile(r"(?<![0-9A-Za-z])(?:0x)?(?:[0-9A-Fa-f]{2}){6,}(?![0-9A-Za-z])"), _hex),
     (re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}"), _base64),
-    (re.compile(r"(?<![A-Za-z0-9])[A-Z2-7]{16,}={0,6}(?![A-Za-z0-9])"), _base32),
+    (
+        re.compile(r"(?<![A-Za-z0-9])(?:[A-Z2-7]{16,}|[a-z2-7]{16,})={0,6}(?![A-Za-z0-9])"),
+        _base32,
+    ),
 )
 """Kinds that are one run of letters and digits."""
 
-_LINES = re.compile(r"(?:[A-Za-z0-9+/]{60,76}\r?\n)+[A-Za-z0-9+/]{2,76}={0,2}")
-_PAIRS = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{2}[ :,-]){5,}[0-9A-Fa-f]{2}(?![0-9A-Za-z])")
+_HEX_ONLY = re.compile(r"[0-9A-Fa-f]+")
+_ROW = re.compile(r"[A-Za-z0-9+/_-]{2,}+={0,2}")
+_LINES = re.compile(
+    r"(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9+/_-]{12,}+"
+    r"(?:[\"'][ \t]*\+?|[ \t]*\\)?[ \t]{0,8}\r?\n[ \t>\"'#*]{0,12})+[A-Za-z0-9+/_-]{2,}+={0,2}"
+)
+"""Runs of base64's letters, one a line; quotes, indents and marks of a line that goes on may stand
+around them."""
+_PAIRS = re.compile(
+    r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{2}[ :,_|/.;\n-]){5,}[0-9A-Fa-f]{2}(?![0-9A-Za-z])"
+)
+_FOURS = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{4} ){3,}[0-9A-Fa-f]{2,4}(?![0-9A-Za-z])")
+_HEX_LINES = re.compile(
+    r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{12,}+[ \t]{0,8}\r?\n[ \t>]{0,12})+"
+    r"[0-9A-Fa-f]{2,}+(?![0-9A-Za-z])"
+)
 _SPACED = re.compile(  # the look behind comes after the digit: so a search skips to digits
     r"\d(?<![\w.]\d)\d{0,5}(?:([._/ ·\\\n\t])\d{1,6})(?:\1\d{1,6}){1,19}(?![\w])"
 )

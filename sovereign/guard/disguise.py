@@ -36,7 +36,7 @@ _APART = re.compile(r"(?<!\S)(?:\S\s{1,3}){7,400}\S(?!\S)")
 """M a r i a: single characters, seven or more, with the same or different spaces between."""
 
 _CODES = re.compile(
-    r"\d(?<![\w.,-]\d)(?:[xX][0-9A-Fa-f]{2}|\d{1,2})(?:(?:,\s?|\s)(?:0[xX][0-9A-Fa-f]{2}|\d{2,3})){7,400}(?![\w.])"
+    r"\d(?<![\w.,-]\d)(?:[xX][0-9A-Fa-f]{2}|\d{1,2})(?:(?:[,;]\s?|\s)(?:0[xX][0-9A-Fa-f]{2}|\d{2,3})){7,400}(?![\w.])"
 )
 _BACKWARDS = re.compile(r"\d(?<![\w-]\d)\d{3}-\d{2}-\d{3}(?![\w-])")
 _MIRRORED = re.compile(

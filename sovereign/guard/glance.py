@@ -33,7 +33,7 @@ def classes(*given: tuple[Iterable[int], bytes]) -> bytes:
 _DIGITS = b"0123456789"
 SPACED = classes((_DIGITS, b"9"), (b"._/ \xb7\\\n\t", b"."))
 _BACKWARDS = classes((_DIGITS, b"9"), (b"-", b"-"))
-_PAIRS = classes((_HEXADECIMAL, b"h"), (b" :,-", b"."))
+_PAIRS = classes((_HEXADECIMAL, b"h"), (b" :,_|/.;\n-", b"."))
 _COMMON = bytes(b for b in range(128) if chr(b).isalnum()) + b" ,."
 _ENDS = tuple(b"%s." % end for end in b"moc gro ten ude vog oi ed rf oc se ti ln lp".split())
 _CODES = classes((_HEXADECIMAL + b"xX", b"h"))
@@ -57,8 +57,9 @@ class Glance:
         return f"Glance({len(self.raw)} characters)"
 
     def pairs(self) -> bool:
-        """Hexadecimal pairs apart: " 4d 61 72 "."""
-        return b".hh.hh.hh." in self.raw.translate(_PAIRS)
+        """Hexadecimal pairs or fours apart: " 4d 61 72 ", " 4d61 7269 6120 "."""
+        shown = self.raw.translate(_PAIRS)
+        return b".hh.hh.hh." in shown or b".hhhh.hhhh." in shown
 
     def run(self) -> bool:
         """Twelve characters of base64 side by side."""
@@ -87,7 +88,7 @@ class Glance:
 
     def codes(self) -> bool:
         """Eight character codes or more."""
-        return self._all or b"h" * 16 in self.raw.translate(_CODES, b"," + SPACE)
+        return self._all or b"h" * 16 in self.raw.translate(_CODES, b",;" + SPACE)
 
     def alike(self) -> bool:
         """Eight digits and letters that look like digits, of both one at least."""

@@ -15,6 +15,7 @@ from sovereign.config import Config
 from sovereign.errors import ConfigError, RecognizerFailed, TooLarge, Unreadable
 from sovereign.guard import body as bodies
 from sovereign.guard import form, opaque, residual, resolve, shapes, views
+from sovereign.guard import unread as unreadable
 from sovereign.guard.body import Limits
 from sovereign.guard.carried import Carried
 from sovereign.guard.documents import Documents
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Guard", "Inspection", "TakesLong"]
 
-PIPELINE = "2"
+PIPELINE = "3"
 """Raised when the same recognisers may find something else, so that records tell builds apart."""
 
 CANARY = "Canary: mail canary.bird@example.com or use card 4111 1111 1111 1111."
@@ -242,7 +243,7 @@ class Guard:
             given = [hit.finding for hit in chosen.hits]
             for entity, least in policy.escalated(given, to).items():
                 floor[entity] = max(least, floor.get(entity, least))
-        unread += opaque.blobs(free, chosen.hits)
+        unread += unreadable.blobs(free, chosen.hits)
         verdict = decide(policy, given, to, floor, digest=rules.digest, acts=acts)
         texts = [text, *(leaf.text for leaf in (carried.leaves if carried else ()))]
         surrogates = Surrogates(self._key, tenant, texts, self.style)
@@ -255,7 +256,7 @@ class Guard:
                     raise Unreadable(f"the request holds {stuck[0]}, and it cannot be taken out")
                 unread += stuck
             out = carried.put_back(out)
-        verdict = opaque.judge(verdict, unread, policy, to)
+        verdict = unreadable.judge(verdict, unread, policy, to)
         return Inspection(
             verdict=verdict,
             findings=tuple(given),
@@ -295,7 +296,7 @@ class Guard:
     ) -> tuple[JSON, Carried | None]:
         """What only few bodies hold: documents, token ids, content to be fetched."""
         if to.side == "local":
-            opaque.keep_inside(seen)
+            unreadable.keep_inside(seen)
         if seen.token_ids and (to.side == "hosted" or _acts_at(policy, to)):
             text = self._tokens.decoded(body, known.token_ids if known else frozenset())
             if text is None:

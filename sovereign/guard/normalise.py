@@ -23,7 +23,6 @@ _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−⁃﹣－⸺⸻"), "-")
 _QUOTES = dict.fromkeys(map(ord, "‘’‛ʼ＇"), "'") | dict.fromkeys(map(ord, "“”„‟＂"), '"')
 _DOTS = dict.fromkeys(map(ord, "․∙"), ".")
 _PLAIN = _DASHES | _QUOTES | _DOTS
-_SPECIAL = re.compile("[" + "".join(map(chr, _PLAIN)) + "]")
 
 _LOOKALIKES = {
     **dict(zip("АВЕЅІЈКМНОРСТХУаеоріјсухѕԁһԛԝ", "ABESIJKMHOPCTXYaeopijcyxsdhqw", strict=True)),
@@ -32,6 +31,11 @@ _LOOKALIKES = {
     "ɡ": "g",
     "ӏ": "l",
 }
+_ENCLOSED = {
+    chr(first + i): chr(ord("A") + i) for first in (0x249C, 0x1F150, 0x1F170) for i in range(26)
+}
+"""Letters in parentheses, and in circles and squares on black."""
+_SPECIAL = re.compile("[" + "".join([*map(chr, _PLAIN), *_ENCLOSED]) + "]")
 _LOOKALIKE = re.compile(f"[{''.join(_LOOKALIKES)}]")
 _LATIN = re.compile("[A-Za-z0-9]")
 _RUN = re.compile(r"\w+")
@@ -64,7 +68,7 @@ def normalise(mapped: Mapped) -> Mapped:
         _INVISIBLE.search(text) is None
         and unicodedata.is_normalized("NFKC", text)
         and _SPECIAL.search(text) is None
-        and not any(c.isdecimal() and c > "9" for c in text)
+        and not any(c.isdigit() and c > "9" for c in text)
         and _STRUCK.search(text) is None
         and _unmixed(text) == text
     ):
@@ -93,7 +97,11 @@ def _plain(cluster: str) -> str:
         if 0xE0020 <= ord(char) <= 0xE007E:  # tag characters spell hidden ASCII
             seen.append(chr(ord(char) - 0xE0000))
         elif _INVISIBLE.match(char) is None:
-            seen.append(char)
+            # A digit in a circle, on black, with a full stop; letters in one have no other form.
+            digit = None if char.isascii() else unicodedata.digit(char, None)
+            seen.append(_ENCLOSED.get(char, char) if digit is None else str(digit))
+    if len(cluster) > 4:
+        seen += _selected(cluster)
     text = unicodedata.normalize("NFKC", "".join(seen)).translate(_PLAIN)
     text = _OVERLAID.sub("", text)
     if text.isascii():
@@ -101,6 +109,19 @@ def _plain(cluster: str) -> str:
     return "".join(
         str(unicodedata.decimal(c)) if not c.isascii() and c.isdecimal() else c for c in text
     )
+
+
+def _selected(cluster: str) -> str:
+    """What the variation selectors behind a character spell, one byte each. One or two of them only
+    choose its form."""
+    data = bytes(
+        code - 0xFE00 if code < 0xFE10 else code - 0xE0100 + 16
+        for code in map(ord, cluster)
+        if 0xFE00 <= code < 0xFE10 or 0xE0100 <= code < 0xE01F0
+    )
+    text = data.decode("utf-8", "ignore") if len(data) > 3 else ""
+    shown = "".join(filter(str.isprintable, text))
+    return f" {shown} " if shown else ""
 
 
 def _unmixed(text: str) -> str:

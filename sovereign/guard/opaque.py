@@ -10,22 +10,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from sovereign.entities import UNREADABLE
-from sovereign.errors import Unreadable
-from sovereign.guard.body import Leaf
+from sovereign.guard.body import Leaf, Limits, gather, strict_json
+from sovereign.guard.documents.text import decode
 from sovereign.guard.form import Upload
-from sovereign.guard.glance import SPACE, classes
 from sovereign.guard.payloads import DATA_URI, is_base64, unpacked
-from sovereign.guard.scan import Hit
 from sovereign.guard.shapes import Shape
-from sovereign.policy import Policy
-from sovereign.types import JSON, Action, Destination, Path, Verdict
+from sovereign.types import JSON, Path
 
-__all__ = ["Hosts", "Parcel", "Seen", "blobs", "found", "judge"]
+__all__ = ["Hosts", "Parcel", "Seen", "found"]
 
 _PART_TYPES = {
     "image": "an image",
@@ -42,10 +38,14 @@ _PART_TYPES = {
     "input_file": "a file",
     "document": "a file",
     "container_upload": "a file",
+    "image_generation_call": "an image",
     "redacted_thinking": "an encrypted blob",
+    "reasoning.encrypted": "an encrypted blob",
     "compaction": "an encrypted blob",
 }
-_SEALED = {"encrypted_content": "an encrypted blob"}
+_SEALED = frozenset(
+    {"encrypted_content", "encrypted_index", "encrypted_stdout", "thought_signature"}
+)
 KEPT = {
     "file_id": "a file",
     "input_file_id": "a file",
@@ -65,14 +65,33 @@ KEPT = {
 }
 """Fields that name something the destination holds already."""
 
+_BY_ID = {"prompt": "a prompt", "audio": "audio"}
+"""The same, if they hold an object with an id: a stored prompt, an answer that was spoken."""
+
+_REFERENCES = {
+    "container_reference": ("container_id", "a container"),
+    "skill_reference": ("skill_id", "a skill"),
+}
+"""Objects of a type that only names something, and the field that does."""
+
+_ITEMS = ("input", "items")
+_WRITTEN = frozenset(
+    {"message", "function_call", "custom_tool_call", "function_call_output"}
+    | {"custom_tool_call_output", "computer_call_output", "local_shell_call_output"}
+    | {"shell_call_output", "apply_patch_call_output", "mcp_approval_response"}
+)
+"""Items of a response's input that say themselves what they hold. Of any other that has an id, the
+destination may take what it stored under it: without a type, an id is a reference."""
+
 _FETCHED_UNDER = frozenset({"image_url", "audio_url", "video_url", "mcp_servers", "source", "file"})
 _CITED = frozenset({"url_citation", "web_search_result", "search_result", "web_search_call"})
 _FETCHING = ("web_search", "web_fetch")
+_LINED = frozenset({"batch", "fine-tune"})
+"""Purposes of files of which the destination takes each line for a request or a conversation."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
-_REMOTE = re.compile(r"(?:https?|wss?|ftp|gs|s3|file)://", re.IGNORECASE)
-_WORDS = classes((range(256), b"x"), (SPACE, b" "))
-_LONG = b"x" * 160
-_BLOB = re.compile(r"(?:[A-Za-z0-9+/_-]{76}\r?\n)*[A-Za-z0-9+/_-]{160,}={0,2}|[0-9A-Fa-f]{160,}")
+_BROKEN = re.compile(r"[A-Za-z0-9+/_\s-]*={0,2}\s*")
+"""The same in lines, as who decodes a field may take it."""
+_REMOTE = re.compile(r"\s*(?:https?|wss?|ftp|gs|s3|file)://", re.IGNORECASE)
 
 
 class Hosts:
@@ -150,6 +169,8 @@ def found(
             stack += [(v, (*path, i)) for i, v in enumerate(value) if not isinstance(v, _SCALAR)]
         elif isinstance(value, Upload):
             seen.parcels.append(Parcel(path, value.data, value.filename, value.content_type))
+            if isinstance(body, dict) and body.get("purpose") in _LINED:
+                _lines(value, seen, hosts, held)
     if isinstance(body, dict):
         seen.token_ids = any(
             _token_ids(body.get(key)) for key in (shape.token_ids if shape else ())
@@ -168,6 +189,29 @@ def found(
 _SCALAR = (str, int, float)
 
 
+def _lines(
+    upload: Upload, seen: Seen, hosts: Container[str], held: Callable[[str], bool] | None
+) -> None:
+    """What of an uploaded file's lines is no text. These are sent as they are written, so nothing
+    can be taken out of them but text."""
+    for text in (decode(upload.data, upload.content_type) or "").split("\n"):
+        try:
+            line = strict_json(text)
+        except (ValueError, RecursionError):
+            continue  # no request; as text it is read anyway
+        request = line.get("body", line) if isinstance(line, dict) else line
+        inner = found(request, gather(request, Limits())[0], None, hosts=hosts, held=held)
+        seen.unread += inner.unread + ["a document in a line of a file"] * len(inner.parcels)
+        seen.remote |= inner.remote
+        seen.foreign |= inner.foreign
+        if isinstance(request, dict) and any(_token_ids(request.get(k)) for k in _LISTED):
+            seen.unread.append("token ids")
+
+
+_LISTED = ("prompt", "input")
+"""Where a request may hold numbers in the place of text."""
+
+
 class _Walk:
     def __init__(
         self, seen: Seen, hosts: Container[str], held: Callable[[str], bool] | None
@@ -182,12 +226,18 @@ class _Walk:
             for key in value.keys() & _INTERESTING:
                 self._field(key, value[key], value, path)
         kind = value.get("type")
+        if len(path) == 2 and path[0] in _ITEMS and kind not in _WRITTEN and "role" not in value:
+            self._reference("id", value.get("id"), path, "a conversation")
         if not isinstance(kind, str):
             return
-        if kind.startswith(_FETCHING) and path[:1] == ("tools",):
+        if kind in _REFERENCES:
+            key, what = _REFERENCES[kind]
+            self._reference(key, value.get(key), path, what)
+        elif (
+            path[-2:-1] == ("tools",)
+            and (kind.startswith(_FETCHING) or (kind == "mcp" and not value.get("server_url")))
+        ) or (path[-1:] == ("network_policy",) and kind != "disabled"):
             self.fetches(value)
-        elif kind == "item_reference":
-            self._reference("id", value.get("id"), path, "a conversation")
         # Under "type" a schema says what a property is; a content part says what it carries.
         elif kind in _PART_TYPES and "properties" not in value and not _is_text(kind, value):
             self._parts.append((path, _PART_TYPES[kind]))
@@ -200,15 +250,25 @@ class _Walk:
 
     def _field(self, key: str, item: Any, value: dict[str, Any], path: Path) -> None:
         where = (*path, key)
-        if key in _SEALED:
-            if isinstance(item, str):
-                self._unread(_SEALED[key], where)
+        if key in _SEALED or (key == "signature" and value.get("type") == "thinking"):
+            if isinstance(item, str) and item:
+                self._unread("an encrypted blob", where)
+        elif key == "result" and value.get("type") == "image_generation_call":
+            if isinstance(item, str) and item:
+                self._letters(where, item, value)
+        elif key in _BY_ID:
+            if isinstance(item, dict) and isinstance(item.get("id"), str):
+                self._reference(key, item, path, _BY_ID[key])
         elif key == "data" or key == "file_data":
             if isinstance(item, str) and not DATA_URI.match(item):
                 self._letters(where, item, value)
+            elif isinstance(item, str) and value.get("type") == "base64":
+                self._unread("a data URI", where)  # what ends it there, is for whoever decodes it
         elif key in KEPT:
             self._reference(key, item, path, KEPT[key])
-        elif isinstance(item, str) and _REMOTE.match(item) and _is_fetched(key, value, path):
+        elif isinstance(item, str) and (
+            _is_server(key, path) or (_REMOTE.match(item) and _is_fetched(key, value, path))
+        ):
             self._remote(item, where)
 
     def _unread(self, what: str, where: Path) -> None:
@@ -248,7 +308,7 @@ class _Walk:
     def _remote(self, url: str, where: Path) -> None:
         self.known.append(where)
         try:
-            parts = urlsplit(url)
+            parts = urlsplit(url.strip())
             host, user = (parts.hostname or "").lower(), parts.username
         except ValueError:
             host, user = "", None
@@ -267,10 +327,11 @@ class _Walk:
             self._seen.unread.append("a tool that fetches from hosts that are not listed")
 
 
-_INTERESTING = frozenset(
-    {*_SEALED, *KEPT, "data", "file_data", "url", "image_url", "file_url", "server_url"}
-    | {"audio_url", "video_url", "input_url", "webhook_url", "callback_url", "base_url"}
+_FETCHED = frozenset(
+    {"file_data", "url", "image_url", "file_url", "server_url", "audio_url", "video_url"}
+    | {"input_url", "webhook_url", "callback_url", "base_url"}
 )
+_INTERESTING = _FETCHED | {*_SEALED, *KEPT, *_BY_ID, "signature", "result", "data"}
 
 
 def _is_fetched(key: str, value: dict[str, Any], path: Path) -> bool:
@@ -282,6 +343,12 @@ def _is_fetched(key: str, value: dict[str, Any], path: Path) -> bool:
     above = [step for step in path if isinstance(step, str)]
     typed = kind in ("url", "mcp") or kind in _PART_TYPES
     return key != "url" or typed or bool(above and above[-1] in _FETCHED_UNDER)
+
+
+def _is_server(key: str, path: Path) -> bool:
+    """Whether the field names a server of tools, however its address is spelled."""
+    in_tools = key == "server_url" and path[-2:-1] == ("tools",)
+    return in_tools or (key == "url" and path[-2:-1] == ("mcp_servers",))
 
 
 def _is_text(kind: str, part: dict[str, JSON]) -> bool:
@@ -297,9 +364,11 @@ def _uris(leaf: Leaf, seen: Seen, done: set[tuple[Path, str]]) -> None:
             if not match["type"].lower().startswith("text/"):
                 seen.unread.append("a data URI")
             continue
-        letters = _BASE64.match(leaf.text, match.end())
+        fetched = leaf.path[-1:] and leaf.path[-1] in _FETCHED
+        letters = (_BROKEN if fetched else _BASE64).match(leaf.text, match.end())
         payload = letters.group() if letters else ""
-        data = unpacked(payload) if leaf.kind == "text" else None
+        ends = not fetched or match.end() + len(payload) == len(leaf.text)
+        data = unpacked(payload) if leaf.kind == "text" and ends else None
         if data is None:
             seen.unread.append("a data URI")
         elif payload and (leaf.path, payload) not in done:
@@ -312,71 +381,3 @@ def _token_ids(value: JSON) -> bool:
     if not isinstance(value, list) or not value:
         return False
     return any(isinstance(item, int) or _token_ids(item) for item in value)
-
-
-def blobs(leaves: Sequence[Leaf], hits: Sequence[Hit]) -> list[str]:
-    """Long encoded stretches that nothing was found in, since they are not text underneath."""
-    if not _long(" ".join([leaf.text for leaf in leaves])):
-        return []  # as mostly
-    covered: dict[int, list[tuple[int, int]]] = {}
-    for hit in hits:
-        covered.setdefault(hit.leaf, []).append((hit.finding.start, hit.finding.end))
-    seen = []
-    for index, leaf in enumerate(leaves):
-        if not _long(leaf.text):
-            continue  # the search itself is slow
-        for match in _BLOB.finditer(leaf.text):
-            start, end = match.span()
-            inside = any(s < end and start < e for s, e in covered.get(index, ()))
-            if not inside and sealed(match.group()):
-                seen.append("an encoded blob")
-                break
-    return seen
-
-
-def _long(text: str) -> bool:
-    """Whether something of the length of a blob stands in ``text`` without a space."""
-    return _LONG in text.encode("latin-1", "replace").translate(_WORDS)
-
-
-def sealed(run: str) -> bool:
-    """Whether a long run of base64 or hex letters is not text when decoded."""
-    from sovereign.guard import decode
-
-    if len(set(run)) < 10:  # a ruler of dashes, a row of zeros
-        return False
-    plain = run.replace("\r", "").replace("\n", "")
-    return decode.unhex(plain) is None and decode.unbase64(plain) is None
-
-
-def judge(verdict: Verdict, unread: Sequence[str], policy: Policy, to: Destination) -> Verdict:
-    """``verdict`` made stricter by what cannot be read. Raises :class:`Unreadable` where the policy
-    refuses it. Inside, nothing leaves, so nothing needs to be read."""
-    if not unread or to.side == "local":
-        return verdict
-    if policy.unreadable == "block":
-        kinds = ", ".join(dict.fromkeys(unread))
-        raise Unreadable(
-            f"the request holds {kinds}; what cannot be read, or not be changed, is not sent",
-            hint='unreadable = "local" in the policy lets a model inside answer it',
-        )
-    return replace(
-        verdict,
-        action=max(verdict.action, Action.LOCAL),
-        entities={**verdict.entities, UNREADABLE: {"local": len(unread)}},
-    )
-
-
-def keep_inside(seen: Seen) -> None:
-    """What even a model inside may not be asked: to fetch from a host that nobody listed, or to use
-    what somebody else left there. Raises :class:`Unreadable`."""
-    if seen.remote:
-        raise Unreadable(
-            "the request makes the model fetch from a host that is not listed",
-            hint="url_hosts under [documents] in sovereign.toml lists them",
-        )
-    if seen.foreign:
-        raise Unreadable(
-            "the request names something that this team did not leave at the model inside",
-            hint="send the whole conversation, and files in the request itself",
-        )

@@ -24,7 +24,7 @@ __all__ = ["Process"]
 
 class Process:
     """``command`` running for the model ``name``, to answer at ``socket``. Raises
-    :class:`EngineDown` if there is no such program."""
+    :class:`EngineDown` if there is no such program, or no folder for the socket."""
 
     def __init__(self, name: str, command: engines.Command, socket: Path) -> None:
         self._name = name
@@ -33,7 +33,10 @@ class Process:
         self._hushed = False
         self._tail: collections.deque[str] = collections.deque(maxlen=40)
         self.socket = socket
-        socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as e:
+            raise EngineDown(f"{name}: {socket.parent}: {e.strerror}") from None
         try:
             self._process = subprocess.Popen(
                 command.argv,

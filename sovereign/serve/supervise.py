@@ -173,7 +173,12 @@ class Supervisor:
         beside = self.socket.with_name(self.socket.name[:-1] + "~")
         launch = replace(self._launch, socket=beside)
         fresh = self._load(launch, timeout or self._model.start_s)
-        beside.replace(self.socket)
+        try:
+            beside.replace(self.socket)
+        except OSError as e:
+            fresh.kill()
+            self._record("model.stop", reason="not_started", restarts=self.restarts)
+            raise EngineDown(f"{self.name}: {self.socket}: {e.strerror}") from None
         old, self._process = self._process, fresh
         self.rollovers += 1
         if old is not None:
@@ -241,9 +246,9 @@ class Supervisor:
                 self._verify()
                 self.restarts += 1
                 self._start()
-            except SovereignError as e:
+            except (SovereignError, OSError) as e:
                 # Weights that changed on disk stay down too, and are looked at again later.
-                self.last_error = e
+                self.last_error = self._told(e)
 
     def _look_at_adapters(self) -> None:
         """A refused change is not tried again before the next: a folder that is being copied is
@@ -254,10 +259,16 @@ class Supervisor:
             self._verify()
             self.roll()
             LOGGER.info("%s: serving the adapters that are there now", self.name)
-        except SovereignError as e:
-            self.last_error = e
+        except (SovereignError, OSError) as e:
+            self.last_error = told = self._told(e)
             if not self._stopping.is_set():
-                LOGGER.error("%s goes on with the adapters it has: %s", self.name, e.message)
+                LOGGER.error("%s goes on with the adapters it has: %s", self.name, told.message)
+
+    def _told(self, error: SovereignError | OSError) -> SovereignError:
+        """A disk that fails now may not fail later: the watch goes on."""
+        if isinstance(error, SovereignError):
+            return error
+        return EngineDown(f"{self.name}: {error.strerror or type(error).__name__}")
 
     def _adapters_now(self) -> tuple[tuple[int, int, int] | None, ...]:
         """Changes when an adapter's files do, or what its path leads to."""

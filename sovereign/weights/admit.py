@@ -100,6 +100,7 @@ def check_path(path: str) -> str:
     parts = path.split("/")
     bad = (
         not path
+        or any("\ud800" <= c <= "\udfff" for c in path)  # bytes of a name that are no UTF-8
         or "\\" in path
         or ":" in path
         or any(p in ("", ".", "..") or p.startswith(".") for p in parts)

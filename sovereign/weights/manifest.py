@@ -42,6 +42,9 @@ END = bytes(2 * BLOCK)
 SIZES = {"4gb": 4_000_000_000, "dvd": 4_700_000_000, "bluray": 25_000_000_000}
 """``4gb`` fits FAT32, whose files end at 2^32 - 1 bytes."""
 LEAST = 1 << 16
+MOST_PARTS = 99_999
+"""So that names sort as the parts follow each other, and that a manifest, which is read before its
+signature, cannot name more than memory holds."""
 HEX64 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -56,9 +59,15 @@ class Manifest:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The names of the parts. They have no hashes: what is in them follows from ``files``."""
+        """The names of the parts. They have no hashes: what is in them follows from ``files``.
+        Raises :class:`WeightsError` if there are more than :data:`MOST_PARTS`."""
         size = sum(p.size for p in _archive(self.files))
-        return tuple(part_name(n) for n in range(-(-size // self.limit)))
+        count = -(-size // self.limit)
+        if count > MOST_PARTS:
+            raise WeightsError(
+                f"more than {MOST_PARTS} parts of {self.limit} bytes", hint="make larger parts"
+            )
+        return tuple(part_name(n) for n in range(count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +139,11 @@ def parse(raw: bytes) -> Manifest:
             raise ValueError
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, WeightsError):
         raise NotVerified(f"{MANIFEST}: not a manifest of version {VERSION}") from None
-    names = [f.path for f in (*found.files, *found.beside)]
-    for name in names:
-        if names.count(name) > 1:
-            raise NotVerified(f"{MANIFEST}: {name}: is named twice")
+    names: set[str] = set()
+    for file in (*found.files, *found.beside):
+        if file.path in names:
+            raise NotVerified(f"{MANIFEST}: {file.path}: is named twice")
+        names.add(file.path)
     return found
 
 

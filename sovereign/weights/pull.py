@@ -122,7 +122,7 @@ def _fetch(
     total = sum(f.size for f in plan.files)
     meter = Meter(progress, f"pulling {plan.repo}", total)
     transfer = hub.transfer(plan, work / "parts", meter)
-    require_space(store.root, total - transfer.held(plan.files))
+    require_space(store.root, total - transfer.held(plan.files, work / "files"))
     found: dict[str, File] = {}
 
     def take(files: tuple[Wanted, ...]) -> None:

@@ -211,7 +211,11 @@ def _sweep(folder: Path) -> None:
     """Remove what dead processes left: their locks can be taken."""
     alive: set[str] = set()
     for lock in folder.glob("*.lock"):
-        with lock.open("r") as handle:
+        try:
+            handle = lock.open("r")
+        except FileNotFoundError:
+            continue  # another process has just finished
+        with handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -221,7 +225,7 @@ def _sweep(folder: Path) -> None:
             if lock.name.startswith(KEPT) and young:
                 alive.add(lock.stem)
                 continue
-            lock.unlink()
+            lock.unlink(missing_ok=True)
     for item in folder.iterdir():
         if item.suffix != ".lock" and item.name.split(".")[0] not in alive:
             shutil.rmtree(item, ignore_errors=True)

@@ -127,6 +127,8 @@ def _wrong(tree: Any) -> Iterator[tuple[str, int]]:
             yield f"has a statement ({kind.lower()}) that reaches beyond it", line
         elif isinstance(node, nodes.Filter) and node.name not in FILTERS:
             yield f"uses the filter {node.name}", line
+        elif isinstance(node, nodes.Filter) and node.name == "map" and not _maps_plainly(node):
+            yield "maps by a filter that is not permitted, or computes which", line
         elif isinstance(node, (nodes.Mul, nodes.Pow)):
             yield "multiplies, which can make any text or number too large", line
         elif isinstance(node, nodes.Const) and _too_much(node.value):
@@ -155,6 +157,14 @@ def _wrong_call(node: Any, macros: set[str]) -> Iterator[tuple[str, int]]:
             yield f"calls the method {target.attr}", node.lineno
     else:
         yield "calls what it computed", node.lineno
+
+
+def _maps_plainly(node: Any) -> bool:
+    """``map`` calls the filter that its first argument names, if it has one."""
+    if node.dyn_args is not None or node.dyn_kwargs is not None:
+        return False
+    plain = FILTERS - {"map"}
+    return all(getattr(name, "value", None) in plain for name in node.args[:1])
 
 
 def _all(tree: Any) -> Iterator[Any]:

@@ -83,10 +83,10 @@ class Transfer:
         self._stop = threading.Event()
         self._sleep = sleep or (lambda seconds: self._stop.wait(seconds))
 
-    def held(self, files: Iterable[Wanted]) -> int:
-        """Bytes of ``files`` that lie in parts already."""
-        sizes = ((self._part(f), f.size) for f in files)
-        return sum(min(p.stat().st_size, size) for p, size in sizes if p.exists())
+    def held(self, files: Iterable[Wanted], target: Path) -> int:
+        """Bytes of ``files`` that lie in parts already, or whole below ``target``."""
+        places = ((place, f.size) for f in files for place in (self._part(f), target / f.path))
+        return sum(min(p.stat().st_size, size) for p, size in places if p.is_file())
 
     def fetch(self, files: Iterable[Wanted], target: Path) -> dict[str, tuple[str, str]]:
         """Put every file below ``target``; returns its SHA-256 and git blob id by path.
@@ -111,7 +111,10 @@ class Transfer:
         return {f.path: job.result() for f, job in zip(files, jobs, strict=True)}
 
     def _one(self, file: Wanted, target: Path) -> tuple[str, str]:
-        part = self._part(file)
+        part, place = self._part(file), target / file.path
+        if place.is_file() and not part.exists():
+            place.replace(part)  # whole, says an earlier process; it is hashed as any part
+            part.chmod(0o600)
         tries = 0
         with part.open("a+b", buffering=0) as out:
             digest = _Digest(file)
@@ -125,7 +128,6 @@ class Transfer:
                     tries = 1 if digest.size > before else tries + 1
                     self._wait(file, e, tries)
         _check(file, digest, part)
-        place = target / file.path
         place.parent.mkdir(parents=True, exist_ok=True)
         part.replace(place)
         return digest.sha256, digest.blob

@@ -98,7 +98,13 @@ def test_what_one_team_left_does_not_exist_for_another(
     there = len(tiny.hosted.received())
     with pytest.raises(openai.BadRequestError):  # kept inside, where it is no more theirs
         stranger.chat.completions.create(model="gpt-test", messages=asked)
+    line = {"custom_id": "r", "method": "POST", "url": "/v1/chat/completions"}
+    body = {"model": "gpt-test", "messages": asked}
+    lines = ("batch.jsonl", json.dumps({**line, "body": body}).encode())
+    with pytest.raises(openai.PermissionDeniedError):  # nor in a batch
+        stranger.files.create(file=lines, purpose="batch")
     assert len(tiny.hosted.received()) == there
+    assert sdk.files.create(file=lines, purpose="batch").id
 
 
 def test_a_conversation_that_is_kept_there_goes_on(
@@ -117,11 +123,16 @@ def test_a_conversation_that_is_kept_there_goes_on(
             stranger.responses.create(
                 model="gpt-test", input="And now?", previous_response_id=previous
             )
+    stored: Any = [{"id": first.output[0].id}]  # without a type it is a reference
+    with pytest.raises(openai.BadRequestError):
+        stranger.responses.create(model="gpt-test", input=stored)
     assert len(tiny.hosted.received()) == before
     events = sdk.responses.create(model="gpt-test", input="Hello", stream=True)
     streamed = next(e.response for e in events if e.type == "response.created")
     again = sdk.responses.create(model="gpt-test", input="More", previous_response_id=streamed.id)
     assert again.id
+    stored.append({"role": "user", "content": "More"})
+    assert sdk.responses.create(model="gpt-test", input=stored).id
 
 
 def test_tuning_at_a_hosted_api_is_refused_with_a_hint(tiny: Any, sdk: openai.OpenAI) -> None:

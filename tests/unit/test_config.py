@@ -71,6 +71,12 @@ MISTAKES = {
         "gateway.port: input should be a valid integer",
         "port to listen",
     ),
+    "a text where a list stands": (
+        GOOD.replace('["gpt-*"]', '"gpt-*"'),
+        "upstream.openai.models: input should be a list",
+        "the models it serves",
+    ),
+    "a text where a table stands": ('guard = "x"\n' + GOOD, "guard: input should be a table", ""),
     "a port out of range": (GOOD + "port = 70000\n", "gateway.port", ""),
     "an unknown side": (GOOD.replace('"hosted"', '"outside"'), "upstream.openai.side", "hosted"),
     "a URL with a password": (

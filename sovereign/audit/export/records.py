@@ -69,7 +69,7 @@ def _parse(index: int, data: bytes) -> dict[str, Any]:
         record: dict[str, Any] = json.loads(data)
         validate({n: v for n, v in record.items() if n not in ENVELOPE or n == "type"})
         datetime.fromisoformat(record["time"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecordRejected):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, RecordRejected):
         raise LogTampered(
             f"record {index} is not a record of this log",
             index=index,

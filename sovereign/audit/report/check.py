@@ -9,10 +9,12 @@ files of the same name, byte for byte. A checker that came with the evidence say
 wants it to say: read it, or take these three files from where you trust them.
 
 1. The manifest is signed by the key that was given, or by the one in it; it lists every file of the
-   archive with its SHA-256, once, and there are no others.
+   archive with its SHA-256, once, and there are no others, nor any other byte: a program that reads
+   the archive from its beginning finds what one finds that reads it from its directory.
 2. The checkpoint of each log that has the period is signed by the log's key. (A log that ended goes
    on in another: logs/0002/, under the same key and the name with /2.)
-3. The records of the period are those that the checkpoint signed, all of them, in order.
+3. The records of the period are those that the checkpoint signed, all of them, in order; the record
+   before the first and the one after the last are of another time.
 4. Each proof leads from its record to that checkpoint. A consistency proof leads from an older one.
 5. The records, counted again, give the counts of the report.
 6. The report says that the log was verified, and over those very checkpoints.
@@ -46,6 +48,7 @@ __all__ = ["main"]
 HEAD, SIGNED_BY = "evidence archive of ", "signed by "
 LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_][A-Za-z0-9._/-]*)")
 MANIFEST, RECORDS, REPORT = "manifest", "records.jsonl", "report.json"
+MOST, LONGEST = 1 << 27, 1 << 20  # bytes of a file that is read whole, and of a record
 
 
 class Wrong(Exception):
@@ -124,6 +127,28 @@ def digest_of(file: IO[bytes]) -> str:
     return digest.hexdigest()
 
 
+def exact(zipped: zipfile.ZipFile) -> bool:
+    """Whether the file is its members one after another, each under the head that the directory
+    says, then the directory, and nothing before, between or after."""
+    file, at, directory, large = zipped.fp, 0, 0, zipfile.ZIP64_LIMIT
+    assert file is not None
+    for entry in zipped.infolist():
+        if entry.comment or (entry.extra and max(at, entry.file_size) <= large):
+            return False
+        directory += 46 + len(entry.filename) + len(entry.extra)
+        entry.extra = b""
+        heads = [entry.FileHeader(zip64) for zip64 in (None, True)]
+        file.seek(at)
+        found = file.read(max(map(len, heads)))
+        head = next((head for head in heads if found.startswith(head)), None)
+        if head is None:
+            return False
+        at += len(head) + entry.compress_size
+    many = len(zipped.infolist()) > zipfile.ZIP_FILECOUNT_LIMIT
+    end = at + directory + (98 if many or max(at, directory) > large else 22)
+    return (at, file.seek(0, 2), zipped.comment) == (zipped.start_dir, end, b"")
+
+
 class Archive:
     """Step 1: a ZIP file that holds what its manifest lists, signed by ``signer``."""
 
@@ -150,14 +175,18 @@ class Archive:
             with zipped.open(name) as file:
                 if digest_of(file) != digest:
                     raise Wrong(f"{name} is not what the manifest says")
+        if not exact(zipped):
+            raise Wrong("the archive holds bytes that belong to none of its files")
         self.names = list(listed)
 
     def read(self, name: str) -> bytes:
+        if self._zip.getinfo(name).file_size > MOST:
+            raise Wrong(f"{name} is too large")
         return self._zip.read(name)
 
     def lines(self, name: str) -> Iterator[bytes]:
         with self._zip.open(name) as file:
-            for line in file:
+            while line := file.readline(LONGEST):
                 yield line.removesuffix(b"\n")
 
 
@@ -200,6 +229,7 @@ def check(archive: Archive, key: str | None) -> Iterator[str]:
         raise Wrong("the report is about another checkpoint")
     if sum("proofs/" in name for name in archive.names) != proofs:
         raise Wrong("there are proofs of a log that the report does not name")
+    edges(archive, parts, report["period"]["since"], report["period"]["until"])
     if whole:
         again = json.loads(json.dumps(counted.as_dict()))
         if again != report["counts"]:
@@ -229,13 +259,31 @@ def link(archive: Archive, number: int, first: verify.Key, before: Before) -> No
     """Step 7. That the proof is one is checked with the others."""
     if number != before.number + 1:
         raise Wrong(f"log {number} does not follow log {before.number}")
-    lines = archive.read(f"{folder_of(number)}proofs/0.tlog-proof").decode("utf-8").split("\n")
-    if lines[2] != "index 0":
-        raise Wrong(f"log {number} has no proof of its first record")
-    data = verify.unbase64(lines[1].removeprefix("extra "))
+    data = proven(archive, number, 0)
     final = verify._Final(before.size, before.root, before.name)
     for problem in verify._link(data, number, first, final):
         raise Wrong(f"log {number}, {problem}")
+
+
+def proven(archive: Archive, number: int, index: int) -> bytes:
+    """A record with a proof in the archive; that the proof is one is checked with the others."""
+    name = f"{folder_of(number)}proofs/{index}.tlog-proof"
+    if name not in archive.names:
+        raise Wrong(f"there is no {name}")
+    lines = archive.read(name).decode("utf-8").split("\n")
+    if lines[2] != f"index {index}":
+        raise Wrong(f"{name} is of another record")
+    return bytes(verify.unbase64(lines[1].removeprefix("extra ")))
+
+
+def edges(archive: Archive, parts: Sequence[dict[str, Any]], since: str, until: str) -> None:
+    """Step 3, of the records around the period."""
+    around = [(parts[0]["log"], parts[0]["first"] - 1)] if parts[0]["first"] else []
+    if parts[-1]["stop"] < parts[-1]["size"]:
+        around.append((parts[-1]["log"], parts[-1]["stop"]))
+    for number, index in around:
+        if since <= tally.time_of(proven(archive, number, index)) < until:
+            raise Wrong(f"record {index} of log {number} is of the period and was left out")
 
 
 def records(
@@ -316,7 +364,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, zipfile.BadZipFile) as e:
         sys.stderr.write(f"error: {e}\n")
         return 2
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as e:
+    except Exception as e:  # noqa: BLE001 - nested JSON, encryption, methods that nobody has, …
         sys.stderr.write(f"error: the archive is not one of ours: {type(e).__name__}\n")
         return 1
     sys.stdout.write("ok: the report is what the log signed\n")

@@ -21,7 +21,7 @@ __all__ = ["FINAL", "LOGS", "Folders", "folder_of", "newest_folder", "numbers_in
 LOGS = "logs"
 FINAL = "final.tlog-proof"
 """What is left of a log whose records were deleted: its first record under its final checkpoint."""
-_NUMBER = re.compile(r"\d{4,}", re.ASCII)
+_NUMBER = re.compile("[0-9]{4}|[1-9][0-9]{4,}")
 
 
 def folder_of(chain: Path, number: int) -> Path:

@@ -39,6 +39,7 @@ CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, note TEXT NOT NULL, frontier 
 # A hold is looked up when the log ends, and nobody should wait for a scan then.
 _HOLDS = f"instr(bytes, '{HOLD}') > 0"
 _TABLES += f"CREATE INDEX hold ON record (idx) WHERE {_HOLDS};"
+_DRAWN = {statement.strip() for statement in _TABLES.split(";")}
 
 
 class SQLiteStore:
@@ -189,7 +190,9 @@ class SQLiteStore:
                 self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 self._db.execute(f"PRAGMA user_version = {FORMAT}")
         with _errors("open"):
-            if self._pragma("application_id") != APPLICATION_ID:
+            drawn = {sql for (sql,) in self._db.execute("SELECT sql FROM sqlite_master")}
+            # A trigger of another's making would run with each record that we write.
+            if self._pragma("application_id") != APPLICATION_ID or not drawn <= _DRAWN:
                 raise LogTampered(f"{self._file} is a database, but not an audit log")
             if self._pragma("user_version") != FORMAT:
                 raise LogUnavailable(

@@ -9,7 +9,7 @@ import asyncio
 import sys
 import threading
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ from sovereign.serve.engines.constrain import Constraint, Grammars, json_grammar
 from sovereign.serve.engines.fields import BadRequest, read_json
 from sovereign.serve.engines.gather import Choices, Stopped
 from sovereign.serve.engines.http import busy, no_memory, read, refusal
+from sovereign.serve.engines.memory import lacked
 from sovereign.serve.engines.prompt import Prompter
 from sovereign.serve.engines.row import Failed, Job
 from sovereign.serve.engines.tools import BEGIN, END
@@ -122,12 +123,28 @@ class _Endpoints:
         for i, tokens in enumerate(texts):
             self._fits(len(tokens), 0, f"input[{i}]")
         vectors = []
-        for tokens in texts:  # one after the other: requests that generate go on between them
-            try:
-                vectors.append(await asyncio.wrap_future(self._batcher.embed(tokens)))
-            except Full:
-                raise busy() from None
+        gone = asyncio.create_task(_gone(http))
+        try:
+            for tokens in texts:  # one after the other: requests that generate go on between them
+                vector = await _unless(gone, self._vector(tokens))
+                if vector is None:
+                    return Response(status_code=499)  # nobody is left to read it
+                vectors.append(vector)
+        finally:
+            gone.cancel()
         return JSONResponse(embedded(request, vectors, sum(map(len, texts))))
+
+    async def _vector(self, tokens: Sequence[int]) -> list[float]:
+        try:
+            made = self._batcher.embed(tokens)
+        except Full:
+            raise busy() from None
+        try:
+            return await asyncio.wrap_future(made)
+        except asyncio.CancelledError:
+            if self._batcher.closing:  # it let go of those that waited
+                raise _failure(Failed("shutting_down")) from None
+            raise
 
     async def _generate(
         self,
@@ -287,6 +304,10 @@ async def _bad(_: HTTPRequest, error: Exception) -> Response:
     return refusal(error)
 
 
+async def _unexpected(_: HTTPRequest, error: Exception) -> Response:
+    return refusal(no_memory() if lacked(error) else _failure(Failed("engine_error")))
+
+
 async def _http(_: HTTPRequest, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = {404: "there is no such endpoint here", 405: "not with this method"}.get(
@@ -313,5 +334,5 @@ def create_app(
         Route("/v1/completions", at.completions, methods=["POST"]),
         Route("/v1/embeddings", at.embeddings, methods=["POST"]),
     ]
-    handlers = {BadRequest: _bad, HTTPException: _http}
+    handlers = {BadRequest: _bad, HTTPException: _http, Exception: _unexpected}
     return _Shield(Starlette(routes=routes, exception_handlers=handlers), leaving)

@@ -129,6 +129,11 @@ class Batcher:
         return self._thread.is_alive()
 
     @property
+    def closing(self) -> bool:
+        """Whether it takes nothing more."""
+        return self._closing
+
+    @property
     def load(self) -> tuple[int, int]:
         """How many requests are in the batch, and how many wait."""
         return len(self._jobs()), len(self._queue)
@@ -137,6 +142,8 @@ class Batcher:
         """Queue ``jobs``, all or none: those of one request are admitted together, whatever the
         two threads are doing meanwhile. Their events begin later. Raises :class:`Full`."""
         with self._changed:
+            if len(self._queue) + len(jobs) > self._limit:  # who left while waiting has no place
+                self._queue = collections.deque(j for j in self._queue if not j.cancelled)
             if self._closing or len(self._queue) + len(jobs) > self._limit:
                 raise Full
             self._queue.extend(jobs)

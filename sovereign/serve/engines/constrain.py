@@ -160,7 +160,9 @@ def tools_grammar(tools: Tools, *, special: bool) -> str:
         more = f" ({begin} {body} {end})*" if tools.parallel else ""
         lines.append(f"start: {begin} {body} {end}{more}")
     else:
-        lines.append("TEXT: /(.|\\n)*/")
+        # A tag that ordinary tokens spell would begin a call that no grammar holds.
+        other = f" & ~/(.|\\n)*{BEGIN}(.|\\n)*/" if special else ""
+        lines.append("TEXT: /(.|\\n)*/" + other)
         lines.append("tail: TEXT")
         lines.append(f"call: head {body} {end}")
         lines.append(f"head: TEXT {begin}" if special else f"head[lazy]: TEXT {begin}")

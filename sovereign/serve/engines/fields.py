@@ -6,7 +6,6 @@ Messages never repeat text that a caller sent.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,6 +56,8 @@ def read_json(raw: bytes) -> dict[str, JSON]:
     try:
         text = raw.decode("utf-8")
         body = json.loads(text, object_pairs_hook=unique, parse_constant=reject)
+        if "\\u" in text:  # half of a surrogate pair is no character: no tokenizer takes it
+            json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise BadRequest(
             "the body is not one JSON value in UTF-8 with distinct keys", code="invalid_json"
@@ -71,7 +72,7 @@ def number(body: Mapping[str, JSON], key: str, default: float, low: float, high:
     value = body.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadRequest(f"{key} must be a number", param=key, code="invalid_type")
-    if not math.isfinite(value) or not low <= value <= high:
+    if not low <= value <= high:  # an infinity is not, nor an integer beyond any float
         raise BadRequest(f"{key} must be from {low:g} to {high:g}", param=key)
     return float(value)
 

@@ -59,7 +59,8 @@ def _message(message: JSON, where: str, asked: set[str]) -> Message:
             code="unsupported_parameter",
         )
     calls = _calls(message.get("tool_calls"), f"{where}.tool_calls")
-    if role == "tool" and message.get("tool_call_id") not in asked:
+    answered = message.get("tool_call_id")
+    if role == "tool" and not (isinstance(answered, str) and answered in asked):
         raise BadRequest(
             f"{where}.tool_call_id must be the id of a call before it",
             param=f"{where}.tool_call_id",

@@ -11,7 +11,7 @@ from typing import Any
 
 from sovereign.serve.engines.fields import BadRequest
 from sovereign.serve.engines.messages import Message
-from sovereign.serve.engines.tools import Tools
+from sovereign.serve.engines.tools import BEGIN, END, Tools
 from sovereign.turns import for_template, wire
 from sovereign.types import JSON
 
@@ -26,12 +26,18 @@ class Prompter:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._marks = tuple(tokenizer.added_tokens_encoder)
+        # What `skip_special_tokens` leaves out. The tags of calls are told in any case.
+        self._silent = frozenset(
+            i
+            for i, token in tokenizer.added_tokens_decoder.items()
+            if token.special and token.content not in (BEGIN, END)
+        )
         self._template = str(tokenizer.chat_template or "")
         self._by_bytes = "ByteLevel" in str(tokenizer.backend_tokenizer.decoder)
 
     def decode(self, ids: list[int]) -> str:
         text: str = self._tokenizer.decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            [i for i in ids if i not in self._silent], clean_up_tokenization_spaces=False
         )
         return text
 
@@ -63,7 +69,8 @@ class Prompter:
         contents = [m.content for m in messages]
         text = self._render(contents, messages, told)
         # Names, schemas and arguments are rendered as JSON, where no stand-in could be found again.
-        calls = [[c.name, c.arguments] for m in messages for c in m.calls]
+        # Arguments are read first, as a template gets them: an escape can spell a mark.
+        calls = [[c.id, c.name, json.loads(c.arguments)] for m in messages for c in m.calls]
         beside = json.dumps([told, calls], ensure_ascii=False)  # a mark may hold any letter
         if any(mark in beside for mark in self._marks):
             raise BadRequest("a tool or a call holds a control mark of this model", param="tools")

@@ -69,13 +69,16 @@ class Sampler:
         s = self._sampling
         if s.temperature == 0:
             return int(logits.argmax())
-        # Subtracting the maximum first keeps tiny temperatures from overflowing to inf - inf.
-        probs = torch.softmax((logits - logits.max()) / s.temperature, dim=-1)
+        # Subtracting the maximum first keeps tiny temperatures from overflowing to inf - inf, and a
+        # float32 above zero from 0 / 0.
+        temperature = max(s.temperature, torch.finfo(torch.float32).tiny)
+        probs = torch.softmax((logits - logits.max()) / temperature, dim=-1)
         if s.top_p >= 1:
             return int(torch.multinomial(probs, 1, generator=self._generator))
         ordered, order = probs.sort(descending=True, stable=True)
-        # A token stays if the mass before it is under top_p, so the first one always stays.
-        ordered[ordered.cumsum(0) - ordered >= s.top_p] = 0
+        # A token stays if the mass before it is under top_p. The first one always stays: a top_p
+        # that is zero in float32 would leave none.
+        ordered[1:][(ordered.cumsum(0) - ordered)[1:] >= s.top_p] = 0
         return int(order[torch.multinomial(ordered, 1, generator=self._generator)])
 
 

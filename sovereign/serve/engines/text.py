@@ -32,11 +32,19 @@ class Detokenizer:
             return ""
         new = text[len(self._shown) :]
         if len(self._ids) > 8:
-            # Keep the last token as the left context of the next one.
-            self._ids = self._ids[-1:]
-            text = self._decode(self._ids)
+            text = self._shorten(text)
         self._shown = text
         return new
+
+    def _shorten(self, text: str) -> str:
+        """Keep the last tokens that are whole characters, as the left context of the next one: a
+        run of byte tokens that begins in the middle of a character decodes as none."""
+        for n in range(1, 5):
+            kept = self._decode(self._ids[-n:])
+            if kept and _INCOMPLETE not in kept:
+                self._ids = self._ids[-n:]
+                return kept
+        return text
 
     def flush(self) -> str:
         """What is left at the end: an incomplete character comes out as U+FFFD."""

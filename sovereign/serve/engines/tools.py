@@ -105,18 +105,25 @@ class CallFilter:
         self._held = ""
         self._inside = False
         self._after = False
+        self._looked = 0
 
     def feed(self, text: str) -> list[str | Call]:
         """The texts and calls that are complete now, in their order."""
         self._held += text
         out: list[str | Call] = []
         while True:
-            mark = END if self._inside else BEGIN
-            before, found, after = self._held.partition(mark)
-            if not found:
-                break
-            out.append(_call(before) if self._inside else self._said(before))
-            self._held, self._inside = after, not self._inside
+            if self._inside:
+                call = self._call()
+                if call is None:
+                    break
+                out.append(call)
+            else:
+                before, found, after = self._held.partition(BEGIN)
+                if not found:
+                    break
+                out.append(self._said(before))
+                self._held = after
+            self._inside = not self._inside
             self._after = not self._inside
         if not self._inside:
             keep = overlap(self._held, BEGIN)
@@ -124,6 +131,19 @@ class CallFilter:
             out.append(self._said(self._held[:cut]))
             self._held = self._held[cut:]
         return [part for part in out if isinstance(part, Call) or part]
+
+    def _call(self) -> Call | None:
+        """The call at the start of what is held, once it is whole. The closing tag may stand in an
+        argument too, where no JSON ends."""
+        at = self._held.find(END, self._looked)
+        while at >= 0:
+            call = _call(self._held[:at])
+            self._looked = at + len(END)
+            if call is not None:
+                self._held, self._looked = self._held[self._looked :], 0
+                return call
+            at = self._held.find(END, self._looked)
+        return None
 
     def _said(self, text: str) -> str:
         text = text.lstrip() if self._after else text
@@ -136,9 +156,12 @@ class CallFilter:
         return "" if self._inside else self._said(held)
 
 
-def _call(text: str) -> Call:
-    # The grammar has held it: an object with the name of a tool and its arguments.
-    body = json.loads(text)
+def _call(text: str) -> Call | None:
+    # The grammar holds it: an object with the name of a tool and its arguments.
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return None
     return Call(
         f"call_{secrets.token_hex(12)}",
         body["name"],

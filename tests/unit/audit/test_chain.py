@@ -279,6 +279,10 @@ def test_a_copy_of_one_later_log_verifies_by_itself_with_the_first_key(tmp_path:
         report = verify(tmp_path / "quarter", key=key)
         assert [str(p) for p in report.problems] == []
         assert report.size == 3
+        assert next(report.lines()).startswith("this is log 2 of its chain: ")
+    kept = [tmp_path / "log" / "checkpoint", tmp_path / "quarter" / "checkpoint"]
+    (problem,) = verify(tmp_path / "quarter", key=chain.vkey, checkpoints=kept).problems
+    assert str(problem) == f"{kept[0]} was signed for {ORIGIN}, which is not here"
 
 
 def test_a_checkpoint_that_was_kept_from_any_log_is_held_against_that_log(tmp_path: Path) -> None:

@@ -14,12 +14,13 @@ import pytest
 from sovereign.audit import record
 from sovereign.audit.chain import Chain, standing_holds
 from sovereign.audit.history import find, logs, spanning
-from sovereign.audit.note import Signer
+from sovereign.audit.note import Checkpoint, Signer
 from sovereign.audit.proof import Proof, prove
 from sovereign.audit.reader import read
-from sovereign.audit.retention import check_clock, final_proof, survey
+from sovereign.audit.retention import Hold, check_clock, final_proof, standing, survey
 from sovereign.audit.store.folders import FINAL, Folders
 from sovereign.audit.stored import open_stored
+from sovereign.audit.tree import leaf_hash
 from sovereign.audit.verify import main, verify
 from sovereign.errors import AuditError, LogTampered
 
@@ -35,23 +36,25 @@ def at(year: int, month: int, day: int = 1) -> float:
 class House:
     """A chain with a clock of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.now = folder, at(2020, 1)
+    def __init__(self, folder: Path, source: str = "a") -> None:
+        self.folder, self.now, self.source = folder, at(2020, 1), source
         self.chain = Chain(
-            Folders(folder), folder, key=KEY, origin=ORIGIN, source="a", clock=lambda: self.now
+            Folders(folder), folder, key=KEY, origin=ORIGIN, source=source, clock=lambda: self.now
         )
 
     def add(self, kind: str = "log.read", **fields: object) -> None:
-        fields = fields or {"command": "x"}
-        made = record.prepare(record.event(kind, **fields), source="a")
-        self.chain.commit([made], sign=True)
+        self.write(kind, sign=True, **(fields or {"command": "x"}))
+
+    def write(self, kind: str, *, sign: bool = False, **fields: object) -> None:
+        made = record.prepare(record.event(kind, **fields), source=self.source)
+        self.chain.commit([made], sign=sign)
 
     def holds(self) -> dict[str, dict[str, str]]:
         return self.chain.holds()
 
     def delete(self, days: int) -> list[int]:
         gone = []
-        for one in survey(self.folder, VERIFIER, days, self.holds()):
+        for one in survey(self.folder, VERIFIER, days, standing(self.folder, VERIFIER)):
             if one.due(self.now):
                 proof = str(final_proof(one))
                 self.add(
@@ -125,13 +128,65 @@ def test_a_hold_keeps_the_time_that_it_names_over_every_rotation(house: House) -
     assert problems(house.folder) == []
 
 
+def blind(file: Path) -> None:
+    """Leave the index of holds empty, and its definition as it was."""
+    for old, new in (("log.hold", "log.hola"), ("log.hola", "log.hold")):
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as db:
+            db.execute("PRAGMA writable_schema = ON")
+            db.execute("UPDATE sqlite_master SET sql = replace(sql, ?, ?)", (old, new))
+            (version,) = db.execute("PRAGMA schema_version").fetchone()
+            db.execute(f"PRAGMA schema_version = {version + 1}")
+        if new == "log.hola":
+            with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as db:
+                db.execute("REINDEX hold")
+
+
+def test_a_hold_that_is_not_in_the_database_s_index_stands(house: House) -> None:
+    """The index is not signed. What a rotation did not take over stands in the log before it."""
+    house.add("log.hold", name="case-7", action="set", until="2021-01-01T00:00:00.000Z")
+    house.chain.close()
+    blind(house.folder / "logs" / "0003" / "log.db")
+    assert standing(house.folder, VERIFIER)["case-7"].log == 3
+    house = House(house.folder, "b")
+    house.now = at(2023, 1)
+    house.chain.rotate()
+    assert house.holds() == {}
+    house.now = at(2040, 1)
+    assert house.delete(184) == [2]
+    house.add("log.hold", name="case-7", action="release")
+    assert house.delete(184) == [1, 3]
+
+
+def test_a_hold_record_that_was_changed_is_no_answer(house: House) -> None:
+    """Nothing is deleted by what somebody wrote over a hold, with its leaf hash."""
+    house.add("log.hold", name="case-7", action="set")
+    with contextlib.closing(sqlite3.connect(house.folder / "logs/0003/log.db")) as db:
+        (index, data) = db.execute("SELECT idx, bytes FROM record ORDER BY 1 DESC").fetchone()
+        data = data.replace(b'"set"', b'"release"')
+        row = (data, leaf_hash(data), index)
+        db.execute("UPDATE record SET bytes = ?, leaf = ? WHERE idx = ?", row)
+        db.commit()
+    with pytest.raises(LogTampered, match="not what was signed"):
+        standing(house.folder, VERIFIER)
+
+
+def test_only_a_signed_record_releases_a_hold(house: House) -> None:
+    """Past the last checkpoint anybody could have written one; a hold there is believed."""
+    house.add("log.hold", name="case-7", action="set")
+    house.write("log.hold", name="case-7", action="release")
+    house.write("log.hold", name="case-8", action="set")
+    assert set(standing(house.folder, VERIFIER)) == {"case-7", "case-8"}
+    house.add()
+    assert set(standing(house.folder, VERIFIER)) == {"case-8"}
+
+
 def test_a_log_that_is_not_what_was_signed_is_never_deleted(house: House) -> None:
     """It is evidence."""
     with contextlib.closing(sqlite3.connect(house.folder / "log.db")) as db:
         db.execute("UPDATE record SET leaf = zeroblob(32) WHERE idx = 1")
         db.commit()
     house.now = at(2040, 1)
-    with pytest.raises(LogTampered, match="so it is not deleted") as caught:
+    with pytest.raises(LogTampered, match="record 1 is not what") as caught:
         house.delete(184)
     assert caught.value.index == 1
     assert (house.folder / "log.db").exists()
@@ -171,6 +226,25 @@ def test_a_deleted_log_cannot_be_exchanged_for_another(house: House, tmp_path: P
     assert any("log 1 is not the one" in p for p in problems(house.folder))
 
 
+def test_a_checkpoint_of_a_deleted_log_is_held_against_its_last(
+    house: House, tmp_path: Path
+) -> None:
+    """Of the beginning of a log that is gone nothing can be said; of its end, and past it, all."""
+    with open_stored(house.folder, VERIFIER) as stored:
+        _, final = stored.checkpoint()
+    house.now = at(2040, 1)
+    house.delete(184)
+    signer, kept = Signer.from_seed(ORIGIN, KEY), tmp_path / "kept"
+    for size, root, right in (
+        (final.size, final.root, True),
+        (1, bytes(32), True),
+        (final.size, bytes(32), False),
+        (final.size + 1, bytes(32), False),
+    ):
+        kept.write_text(signer.sign(str(Checkpoint(ORIGIN, size, root))))
+        assert verify(house.folder, key=str(VERIFIER), checkpoints=[kept]).ok is right, size
+
+
 def test_a_copy_of_a_chain_that_lost_logs_says_what_is_left(house: House, tmp_path: Path) -> None:
     """History names each log; the deleted ones say so."""
     house.now = at(2040, 1)
@@ -195,7 +269,7 @@ def test_a_clock_that_jumps_never_makes_a_log_due_earlier_nor_slips_it_from_a_ho
 ) -> None:
     """Back at the end of a log, back until its end, and forward and back: what has to be kept is
     kept from the latest time that its records can be of, and a hold on any of it holds it."""
-    hold = {"case": {"since": "2026-07-01", "until": "2026-09-01"}}
+    hold = {"case": Hold("2026-07-01", "2026-09-01", 2)}
     for name, clock in {
         "back at its end": (at(2026, 8), at(2001, 1)),
         "back until its end": (at(2001, 1), at(2026, 8, 2)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sqlite3
 from pathlib import Path
@@ -10,10 +11,13 @@ import logs
 import pytest
 
 from sovereign.audit import record
+from sovereign.audit.chain import Chain
 from sovereign.audit.log import Log
-from sovereign.audit.search import AGAIN, Answer, open_index
+from sovereign.audit.proof import prove
+from sovereign.audit.search import Answer, Whole, open_index, search_chain
+from sovereign.audit.store.folders import Folders
 from sovereign.audit.stored import open_stored
-from sovereign.audit.tokens import TokenKey
+from sovereign.audit.tokens import TokenKey, Tokens
 from sovereign.errors import LogTampered
 from sovereign.types import Action, Destination, Verdict
 
@@ -22,6 +26,19 @@ TOKENS = TokenKey.of(bytes(range(32)))
 SSN = "123-45-6789"
 JANUARY, MARCH = 1_768_000_000.0, 1_773_000_000.0
 HOSTED = Destination("openai", "hosted")
+
+
+FOUND = Verdict(Action.PSEUDONYMIZE, HOSTED, "a" * 64, (), {"US_SSN": {"pseudonymize": 1}})
+
+
+def intent(
+    tokens: Tokens | None, n: int = 0, team: str = "oncology", verdict: Verdict = FOUND
+) -> record.Record:
+    return record.intent(
+        request=f"req_{n}", team=team, key_id="k", endpoint="openai.chat", model="m",
+        destination=HOSTED, verdict=verdict, guard_build="b" * 64,
+        body_sha256="c" * 64, bytes_out=1, stream=False, tokens=tokens,
+    )  # fmt: skip
 
 
 def decide(
@@ -49,17 +66,13 @@ def decide(
                     code="refused_by_policy", status=403, verdict=verdict, tokens=tokens,
                 )  # fmt: skip
             else:
-                made = record.intent(
-                    request=f"req_{n}", team=team, key_id="k", endpoint="openai.chat", model="m",
-                    destination=HOSTED, verdict=verdict, guard_build="b" * 64,
-                    body_sha256="c" * 64, bytes_out=1, stream=False, tokens=tokens,
-                )  # fmt: skip
+                made = intent(tokens, n, team, verdict)
             log.submit(made)
 
 
 def search(folder: Path, value: str = SSN, *, key: TokenKey = TOKENS, **more: str) -> Answer:
     with open_index(folder, key) as index, open_stored(folder, KEY) as stored:
-        return index.search(stored, key, value, **more)  # type: ignore[arg-type]
+        return index.search(stored, key, value, **more)
 
 
 def test_a_value_is_found_in_every_month_and_team(tmp_path: Path) -> None:
@@ -79,6 +92,88 @@ def test_a_value_is_found_whatever_it_was_taken_for(tmp_path: Path) -> None:
     """A recogniser that calls a social security number an identifier must not cause a false no."""
     decide(tmp_path, ("IDENTIFIER", SSN))
     assert [index for index, _ in search(tmp_path, "123456789").found] == [1]
+
+
+class Years:
+    """Three logs, 2026, 2027 and 2028 so far, with a decision about SSN in each."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.now = folder, JANUARY
+        self.chain = Chain(
+            Folders(folder),
+            folder,
+            key=logs.SEED,
+            origin=logs.ORIGIN,
+            source="a",
+            clock=lambda: self.now,
+        )
+        for year in range(3):
+            self.now = JANUARY + year * 365 * 86_400
+            if year:
+                self.chain.rotate("period")
+            self.add()
+            self.add()
+        self.chain.close()
+
+    def add(self) -> None:
+        made = intent(TOKENS.tokens("oncology", [("US_SSN", SSN)], self.now))
+        self.chain.commit([record.prepare(made, source="a")], sign=True)
+        self.chain.publish()
+
+    def search(self, value: str = SSN, **more: str) -> Whole:
+        return search_chain(self.folder, KEY, TOKENS, value, **more)  # type: ignore[arg-type]
+
+
+def test_a_chain_is_searched_only_if_each_log_goes_on_from_the_one_before(tmp_path: Path) -> None:
+    """A log that was taken out, or cut to what an older checkpoint signed, would be a no."""
+    whole = Years(tmp_path / "log").search()
+    assert len(whole.found) == 6
+    no = Years(tmp_path / "no").search("999-99-9999")
+    assert (no.found, no.complete) == ([], True)
+    gone = Years(tmp_path / "gone")
+    shutil.rmtree(gone.folder / "logs" / "0002")
+    with pytest.raises(LogTampered, match="log 2 is missing"):
+        gone.search(until="2028")
+    short = Years(tmp_path / "short")
+    _cut(short.folder, 2)
+    (short.folder / "checkpoint").unlink()
+    with pytest.raises(LogTampered, match="log 1 is not the one"):
+        short.search()
+    newest = Years(tmp_path / "newest")
+    _cut(newest.folder / "logs" / "0003", 2)
+    with pytest.raises(LogTampered, match="a checkpoint beside it has 3"):
+        newest.search()
+
+
+def _cut(folder: Path, size: int) -> None:
+    with sqlite3.connect(folder / "log.db") as db:
+        db.execute("DELETE FROM record WHERE idx >= ?", (size,))
+        db.execute("DELETE FROM checkpoint WHERE size > ?", (size,))
+
+
+def test_no_is_not_said_of_the_time_of_a_log_that_is_gone(tmp_path: Path) -> None:
+    """Its proof of the first record says when it began; no other record's will do, and a first
+    record of the next log that was changed does not say when it ended."""
+    for name in ("right", "last", "next"):
+        years = Years(tmp_path / name)
+        with open_stored(years.folder, KEY) as stored:
+            _, final = stored.checkpoint()
+            proof = prove(stored, final.size - 1 if name == "last" else 0)
+        Folders(years.folder).drop(1, str(proof))
+        if name == "right":
+            assert years.search(until="2026-03").deleted == (1,)
+        elif name == "last":
+            with pytest.raises(LogTampered, match="no proof of the first record"):
+                years.search(until="2026-03")
+        else:
+            years.search()
+            with sqlite3.connect(years.folder / "logs" / "0002" / "log.db") as db:
+                (data,) = db.execute("SELECT bytes FROM record WHERE idx = 0").fetchone()
+                data = data.replace(b'"time":"2027', b'"time":"2026')
+                leaf = hashlib.sha256(b"\0" + data).digest()
+                db.execute("UPDATE record SET bytes = ?, leaf = ? WHERE idx = 0", (data, leaf))
+            with pytest.raises(LogTampered, match="record 0"):
+                years.search(since="2026-03", until="2026-04")
 
 
 def test_no_is_said_over_records_that_were_read_whole(tmp_path: Path) -> None:
@@ -154,6 +249,18 @@ def test_nothing_is_answered_about_a_log_that_was_changed(tmp_path: Path) -> Non
         search(tmp_path)
 
 
+@pytest.mark.parametrize("data", [b"", b"[" * 100_000, b'{"time":1}', b'["x"]'])
+def test_what_is_no_record_is_no_answer(tmp_path: Path, data: bytes) -> None:
+    """It is read before the root can show that nobody signed it."""
+    decide(tmp_path)
+    data += b'"type":"request.intent"'
+    with sqlite3.connect(tmp_path / "log.db") as db:
+        leaf = hashlib.sha256(b"\0" + data).digest()
+        db.execute("UPDATE record SET bytes = ?, leaf = ? WHERE idx = 1", (data, leaf))
+    with pytest.raises(LogTampered):
+        search(tmp_path)
+
+
 def test_a_rolled_back_log_is_not_searched(tmp_path: Path) -> None:
     """The index has seen more than there is."""
     decide(tmp_path / "log", ("US_SSN", SSN))
@@ -209,15 +316,18 @@ def test_an_index_kept_under_another_key_is_made_again(tmp_path: Path) -> None:
     assert len(search(tmp_path).found) == 1
 
 
-def test_an_index_is_read_and_only_what_is_new_is_added(tmp_path: Path) -> None:
-    """With the right MAC it is believed: a changed record that it has is not read again."""
+def test_an_index_is_written_again_once_enough_is_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then what is new is read each time."""
+    monkeypatch.setattr("sovereign.audit.search.AGAIN", 10)
     decide(tmp_path, ("US_SSN", SSN))
     search(tmp_path)
     kept = (tmp_path / "search.db").read_bytes()
     decide(tmp_path, ("US_SSN", SSN), at=MARCH)
     assert len(search(tmp_path).found) == 2
     assert (tmp_path / "search.db").read_bytes() == kept
-    decide(tmp_path, times=AGAIN)
+    decide(tmp_path, times=10)
     assert len(search(tmp_path).found) == 2
     assert (tmp_path / "search.db").read_bytes() != kept
     assert len(search(tmp_path).found) == 2

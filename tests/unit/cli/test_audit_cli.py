@@ -205,6 +205,7 @@ def test_show_filters_by_type_and_request_and_speaks_json(house: Path) -> None:
     both = run("show", "--request", "req_1", "--json").output.splitlines()
     assert [json.loads(x)["index"] for x in both] == [1, 2]
     assert len(run("show", "-n", "1", "--json").output.splitlines()) == 1
+    assert "no such record" in run("show", "--request", "req_of_nobody").output
     assert run("show", "--type", "nonsense").exit_code == 2
     assert run("show", "--request", "Grace Hopper").exit_code == 2
 
@@ -226,7 +227,7 @@ def test_taking_a_proof_and_publishing_are_recorded_but_not_of_a_copy(house: Pat
     copy = ["--path", ".sovereign/audit"]
     for args in (["prove", "1"], ["publish", "out"]):
         assert run(*args, *copy).exit_code == 0
-    assert run("show", *copy, "--type", "log.read").output == ""
+    assert run("show", *copy, "--type", "log.read").stdout == ""
     for args in (["prove", "1"], ["publish", "out"]):
         done = run(*args)
         assert done.exit_code == 0, done.output

@@ -69,6 +69,8 @@ def test_published_tiles_are_checked_and_a_fault_is_named(log: Path) -> None:
     assert checked.exit_code == 0, checked.output
     bundle = Path("out/tile/entries/000.p/11")
     bundle.write_bytes(bundle.read_bytes().replace(b"show", b"shoo"))
+    none = audit("check-tiles", "nowhere", "--key", KEY)
+    assert none.exit_code == 2, "a mistyped folder is no evidence of a forged log"
     wrong = audit("check-tiles", "out", "--key", KEY)
     assert isinstance(wrong.exception, LogTampered)
     assert str(wrong.exception).startswith("record 1:")

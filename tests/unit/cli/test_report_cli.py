@@ -255,6 +255,24 @@ def test_help_says_what_a_report_is() -> None:
     assert "complian" not in said
 
 
+def test_an_export_of_a_chain_that_lacks_a_log_leaves_no_file(house: Path) -> None:
+    """A log that was taken out or cut to what an older checkpoint signed is not passed over."""
+    for cheat in ("taken out", "cut"):
+        chain = house / cheat
+        traffic.grow_chain(chain)
+        if cheat == "taken out":
+            shutil.rmtree(chain / "logs" / "0003")
+        else:
+            (chain / "checkpoint").unlink()
+            with sqlite3.connect(chain / "log.db") as db:
+                (size,) = db.execute("SELECT min(size) FROM checkpoint").fetchone()
+                db.execute("DELETE FROM record WHERE idx >= ?", (size,))
+                db.execute("DELETE FROM checkpoint WHERE size > ?", (size,))
+        done = audit("export", "--format", "jsonl", "--path", cheat, "--out", "e.jsonl")
+        assert isinstance(done.exception, LogTampered), cheat
+        assert not (house / "e.jsonl").exists()
+
+
 def test_report_and_exports_go_over_rotations(house: Path) -> None:
     """A year has four quarters: one archive, one Parquet file, one OSCAL document."""
     import pyarrow.parquet as pq

@@ -18,6 +18,7 @@ def test_who_has_it_keeps_it(tmp_path: Path) -> None:
     path = tmp_path / "state" / "held.db"
     first = Ledger(path)
     first.own(["file-1", "file-2"], "cardiology", "openai")
+    assert [f.name for f in path.parent.iterdir() if f.stat().st_mode & 0o077] == []
     first.own(["file-1"], "radiology", "openai")
     first.close()
     again = Ledger(path)

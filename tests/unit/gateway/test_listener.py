@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -101,6 +102,43 @@ def test_a_caller_who_asks_whether_to_go_on_is_told_at_once() -> None:
     assert done.written[1].endswith(b"body")
 
 
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
+@pytest.mark.parametrize("apart", [False, True])
+def test_what_follows_the_wish_for_another_protocol_is_no_request(
+    protocol: bytes, apart: bool
+) -> None:
+    """Its parser leaves the body unread. In a piece of its own it was the next request, which
+    whoever stands before the gateway has never seen."""
+    body = b"GET /inner HTTP/1.1\r\nhost: a\r\n\r\n"
+    head = b"POST /outer HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: " + protocol
+    head += b"\r\ncontent-length: %d\r\n\r\n" % len(body)
+    asked: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(scope["path"])
+        await send({"type": "http.response.start", "status": 400, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def run() -> Transport:
+        config = uvicorn.Config(app, http=_Protocol, ws="none", lifespan="off", log_config=None)
+        config.load()
+        transport = Transport()
+        line = _Protocol(config=config, server_state=ServerState(), app_state={})
+        line.connection_made(transport)
+        for piece in (head, body) if apart else (head + body,):
+            if not transport.closed:
+                line.data_received(piece)
+            while line.tasks:
+                await asyncio.gather(*line.tasks)
+        line.connection_lost(None)
+        return transport
+
+    done = asyncio.run(run())
+    assert asked == ["/outer"]
+    assert b"connection: close" in done.written[0]
+    assert done.closed
+
+
 @pytest.mark.parametrize(
     ("begins", "goes_on"),
     [
@@ -147,3 +185,65 @@ def test_a_connection_on_which_nothing_begins_is_not_kept_open(
     config = uvicorn.Config(app, http=_Protocol, ws="none", lifespan="off", log_config=None)
     config.load()
     assert asyncio.run(run()) == b""
+
+
+async def _serve(app: Any) -> asyncio.Server:
+    config = uvicorn.Config(app, http=_Protocol, ws="none", lifespan="off", log_config=None)
+    config.load()
+    state = ServerState()
+    return await asyncio.get_running_loop().create_server(
+        lambda: _Protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+    )
+
+
+@pytest.mark.parametrize("piece", [b"a" * 65536, b"a: b\r\n" * 10_000], ids=["one", "many"])
+def test_a_head_without_end_is_not_taken_in(piece: bytes) -> None:
+    """All of it is kept until it is whole, and nobody knows yet who sends it."""
+    asked: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(scope["path"])
+
+    async def run() -> None:
+        server = await _serve(app)
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(b"GET / HTTP/1.1\r\nhost: a\r\nx: ")
+        with pytest.raises(ConnectionError):
+            for _ in range(400):
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
+        server.close()
+
+    asyncio.run(run())
+    assert asked == []
+
+
+@pytest.mark.parametrize("many", [listener.MAX_QUEUED // 2, 20_000])
+def test_requests_that_wait_on_one_connection_are_few(many: int) -> None:
+    """Each is small where it is sent, and large where it waits: few are answered, one by one, and
+    of many not even the first."""
+    asked: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(scope["path"])
+        await asyncio.sleep(0.1 if len(asked) == 1 else 0)
+        head = [(b"content-length", b"2")]
+        await send({"type": "http.response.start", "status": 401, "headers": head})
+        await send({"type": "http.response.body", "body": b"no"})
+
+    async def run() -> bytes:
+        server = await _serve(app)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        last = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+        writer.write(GET * (many - 1) + last)
+        got = b""
+        async with asyncio.timeout(20):
+            with contextlib.suppress(ConnectionError):
+                got = await reader.read()
+        writer.close()
+        server.close()
+        return got
+
+    answered = asyncio.run(run()).count(b"HTTP/1.1 401")
+    assert (answered, len(asked)) == ((many, many) if many <= listener.MAX_QUEUED else (0, 1))

@@ -7,8 +7,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from played_engine import Fake, Records, gone, supervisor, until
 
+from sovereign.errors import EngineDown
 from sovereign.serve.health import healthy
 from sovereign.serve.supervise import Supervisor
 
@@ -61,6 +63,52 @@ def test_a_change_that_cannot_be_served_leaves_the_old_engine_at_work(
         fake.what = "serves"
         (folder / "adapter_model.safetensors").write_text("and the third")
         assert until(lambda: engine.rollovers == 1)
+
+
+def test_a_disk_that_fails_ends_no_watch(tmp_path: Path, fake: Fake) -> None:
+    """Neither an exchange nor a restart that finds no place for a socket is the last one tried."""
+    engine, folder = _adapted(tmp_path)
+    with engine:
+        engine.start(timeout=20)
+        engine.watch()
+        first, run, away = engine.pid, tmp_path / "run", tmp_path / "away"
+        assert first
+        run.rename(away)
+        run.write_text("in the way")
+        (folder / "adapter_model.safetensors").write_text("the second")
+        assert until(lambda: engine.last_error is not None)
+        refused = engine.last_error
+        os.kill(first, signal.SIGKILL)
+        assert until(lambda: engine.restarts > 1 and engine.last_error is not refused)
+        run.unlink()
+        away.rename(run)
+        assert until(lambda: engine.alive)
+        assert healthy(engine.socket)
+
+
+def test_an_exchange_that_finds_no_place_leaves_no_process(tmp_path: Path, fake: Fake) -> None:
+    """The old one goes on, and the new one is not forgotten."""
+    engine, folder = _adapted(tmp_path)
+    with engine:
+        engine.start(timeout=20)
+        first = engine.pid
+        (folder / "adapter_model.safetensors").write_text("the second")
+        # A folder is where the new engine's socket should go.
+        engine.socket.unlink()
+        engine.socket.mkdir()
+        with pytest.raises(EngineDown):
+            engine.roll(timeout=20)
+        assert engine.pid == first
+        running = [p for p in Path("/proc").iterdir() if p.name.isdigit() and _beside(p, engine)]
+        assert running == []
+        engine.socket.rmdir()
+
+
+def _beside(process: Path, engine: Supervisor) -> bool:
+    try:
+        return os.fsencode(engine.socket.name[:-1] + "~") in (process / "cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def test_stop_during_an_exchange_leaves_no_process(tmp_path: Path, fake: Fake) -> None:

@@ -93,6 +93,7 @@ def test_a_pipe_is_refused(tiny: Path) -> None:
         "a\0.json",
         "./x.json",
         ".hidden.json",
+        "a\udcff.json",
         "a/.ssh/x.json",
         "x" * 600 + ".json",
     ],

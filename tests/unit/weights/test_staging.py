@@ -25,6 +25,15 @@ def test_the_work_of_a_living_process_is_not_swept(tmp_path: Path) -> None:
         assert two.is_dir()
 
 
+def test_a_lock_that_goes_while_it_is_looked_at_stops_nobody(tmp_path: Path) -> None:
+    """Another process ended after the locks were listed: a name that leads nowhere."""
+    with staging(tmp_path) as work:
+        (tmp_path / ".staging" / "gone.lock").symlink_to("nowhere")
+        with staging(tmp_path) as other:
+            assert other.is_dir()
+        assert work.is_dir()
+
+
 def test_a_link_is_not_copied(tmp_path: Path) -> None:
     """It may have become one after it was admitted."""
     (tmp_path / "l").symlink_to("/etc/passwd")

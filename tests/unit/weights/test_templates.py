@@ -25,7 +25,7 @@ USUAL = """
     {{- '<|im_start|>' + message['role'] + '\\n' + message.content.strip().split('</think>')[-1] -}}
   {%- else -%}
     {%- for item in message.content | selectattr('type', 'equalto', 'text') -%}
-      {{- item.text | trim -}}
+      {{- item.text | trim -}}{{ item | map('upper') | map(attribute='x') | join }}
     {%- endfor -%}
   {%- endif -%}
   {%- set ns.last = message -%}
@@ -55,6 +55,11 @@ ATTACKS = {
     "a method of any object": "{{ messages.system('id') }}",
     "format with a format of its own": "{{ '{0.x}'.format(messages) }}",
     "printf that pads": "{{ '%999999999d' | format(1) }}",
+    "printf by map": "{{ ['%999999999d'] | map('format', 1) | join }}",
+    "printf by a map of maps": "{{ [['%9d']] | map('map', 'format', 1) | list }}",
+    "printf by a name in pieces": "{{ ['%9d'] | map('for' ~ 'mat', 1) | join }}",
+    "printf by a list of arguments": "{{ ['%9d'] | map(*['format', 1]) | join }}",
+    "a map by named arguments": "{{ ['x'] | map(**{'attribute': 'y'}) | join }}",
     "a call to what was computed": "{{ (messages[0].f)() if 1 else messages[0]['f']() }}",
     "a file": "{% include '/etc/passwd' %}",
     "a module": "{% import 'x' as y %}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,10 @@ from pathlib import Path
 
 import cryptography
 import pytest
+
+from sovereign.audit import verify
+from sovereign.audit.report import tally
+from sovereign.audit.report.archive import CHECK
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +51,17 @@ def run(bare: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture
+def check(
+    run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the checker that one has, and not an archive's own, on an archive."""
+    for module in (CHECK, Path(tally.__file__), Path(verify.__file__)):
+        shutil.copy(module, tmp_path / module.name)
+
+    def check(archive: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return run(tmp_path / CHECK.name, str(archive), *arguments)
+
+    return check

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,13 +140,86 @@ def test_a_name_that_is_twice_in_the_archive_is_refused(
     assert (done.returncode, "twice" in done.stderr) == (1, True)
 
 
-def test_what_is_no_archive_is_said(run: Run, made: Path, tmp_path: Path) -> None:
+def test_bytes_that_belong_to_no_file_are_refused(made: Path, check: Run, tmp_path: Path) -> None:
+    """Who reads from the beginning, as streams are, would find another page than the checker."""
+    whole = made.read_bytes()
+    aside = tmp_path / "aside.zip"
+    with zipfile.ZipFile(aside, "w") as zipped:
+        zipped.writestr("report.html", b"<p>all is well")
+        page = zipped.start_dir
+    forged = aside.read_bytes()[:page]
+    end = whole.rindex(b"PK\x05\x06")
+    start = int.from_bytes(whole[end + 16 : end + 20], "little")
+    name = whole.index(b"report.html")  # in its own head
+    cases = {
+        "before": forged + whole,
+        "between": whole[:start]
+        + forged
+        + whole[start : end + 16]
+        + (start + len(forged)).to_bytes(4, "little")
+        + whole[end + 20 :],
+        "after": whole + forged,
+        "in the comment": whole[:-2] + len(forged).to_bytes(2, "little") + forged,
+        "another size in its head": whole[: name - 12]
+        + (1).to_bytes(4, "little")
+        + whole[name - 8 :],
+    }
+    for where, data in cases.items():
+        (tmp_path / "bad.zip").write_bytes(data)
+        done = check(tmp_path / "bad.zip", "--key", KEY)
+        assert done.returncode != 0, where
+        assert "Traceback" not in done.stderr, done.stderr
+
+
+def test_another_name_for_other_programs_is_refused(made: Path, check: Run, tmp_path: Path) -> None:
+    """Info-ZIP's Unicode path (0x7075) is a second name, which Python does not read."""
+    bad = tmp_path / "bad.zip"
+    with zipfile.ZipFile(made) as old, zipfile.ZipFile(bad, "w") as new:
+        for entry in old.infolist():
+            other = zipfile.ZipInfo(entry.filename)
+            if entry.filename == "README.txt":
+                crc = zlib.crc32(b"README.txt")
+                field = struct.pack("<HHBL", 0x7075, 5 + 11, 1, crc) + b"report.html"
+                other.extra = field
+            new.writestr(other, old.read(entry))
+    done = check(bad, "--key", KEY)
+    assert (done.returncode, "belong to none" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("how", ["nested", "encrypted", "method", "too large"])
+def test_an_archive_that_nobody_can_read_is_said(
+    made: Path, check: Run, tmp_path: Path, how: str
+) -> None:
+    """No traceback, and no memory without end."""
+    bad = tmp_path / "bad.zip"
+    if how == "nested":
+        reports.rewritten(made, bad, {"report.json": b"[" * 100_000}, reports.SIGNER)
+    elif how == "too large":
+        zipped = zipfile.ZipFile(bad, "w", zipfile.ZIP_DEFLATED)
+        with zipped, zipped.open("manifest", "w") as file:
+            for _ in range(200):
+                file.write(bytes(1 << 20))
+    else:
+        data = bytearray(reports.rewritten(made, bad, {}).read_bytes())
+        at = data.index(b"PK\x01\x02")
+        for one in (at, data.index(b"PK\x01\x02", at + 1)):
+            offset = 8 if how == "encrypted" else 10
+            data[one + offset] = 1 if how == "encrypted" else 99
+        bad.write_bytes(data)
+    done = check(bad, "--key", KEY)
+    assert done.returncode in (1, 2), done
+    assert "Traceback" not in done.stderr
+    if how == "too large":
+        assert "manifest is too large" in done.stderr
+
+
+def test_what_is_no_archive_is_said(check: Run, made: Path, tmp_path: Path) -> None:
     """Exit status 2 if nothing could be checked."""
     (tmp_path / "not.zip").write_bytes(b"PK nothing")
-    done = run(made, str(tmp_path / "not.zip"))
-    assert done.returncode == 2
+    done = check(tmp_path / "not.zip")
+    assert (done.returncode, done.stderr) == (2, "error: File is not a zip file\n")
     bad = reports.rewritten(made, tmp_path / "bad.zip", {"manifest": b"nothing"})
-    assert run(bad).returncode == 1
+    assert check(bad).returncode == 1
 
 
 def test_signed_by_a_key_of_its_own_the_log_still_speaks_for_itself(

@@ -134,20 +134,38 @@ def test_tampering_between_logs_is_found(spanning: Path, run: Run, tmp_path: Pat
         assert said in done.stderr, f"{name}: {done.stderr}"
 
 
-def test_a_stretch_before_a_link_cannot_be_left_out_with_its_proof(
-    chain: Path, run: Run, tmp_path: Path
+LEFT_OUT = {
+    "the end of the first log": (0, 0, -1, "the period has a hole between log 1 and log 2"),
+    "the beginning of the period": (0, 1, 0, "of log 1 is of the period and was left out"),
+    "the end of the period": (2, 0, -1, "of log 3 is of the period and was left out"),
+}
+
+
+@pytest.mark.parametrize("what", LEFT_OUT)
+def test_a_stretch_cannot_be_left_out_with_its_proof(
+    chain: Path, run: Run, tmp_path: Path, what: str
 ) -> None:
-    """An archive that is right in each log, made by one who stops early in the first."""
+    """An archive that is right in each log, made by one who begins late or stops early."""
+    at, late, early, said = LEFT_OUT[what]
     from dataclasses import replace
 
     from sovereign.audit.report import archive
     from sovereign.audit.report.document import build
     from sovereign.audit.report.gather import gather
+    from sovereign.audit.report.tally import Tally
 
     out = tmp_path / "evidence.zip"
     with gather(chain, logs.verifier(), SPAN, key_from="the test") as found:
-        first = found.parts[0]
-        first.range = replace(first.range, stop=first.range.stop - 1)
+        part = found.parts[at]
+        first = part.range.first + late
+        before = part.range.before.extend(
+            leaf for _, _, leaf in part.stored.entries(part.range.first, first)
+        )
+        part.range = replace(part.range, first=first, stop=part.range.stop + early, before=before)
+        found.tally = Tally(SPAN.since, SPAN.until, len("2026-07-02"))
+        for part in found.parts:
+            for index, data, _ in part.stored.entries(part.range.first, part.range.stop):
+                found.tally.add(part.past.place(index), data)
         made = build(
             found,
             "hipaa",
@@ -159,7 +177,7 @@ def test_a_stretch_before_a_link_cannot_be_left_out_with_its_proof(
         archive.write(out, made, found, html="", pdf=None, signer=reports.SIGNER)
     done = run(out, "--key", KEY)
     assert done.returncode == 1
-    assert "the period has a hole between log 1 and log 2" in done.stderr
+    assert said in done.stderr
 
 
 def test_a_key_that_is_none_is_not_the_archives_fault(spanning: Path, run: Run) -> None:

@@ -213,6 +213,21 @@ def test_a_full_queue_refuses_at_once(model: LlamaForCausalLM) -> None:
         Caller(batcher, [3], 1)
 
 
+def test_who_left_while_waiting_takes_no_room(model: LlamaForCausalLM) -> None:
+    """Callers that give up and ask again would fill the queue with nobody."""
+    batcher = Batcher(model, _decode, frozenset({EOS}), slots=1, waiting=2)
+    stays, leaves = Caller(batcher, [3], 1), Caller(batcher, [3], 1)
+    leaves.job.cancel()
+    comes = Caller(batcher, [3], 1)
+    with pytest.raises(Full):
+        Caller(batcher, [3], 1)
+    with torch.inference_mode():
+        for _ in range(2):
+            batcher._turn()
+    assert [stays.finish()[1], comes.finish()[1]] == [Done("length", 1)] * 2
+    assert leaves.events.empty()
+
+
 def test_the_answers_of_one_request_are_taken_in_together_or_not_at_all(
     model: LlamaForCausalLM,
 ) -> None:

@@ -145,6 +145,25 @@ def _forced(constraint: Any, tokenizer: Any) -> str:
     return texts[longest]
 
 
+@pytest.mark.parametrize("parallel", [True, False])
+def test_a_tag_is_never_spelled_where_it_is_a_token(tokenizer: Any, parallel: bool) -> None:
+    """What looks like a call to whoever reads the text would not have been held to a tool."""
+    import copy
+
+    knows = copy.deepcopy(tokenizer)
+    knows.add_tokens(["<tool_call>", "</tool_call>"])
+    grammars = Grammars(knows, len(knows), frozenset({EOS}))
+    assert grammars.special("<tool_call>")
+    tool = Tool("look_up", "", {"type": "object", "properties": {}, "additionalProperties": False})
+    grammar = tools_grammar(Tools((tool,), (tool,), "auto", parallel), special=True)
+    constraint = grammars.compile(grammar, "tools")
+    *begun, end = tokenizer.encode("a <tool_box> b <tool_call>", add_special_tokens=False)
+    for token in begun:
+        assert constraint.mask()[token]
+        constraint.accept(token)
+    assert not constraint.mask()[end]
+
+
 @pytest.mark.parametrize(
     "schema",
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 
+import pytest
 import torch
 
 from sovereign.serve.engines.sampling import Sampler, Sampling
@@ -54,3 +55,10 @@ def test_the_global_generator_has_no_say() -> None:
     first = [a(LOGITS) for _ in range(20)]
     torch.manual_seed(0)
     assert [b(LOGITS) for _ in range(20)] == first
+
+
+@pytest.mark.parametrize("tiny", [1e-39, 1e-50, 5e-324])
+def test_a_number_too_small_for_a_float32_is_no_zero(tiny: float) -> None:
+    """What a request may ask for must not fail a step: the others in the batch would go with it."""
+    assert _draw(Sampling(temperature=tiny, seed=1), 5) == {0: 1.0}
+    assert _draw(Sampling(top_p=tiny, seed=1), 5) == {0: 1.0}

@@ -94,6 +94,25 @@ def test_a_leading_space_that_only_the_first_token_loses_is_kept() -> None:
     assert "".join(out.feed(i) for i in range(50)) == decode(list(range(50)))
 
 
+@pytest.mark.parametrize("text", ["\U0001f600" * 9, "a北京北京é é北é" * 3, "北a" + "京" * 30])
+def test_characters_of_byte_tokens_come_out_one_after_the_other(text: str) -> None:
+    """SentencePiece vocabularies write what they lack as bytes. A run of them that does not begin
+    with a character decodes as no character at all."""
+    from tokenizers import Tokenizer, decoders
+    from tokenizers.models import WordLevel
+
+    words = {f"<0x{b:02X}>": b for b in range(256)} | {"a": 256, "\u2581": 257}
+    inner = Tokenizer(WordLevel(words, "a"))
+    inner.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback()])
+    out = Detokenizer(inner.decode)
+    ids: list[int] = []
+    for letter in text:
+        ids += {"a": [256], " ": [257]}.get(letter, list(letter.encode()))
+    pieces = [out.feed(i) for i in ids]
+    assert "".join(pieces) + out.flush() == text
+    assert pieces.count("") == sum(len(c.encode()) - 1 for c in text)  # none later than it is whole
+
+
 @pytest.mark.model
 def test_the_real_tokenizer_gives_back_any_text(model_store: object) -> None:
     """The window of the detokenizer agrees with decoding everything at once."""

@@ -57,3 +57,16 @@ def test_what_only_looks_like_a_tag_is_text() -> None:
     assert split.feed("a <tool") == ["a "]
     assert split.feed("box> b <") == ["<toolbox> b "]
     assert split.flush() == "<"
+
+
+def test_a_closing_tag_in_an_argument_ends_no_call() -> None:
+    """A string may hold any text. For any chunking."""
+    args = {"x": "a</tool_call>b", "y": "</tool_call>"}
+    call = f"<tool_call>\n{json.dumps({'name': 'f', 'arguments': args})}\n</tool_call>"
+    for step in (1, 7, len(call)):
+        split = CallFilter()
+        heard = [h for at in range(0, len(call), step) for h in split.feed(call[at : at + step])]
+        [told] = heard
+        assert isinstance(told, Call)
+        assert json.loads(told.arguments) == args
+        assert [*split.feed("done"), split.flush()] == ["done", ""]

@@ -346,3 +346,25 @@ def test_tool_choice_none_offers_nothing() -> None:
 def test_an_embedding_that_cannot_be_made_is_refused(fields: dict[str, Any], param: str) -> None:
     """As for chat."""
     assert _refused({"model": "m", **fields}, parse_embeddings).param == param
+
+
+def test_a_number_beyond_any_float_is_refused() -> None:
+    """JSON has no largest integer; a comparison with one that is must not fail."""
+    assert _refused({**BASE, "temperature": 10**400}).param == "temperature"
+    assert _refused({**BASE, "logit_bias": {"1": -(10**400)}}).param == "logit_bias"
+
+
+def test_the_id_of_a_call_is_a_text() -> None:
+    """Neither a list nor an object can be looked up among those before it."""
+    for wrong in ([], {}, 1):
+        message = {"role": "tool", "content": "x", "tool_call_id": wrong}
+        refused = _refused({**BASE, "messages": [*BASE["messages"], message]})
+        assert refused.param == "messages[1].tool_call_id"
+
+
+@pytest.mark.parametrize("raw", [b'{"a": "\\ud83d"}', b'{"\\udc00": 1}', b'["\\udfff"]'])
+def test_half_a_surrogate_pair_is_no_text(raw: bytes) -> None:
+    """No tokenizer takes it. A whole pair is one character."""
+    with pytest.raises(BadRequest, match="UTF-8"):
+        read_json(raw)
+    assert read_json(b'{"a": "\\ud83d\\ude00"}') == {"a": "\U0001f600"}
