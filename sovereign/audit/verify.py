@@ -90,7 +90,9 @@ class Problem:
     log: int = 1
 
     def __str__(self) -> str:
-        return self._said() if self.log == 1 else f"log {self.log}: {self._said()}"
+        said = self._said() if self.log == 1 else f"log {self.log}: {self._said()}"
+        # A record may say anything, also what would write over this line on a terminal.
+        return said if said.isprintable() else ascii(said)[1:-1]
 
     def _said(self) -> str:
         if self.record is not None and self.last not in (None, self.record):
@@ -202,7 +204,13 @@ class Key:
         key_id, _, encoded = rest.partition("+")
         material = unbase64(encoded)
         digest = hashlib.sha256(name.encode() + b"\n" + material).digest()[:4]
-        if not name or len(material) != 33 or material[0] != 1 or digest.hex() != key_id:
+        if (
+            not name.isprintable()
+            or not name
+            or len(material) != 33
+            or material[0] != 1
+            or digest.hex() != key_id
+        ):
             raise ValueError("not an Ed25519 verifier key")
         self.vkey, self.name, self.id = vkey.strip(), name, digest
         self._material = material

@@ -17,6 +17,7 @@ _config = click.option(
     type=click.Path(path_type=Path),
     default=Path("sovereign.toml"),
     show_default=True,
+    help="The configuration.",
 )
 
 
