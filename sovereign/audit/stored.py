@@ -45,7 +45,7 @@ class Stored:
         If a witness has cosigned that very checkpoint, the note has its lines too. Raises
         :class:`LogTampered`, or :class:`AuditError` if there is none yet.
         """
-        row = self._db.execute("SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1").fetchone()
+        row = self._one("SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1")
         if row is None:
             raise AuditError("audit log: it has no checkpoint yet")
         note = _text(row[0])
@@ -92,7 +92,7 @@ class Stored:
     def marked(self, mark: bytes) -> list[tuple[int, dict[str, Any]]]:
         """(index, record) of the records that have ``mark`` in them. All are read, and up to the
         newest checkpoint are what was signed: otherwise :class:`LogTampered`."""
-        (size,) = self._db.execute("SELECT coalesce(max(idx), -1) + 1 FROM record").fetchone()
+        (size,) = self._one("SELECT coalesce(max(idx), -1) + 1 FROM record") or (0,)
         _, newest = self.checkpoint()
         found: list[tuple[int, bytes]] = []
 
@@ -128,6 +128,13 @@ class Stored:
         if frontier.size != stop - start:
             raise LogTampered("records are missing", hint=HINT)
         return frontier.root()
+
+    def _one(self, query: str) -> tuple[Any, ...] | None:
+        try:
+            row: tuple[Any, ...] | None = self._db.execute(query).fetchone()
+        except sqlite3.DatabaseError as e:
+            raise LogTampered(f"the database cannot be read: {e}", hint=HINT) from None
+        return row
 
     def _rows(self, columns: str, start: int, stop: int) -> Generator[tuple[Any, ...]]:
         try:
@@ -170,8 +177,8 @@ def record_of(data: bytes) -> dict[str, Any]:
     return record
 
 
-def _text(data: bytes | str) -> str:
+def _text(data: object) -> str:
     try:
-        return data if type(data) is str else bytes(data).decode("utf-8")  # type: ignore[arg-type]
-    except UnicodeDecodeError:
+        return data if type(data) is str else bytes(data).decode("utf-8")  # type: ignore[call-overload]
+    except (TypeError, UnicodeDecodeError):
         raise LogTampered("the checkpoint is not text", hint=HINT) from None

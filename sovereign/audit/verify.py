@@ -284,7 +284,7 @@ def snapshot(folder: Path) -> Iterator[sqlite3.Connection]:
             db.execute("BEGIN")
             (application,) = db.execute("PRAGMA application_id").fetchone()
             drawn = db.execute("SELECT name, sql FROM sqlite_master").fetchall()
-        except sqlite3.Error as e:
+        except (sqlite3.Error, UnicodeDecodeError) as e:  # its words may quote what is in the file
             raise NotALog(f"{file} cannot be read: {e}") from None
         if application != APPLICATION_ID or not {"record", "checkpoint"} <= {n for n, _ in drawn}:
             raise NotALog(f"{file} is not an audit log")

@@ -153,6 +153,11 @@ class SQLiteStore:
                 " ORDER BY size DESC LIMIT 1",
                 (bound,),
             ).fetchone()
+        if row and [*map(type, row)] != [int, str, bytes]:
+            raise LogTampered(
+                f"audit log: {self._file} holds something else than a checkpoint",
+                hint="`sovereign audit verify` says what is wrong",
+            )
         return StoredCheckpoint(*row) if row else None
 
     def put_checkpoint(self, checkpoint: StoredCheckpoint) -> None:
@@ -233,7 +238,7 @@ def _errors(doing: Literal["open", "read", "write", "close"]) -> Iterator[None]:
         raise LogUnavailable(
             f"audit log: cannot {doing}: {e}", hint="free disk space, or see who holds the file"
         ) from e
-    except sqlite3.DatabaseError as e:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as e:  # its words may quote the file
         raise LogTampered(
             f"audit log: cannot {doing}: {e}", hint="`sovereign audit verify` says what is wrong"
         ) from e

@@ -16,8 +16,11 @@ import pytest
 
 from sovereign.audit import verify
 from sovereign.audit.log import Log
+from sovereign.audit.proof import prove
 from sovereign.audit.reader import read
+from sovereign.audit.retention import standing
 from sovereign.audit.store.sqlite import SQLiteStore
+from sovereign.audit.stored import open_stored
 from sovereign.audit.tree import leaf_hash
 from sovereign.errors import AuditError, LogTampered
 
@@ -119,6 +122,8 @@ def test_words_where_bytes_belong_are_another_record(folder: Path) -> None:
     change(folder, "UPDATE record SET bytes = CAST(bytes AS TEXT) WHERE idx = 2")
     assert problems(folder) == ["record 2: its bytes were changed; they are not what was signed"]
     change(folder, "UPDATE checkpoint SET note = CAST(note AS BLOB), frontier = 'words'")
+    with pytest.raises(LogTampered, match="something else than a checkpoint"):
+        logs.grow(folder, 1)
     assert any("it is not a signed note" in problem for problem in problems(folder))
 
 
@@ -149,6 +154,37 @@ def test_a_word_of_deletion_that_is_no_record_is_named(tmp_path: Path) -> None:
     shutil.move(folder / "log.db", folder / "logs" / "0002" / "log.db")
     put(folder / "logs" / "0002", 1, b'"type":"log.delete"')
     assert problems(folder)
+
+
+def test_a_damaged_database_is_said_to_be_one(folder: Path) -> None:
+    """By whatever reads it: what SQLite says of it may not be text, or come late."""
+    whole = (folder / "log.db").read_bytes()
+    with contextlib.closing(sqlite3.connect(folder / "log.db")) as db:
+        found = db.execute("SELECT name, rootpage FROM sqlite_master").fetchall()
+    pages = {name: (page - 1) * 4096 for name, page in found}
+    note = whole.index(logs.ORIGIN.encode(), pages["checkpoint"])
+    damages = [(whole.index(b"CREATE TABLE checkpoint") + 15, b"\xd0"), (note, b"\xff")]
+    damages += [(at, bytes(100)) for at in pages.values()]
+    for at, data in damages:
+        (folder / "log.db").write_bytes(whole[:at] + data + whole[at + len(data) :])
+        for use in (_verified, _proven, _opened):
+            with contextlib.suppress(AuditError, verify.NotALog):
+                use(folder)
+
+
+def _verified(folder: Path) -> None:
+    verify.verify(folder, key=KEY)
+    read(folder, last=9)
+
+
+def _proven(folder: Path) -> None:
+    standing(folder, logs.verifier())
+    with open_stored(folder, logs.verifier()) as stored:
+        prove(stored, 1)
+
+
+def _opened(folder: Path) -> None:
+    SQLiteStore(folder / "log.db").close()
 
 
 def test_what_a_record_says_writes_nothing_of_its_own_on_a_terminal(folder: Path) -> None:
