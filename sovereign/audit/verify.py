@@ -898,8 +898,8 @@ def _check_final(
 
 
 def _undeclared(deleted: Sequence[int], chain: Sequence[tuple[int, Path]]) -> Iterator[Problem]:
-    """Deleted logs of which nobody says that they were. One that was deleted before another deleted
-    log began may have been declared there."""
+    """Deleted logs of which nobody says that they were. What a log says of others is said again
+    before it is deleted itself."""
     said = set()
     for _, folder in chain if deleted else ():
         if (folder / DATABASE).exists():
@@ -910,7 +910,7 @@ def _undeclared(deleted: Sequence[int], chain: Sequence[tuple[int, Path]]) -> It
                     with contextlib.suppress(AttributeError, *NO_RECORD):
                         said.add(json.loads(data).get("log"))
     for number in deleted:
-        if number not in said and not any(later > number for later in deleted):
+        if number not in said:
             yield Problem("its records are gone, and no log.delete record says so", log=number)
 
 
