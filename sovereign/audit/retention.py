@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from sovereign.audit.history import Past, begun, logs, span
 from sovereign.audit.note import Verifier
@@ -21,7 +22,7 @@ from sovereign.audit.stored import open_stored, record_of
 from sovereign.audit.verify import verify
 from sovereign.errors import AuditError, LogTampered
 
-__all__ = ["Hold", "Kept", "check_clock", "final_proof", "standing", "survey"]
+__all__ = ["Hold", "Kept", "check_clock", "declared", "final_proof", "standing", "survey"]
 
 DAY, MONTH = timedelta(days=1), timedelta(days=31)
 """How far the clock may be behind the newest record, and ahead of it."""
@@ -127,6 +128,15 @@ def check_clock(chain: Path, verifier: Verifier, now: float) -> None:
             "is wrong, so nothing is deleted",
             hint="set the clock; a gateway that runs writes a record each minute",
         )
+
+
+def declared(kept: Kept) -> list[dict[str, Any]]:
+    """The fields of the log.delete records in a log: to be recorded again before it goes, too, so
+    that a later log says of each that is gone who took it."""
+    with open_stored(kept.past.folder, kept.past.verifier) as stored:
+        found = stored.marked(b'"type":"log.delete"')
+    envelope = ("v", "type", "time", "source", "seq")
+    return [{n: v for n, v in one.items() if n not in envelope} for _, one in found]
 
 
 def final_proof(kept: Kept) -> Proof:

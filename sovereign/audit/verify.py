@@ -90,7 +90,9 @@ class Problem:
     log: int = 1
 
     def __str__(self) -> str:
-        return self._said() if self.log == 1 else f"log {self.log}: {self._said()}"
+        said = self._said() if self.log == 1 else f"log {self.log}: {self._said()}"
+        # A record may say anything, also what would write over this line on a terminal.
+        return said if said.isprintable() else ascii(said)[1:-1]
 
     def _said(self) -> str:
         if self.record is not None and self.last not in (None, self.record):
@@ -202,7 +204,13 @@ class Key:
         key_id, _, encoded = rest.partition("+")
         material = unbase64(encoded)
         digest = hashlib.sha256(name.encode() + b"\n" + material).digest()[:4]
-        if not name or len(material) != 33 or material[0] != 1 or digest.hex() != key_id:
+        if (
+            not name.isprintable()
+            or not name
+            or len(material) != 33
+            or material[0] != 1
+            or digest.hex() != key_id
+        ):
             raise ValueError("not an Ed25519 verifier key")
         self.vkey, self.name, self.id = vkey.strip(), name, digest
         self._material = material
@@ -890,8 +898,8 @@ def _check_final(
 
 
 def _undeclared(deleted: Sequence[int], chain: Sequence[tuple[int, Path]]) -> Iterator[Problem]:
-    """Deleted logs of which nobody says that they were. One that was deleted before another deleted
-    log began may have been declared there."""
+    """Deleted logs of which nobody says that they were. What a log says of others is said again
+    before it is deleted itself."""
     said = set()
     for _, folder in chain if deleted else ():
         if (folder / DATABASE).exists():
@@ -902,7 +910,7 @@ def _undeclared(deleted: Sequence[int], chain: Sequence[tuple[int, Path]]) -> It
                     with contextlib.suppress(AttributeError, *NO_RECORD):
                         said.add(json.loads(data).get("log"))
     for number in deleted:
-        if number not in said and not any(later > number for later in deleted):
+        if number not in said:
             yield Problem("its records are gone, and no log.delete record says so", log=number)
 
 

@@ -18,6 +18,7 @@ _config = click.option(
     type=click.Path(path_type=Path),
     default=Path("sovereign.toml"),
     show_default=True,
+    help="The configuration.",
 )
 _path = click.option(
     "--path",

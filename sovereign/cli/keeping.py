@@ -17,6 +17,7 @@ _config = click.option(
     type=click.Path(path_type=Path),
     default=Path("sovereign.toml"),
     show_default=True,
+    help="The configuration.",
 )
 
 
@@ -62,7 +63,7 @@ def retention_command(config: Path, apply: bool) -> None:
     from sovereign.audit.log import open_log
     from sovereign.audit.place import Place
     from sovereign.audit.record import event
-    from sovereign.audit.retention import check_clock, final_proof, standing, survey
+    from sovereign.audit.retention import check_clock, declared, final_proof, standing, survey
     from sovereign.audit.store.folders import FINAL
     from sovereign.cli.evidence import _log
     from sovereign.config import load_config
@@ -92,6 +93,8 @@ def retention_command(config: Path, apply: bool) -> None:
     for one in going:
         proof = str(final_proof(one))
         with open_log(loaded, "audit-retention", announce=False) as log:
+            for earlier in declared(one):
+                log.append(event("log.delete", **earlier))
             log.append(
                 event(
                     "log.delete",

@@ -16,12 +16,18 @@ TOKENS = Path("mirror-tokens.json")
 
 
 @click.command("mirror")
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8090, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option(
+    "--port",
+    default=8090,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="0 takes a free one.",
+)
 @click.option("--tokens", type=FILE, default=TOKENS, show_default=True, help="Hashed tokens.")
 @click.option("--anyone", is_flag=True, help="Ask nobody for a token.")
-@click.option("--tls-cert", type=FILE)
-@click.option("--tls-key", type=FILE)
+@click.option("--tls-cert", type=FILE, help="The certificate (PEM), with --tls-key.")
+@click.option("--tls-key", type=FILE, help="Its key (PEM).")
 @where
 def mirror_command(
     host: str,

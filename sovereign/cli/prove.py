@@ -40,7 +40,13 @@ __all__ = ["prove_command"]
 @click.option("--wait", default=0.0, help="Seconds to wait for the gateway to reach the recorder.")
 @click.option("--seed", type=int, help="Repeat a run with the same values.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write it for machines.",
+)
 def prove_command(
     base: str,
     key_env: str | None,

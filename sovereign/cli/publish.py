@@ -18,9 +18,21 @@ __all__ = ["PUBLISHING"]
 def _bucket(command: Any) -> Any:
     """The options that an s3:// place needs."""
     for option in (
-        click.option("--secret-key-env", default="AWS_SECRET_ACCESS_KEY", show_default=True),
-        click.option("--access-key-env", default="AWS_ACCESS_KEY_ID", show_default=True),
-        click.option("--region", default="us-east-1", show_default=True),
+        click.option(
+            "--secret-key-env",
+            default="AWS_SECRET_ACCESS_KEY",
+            show_default=True,
+            help="The variable with its secret.",
+        ),
+        click.option(
+            "--access-key-env",
+            default="AWS_ACCESS_KEY_ID",
+            show_default=True,
+            help="The variable with the object store's key.",
+        ),
+        click.option(
+            "--region", default="us-east-1", show_default=True, help="Of the object store."
+        ),
         click.option("--endpoint", help="The object store's URL; needed for s3://BUCKET/PREFIX."),
     ):
         command = option(command)

@@ -18,6 +18,7 @@ __all__ = ["receipt_command"]
     type=click.Path(path_type=Path),
     default=Path("sovereign.toml"),
     show_default=True,
+    help="The configuration.",
 )
 @click.option(
     "--path",

@@ -32,6 +32,7 @@ def which_log(command: Command) -> Command:
             type=click.Path(path_type=Path),
             default=Path("sovereign.toml"),
             show_default=True,
+            help="The configuration.",
         ),
         click.option(
             "--path",

@@ -26,7 +26,11 @@ SHOWN = 50
 @click.option("--from", "since", help="From this day or moment (UTC): 2026-01-31 or …T08:00Z.")
 @click.option("--to", "until", help="To the end of this day, or to this moment (UTC).")
 @click.option(
-    "--config", type=click.Path(path_type=Path), default=Path("sovereign.toml"), show_default=True
+    "--config",
+    type=click.Path(path_type=Path),
+    default=Path("sovereign.toml"),
+    show_default=True,
+    help="The configuration.",
 )
 @click.option(
     "--path",

@@ -67,7 +67,13 @@ serve_command.add_command(bench_command)
 )
 @click.option("--max-context", type=click.IntRange(min=1), help="Tokens; 2048 unless configured.")
 @click.option("--threads", type=click.IntRange(min=0), help="CPU threads; 0 takes what is free.")
-@click.option("--timeout", type=click.FloatRange(min=1), default=300, help="Seconds to load in.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=300,
+    show_default=True,
+    help="Seconds to load in.",
+)
 def run_command(
     model: str,
     adapters: tuple[str, ...],

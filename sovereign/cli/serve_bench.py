@@ -42,8 +42,16 @@ QUESTIONS = [
     help="How many ask at once, one level after the other.",
 )
 @click.option("--requests", type=click.IntRange(1), help="At each level; four a caller without it.")
-@click.option("--max-tokens", type=click.IntRange(1), default=64, show_default=True)
-@click.option("--timeout", type=click.FloatRange(min=1), default=600, show_default=True)
+@click.option(
+    "--max-tokens", type=click.IntRange(1), default=64, show_default=True, help="Of an answer."
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=600,
+    show_default=True,
+    help="Seconds that an answer may take.",
+)
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def bench_command(

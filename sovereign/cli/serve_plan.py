@@ -19,7 +19,9 @@ __all__ = ["plan_command"]
 
 @click.command("plan")
 @click.argument("model")
-@click.option("--users", type=click.IntRange(1), default=8, show_default=True)
+@click.option(
+    "--users", type=click.IntRange(1), default=8, show_default=True, help="Requests at once."
+)
 @click.option(
     "--context", default="4k", show_default=True, help="Tokens that each of them may hold: 8k."
 )
@@ -30,6 +32,7 @@ __all__ = ["plan_command"]
     type=click.Choice(["bf16", "int8", "fp8", "int4"]),
     default="bf16",
     show_default=True,
+    help="What the weights are held in.",
 )
 @click.option("--gpu", "gpus", multiple=True, help="Only this kind, such as H100; repeatable.")
 @click.option(
@@ -44,7 +47,13 @@ __all__ = ["plan_command"]
     help="Your prices; see the shipped ones.",
 )
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-@click.option("--config", type=click.Path(path_type=Path), default=Path("sovereign.toml"))
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=Path("sovereign.toml"),
+    show_default=True,
+    help="Names the weights store, if it is there.",
+)
 def plan_command(
     model: str,
     users: int,

@@ -138,7 +138,11 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 @click.command("check")
 @click.option(
-    "--config", type=click.Path(path_type=Path), default=Path("sovereign.toml"), show_default=True
+    "--config",
+    type=click.Path(path_type=Path),
+    default=Path("sovereign.toml"),
+    show_default=True,
+    help="The configuration.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same for machines.")
 def check_command(config: Path, as_json: bool) -> None:

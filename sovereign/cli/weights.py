@@ -85,11 +85,14 @@ def weights_command() -> None:
 @weights_command.command("import")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="What the store will call it.")
-@click.option("--licence", default="unknown", help="SPDX id, such as Apache-2.0.")
+@click.option(
+    "--licence", default="unknown", show_default=True, help="SPDX id, such as Apache-2.0."
+)
 @click.option(
     "--dtype",
     type=click.Choice(["bfloat16", "float32"]),
     default="bfloat16",
+    show_default=True,
     help="What a GGUF is dequantised to.",
 )
 @click.option("--replace", is_flag=True, help="Take the name over from other weights.")
@@ -149,7 +152,9 @@ def pull_command(
 @weights_command.command("convert")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="What the store will call it.")
-@click.option("--licence", default="unknown", help="SPDX id, such as Apache-2.0.")
+@click.option(
+    "--licence", default="unknown", show_default=True, help="SPDX id, such as Apache-2.0."
+)
 @click.option("--replace", is_flag=True, help="Take the name over from other weights.")
 @where
 def convert_command(

@@ -37,6 +37,7 @@ CODE_KEYS = {"auto_map", "custom_pipelines", "trust_remote_code"}
 
 MAX_HEADER = 100_000_000  # bytes; the bound of the safetensors format itself
 MAX_JSON = 256_000_000
+MAX_BITS = 2**66  # of a tensor: offsets in bytes are below 2^63
 BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "I16": 16, "U16": 16,
     "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64, "I64": 64,
@@ -305,6 +306,8 @@ def _span(tensor: Any) -> tuple[int, int] | None:
         return None
     for n in shape:
         bits *= n
+        if bits > MAX_BITS:  # also if a 0 follows; a product of many would take hours
+            return None
     start, stop = offsets
     return (start, stop) if bits % 8 == 0 and stop - start == bits // 8 else None
 

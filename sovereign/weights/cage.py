@@ -19,7 +19,7 @@ import platform
 import resource
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sovereign.errors import WeightsError
@@ -61,7 +61,8 @@ _FORBIDDEN = {
         280, 282, 425, 217, 218, 219, 194, 190, 186, 180, 41, 51, 40, 39, 97, 265, 268,
     ),
 }  # fmt: skip
-_TGKILL = {"x86_64": 234, "aarch64": 131}
+_TGKILL, _PRLIMIT = {"x86_64": 234, "aarch64": 131}, {"x86_64": 302, "aarch64": 261}
+_FCNTL, _SETOWN, _SETOWN_EX = {"x86_64": 72, "aarch64": 25}, 8, 15
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _CLONE3, _CLONE_THREAD = 435, 0x00010000
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -146,7 +147,7 @@ def _seccomp(libc: ctypes.CDLL) -> None:
 
 
 def _program(machine: str) -> list[bytes]:
-    """Classic BPF over ``struct seccomp_data``: nr at 0, arch at 4, the first argument at 16."""
+    """Classic BPF over ``struct seccomp_data``: nr at 0, arch at 4, arguments from 16."""
 
     def op(code: int, k: int, yes: int = 0, no: int = 0) -> bytes:
         return struct.pack("<HBBI", code, yes, no, k)
@@ -157,9 +158,22 @@ def _program(machine: str) -> list[bytes]:
     program += [op(at_least, 0x40000000, 0, 1), op(give, _EPERM)]
     for number in _FORBIDDEN[machine]:
         program += [op(equal, number, 0, 1), op(give, _EPERM)]
-    # Only to ourselves: that is how abort(3) and raise(3) end a process.
-    program += [op(equal, _TGKILL[machine], 0, 4), op(load, 16), op(equal, os.getpid(), 0, 1)]
-    program += [op(give, _ALLOW), op(give, _EPERM)]
+
+    def ask(number: int, at: int, values: Sequence[int], hit: int, miss: int) -> list[bytes]:
+        rows = [op(equal, v, len(values) - i, 0) for i, v in enumerate(values)]
+        return [
+            op(equal, number, 0, len(rows) + 3),
+            op(load, at),
+            *rows,
+            op(give, miss),
+            op(give, hit),
+        ]
+
+    # Signals and limits, of which one kills, to ourselves only; abort(3) and raise(3) need the
+    # first, getrlimit(3) the second. And a file's news are a signal to nobody.
+    program += ask(_TGKILL[machine], 16, (os.getpid(),), _ALLOW, _EPERM)
+    program += ask(_PRLIMIT[machine], 16, (0, os.getpid()), _ALLOW, _EPERM)
+    program += ask(_FCNTL[machine], 24, (_SETOWN, _SETOWN_EX), _EPERM, _ALLOW)
     # clone3 hides its flags in memory; without it the C library falls back to clone.
     program += [op(equal, _CLONE3, 0, 1), op(give, _ENOSYS)]
     program += [op(equal, _CLONE[machine], 0, 3), op(load, 16), op(bits, _CLONE_THREAD, 1, 0)]

@@ -21,7 +21,7 @@ from sovereign.errors import MissingExtra, NotAdmitted, WeightsError
 from sovereign.weights.admit import admissible, walk
 from sovereign.weights.lock import VERDICTS, Scan
 from sovereign.weights.staging import copy, hash_file
-from sovereign.weights.unpickle import TORCH
+from sovereign.weights.unpickle import TORCH, written
 
 __all__ = ["Converted", "convert"]
 
@@ -43,6 +43,7 @@ def convert(source: Path, target: Path) -> Converted:
     pickles = [p for p in paths if Path(p).suffix.lower() in TORCH and "/" not in p]
     if not pickles:
         raise NotAdmitted(f"{source.name}: holds no pickle of torch", hint=".bin, .pt, .pth, .ckpt")
+    _distinct(source.name, paths, pickles)
     said = _child("scan", source, target)
     scans = tuple(_scans(said))
     for scan in scans:
@@ -95,6 +96,18 @@ def _child(what: str, source: Path, out: Path) -> dict[str, Any]:
             hint=hint if hint.isprintable() else "",
         )
     return said
+
+
+def _distinct(name: str, paths: list[str], pickles: list[str]) -> None:
+    """Each pickle becomes a file of its own: none is written over, nor in a safetensors' place."""
+    made: dict[str, str] = {path: path for path in paths if path.endswith(".safetensors")}
+    for pickle in pickles:
+        other = made.setdefault(written(pickle), pickle)
+        if other != pickle:
+            raise NotAdmitted(
+                f"{name}: {pickle} and {other} would become one file",
+                hint="leave out the one that you do not want",
+            )
 
 
 def _scans(said: dict[str, Any]) -> list[Scan]:

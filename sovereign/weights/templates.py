@@ -88,13 +88,13 @@ def check_template(text: str, where: str) -> None:
     if len(text) > MAX_SIZE:
         raise refuse("is too large")
     try:
-        tree = _environment().parse(text)
+        wrong = next(_wrong(_environment().parse(text)), None)
     except jinja2.TemplateSyntaxError as e:
         raise refuse("is not Jinja as transformers reads it", e.lineno) from None
     except (RecursionError, MemoryError, ValueError):
         raise refuse("is not Jinja as transformers reads it") from None
-    for what, line in _wrong(tree):
-        raise refuse(what, line)
+    if wrong is not None:
+        raise refuse(*wrong)
 
 
 def _environment() -> Any:

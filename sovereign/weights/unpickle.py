@@ -18,7 +18,7 @@ from typing import Any
 from sovereign.errors import WeightsError
 from sovereign.weights import cage
 
-__all__ = ["main"]
+__all__ = ["main", "written"]
 
 TORCH = {".bin", ".pt", ".pth", ".ckpt"}
 WORST = ("clean", "suspicious", "failed", "dangerous")
@@ -37,6 +37,11 @@ def main(argv: list[str]) -> dict[str, Any]:
     for file in pickles:
         _convert(file, out)
     return {"torch": importlib.metadata.version("torch")}
+
+
+def written(name: str) -> str:
+    """The name of the file that the pickle ``name`` becomes."""
+    return f"{Path(name).stem.replace('pytorch_model', 'model')}.safetensors"
 
 
 def _convert(file: Path, out: Path) -> None:
@@ -60,8 +65,7 @@ def _convert(file: Path, out: Path) -> None:
             raise WeightsError(f"{file.name}: holds something that is no tensor")
         # Copied: tensors that share memory cannot be written apart.
         tensors[name] = tensor.detach().to_dense().contiguous().clone()
-    stem = file.stem.replace("pytorch_model", "model")
-    save_file(tensors, out / f"{stem}.safetensors", metadata={"format": "pt"})
+    save_file(tensors, out / written(file.name), metadata={"format": "pt"})
 
 
 def _scan(pickles: list[Path]) -> list[dict[str, str]]:

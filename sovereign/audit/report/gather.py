@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sovereign.audit import verify
+from sovereign.audit import record, verify
 from sovereign.audit.history import Past, begun, logs, spanning
 from sovereign.audit.note import Checkpoint, Verifier
 from sovereign.audit.proof import Proof
 from sovereign.audit.report.tally import DAY, HOUR, Tally, time_of
 from sovereign.audit.stored import Stored, open_stored
 from sovereign.audit.tree import Frontier, consistency_path, inclusion_path
-from sovereign.errors import AuditError, LogTampered
+from sovereign.errors import AuditError, LogTampered, RecordRejected
 
 __all__ = ["Gathered", "Part", "Period", "Range", "Tree", "gather", "readable"]
 
@@ -224,8 +224,10 @@ def _count(part: Part, found: Gathered) -> None:
     for index, data, _ in readable(part.stored, part.range.stop, [], start=part.range.first):
         place = part.past.place(index)
         try:
+            if not found.verification.ok:  # whoever changed it may have put anything there
+                record.read(data)
             found.tally.add(place, data)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, RecordRejected):
             # Its hash is right and it is no record: verification says so.
             if place not in found.faults:
                 found.faults.append(place)

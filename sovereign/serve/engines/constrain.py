@@ -125,6 +125,7 @@ def parse_format(body: Mapping[str, JSON]) -> JSON | None:
     asked = value.get("json_schema") if kind == "json_schema" else None
     if (
         not isinstance(asked, dict)
+        or value.keys() != {"type", "json_schema"}
         or asked.keys() - {"name", "description", "schema", "strict"}
         or not isinstance(asked.get("schema"), dict)
         or not isinstance(asked.get("name"), str)

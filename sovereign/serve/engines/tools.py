@@ -57,9 +57,8 @@ def parse_tools(body: Mapping[str, JSON]) -> Tools | None:
         return Tools(tools, tools, "auto", parallel)
     if choice == "required":
         return Tools(tools, tools, "required", parallel)
-    named = choice.get("function") if isinstance(choice, dict) else None
-    wanted = [t for t in tools if isinstance(named, dict) and t.name == named.get("name")]
-    if not wanted or (isinstance(choice, dict) and choice.get("type") != "function"):
+    wanted = [t for t in tools if choice == {"type": "function", "function": {"name": t.name}}]
+    if not wanted:
         raise BadRequest(
             "tool_choice must be none, auto, required, or a function that is among the tools",
             param="tool_choice",
@@ -71,6 +70,12 @@ def _tool(value: JSON, where: str) -> Tool:
     function = value.get("function") if isinstance(value, dict) else None
     if not isinstance(function, dict) or value.get("type") != "function":
         raise BadRequest(f"{where} must be of type function", param=where, code="unsupported_value")
+    if any(v is not None for k, v in value.items() if k not in ("type", "function")):
+        raise BadRequest(
+            f"{where} holds a field that is not known to this engine",
+            param=where,
+            code="unknown_parameter",
+        )
     # `strict` asks for what is done here always: arguments that the schema accepts.
     if function.keys() - {"name", "description", "parameters", "strict"}:
         raise BadRequest(

@@ -17,7 +17,7 @@ from sovereign.audit.history import find, logs, spanning
 from sovereign.audit.note import Checkpoint, Signer
 from sovereign.audit.proof import Proof, prove
 from sovereign.audit.reader import read
-from sovereign.audit.retention import Hold, check_clock, final_proof, standing, survey
+from sovereign.audit.retention import Hold, check_clock, declared, final_proof, standing, survey
 from sovereign.audit.store.folders import FINAL, Folders
 from sovereign.audit.stored import open_stored
 from sovereign.audit.tree import leaf_hash
@@ -57,6 +57,8 @@ class House:
         for one in survey(self.folder, VERIFIER, days, standing(self.folder, VERIFIER)):
             if one.due(self.now):
                 proof = str(final_proof(one))
+                for earlier in declared(one):
+                    self.add("log.delete", **earlier)
                 self.add(
                     "log.delete",
                     log=one.past.number,
@@ -211,6 +213,28 @@ def test_records_that_went_otherwise_are_missed(house: House, cheat: str) -> Non
         (house.folder / FINAL).unlink()
     found = problems(house.folder)
     assert any(CHEATS[cheat] in problem for problem in found), found
+
+
+def test_a_held_log_cannot_go_behind_a_later_one_that_was_deleted(house: House) -> None:
+    """The later one might have said that the earlier was deleted; then a log that is left does."""
+    house.add("log.hold", name="case-7", action="set", until="2020-06-01T00:00:00.000Z")
+    house.now = at(2040, 1)
+    assert house.delete(184) == [2]
+    (first, *_) = survey(house.folder, VERIFIER, 1, {})
+    house.chain.drop(1, str(final_proof(first)))
+    (problem,) = problems(house.folder)
+    assert problem == "its records are gone, and no log.delete record says so"
+
+
+def test_what_a_log_says_of_deleted_ones_is_said_again_before_it_goes(house: House) -> None:
+    """Log 1 was deleted while log 3 was written, and log 3 is deleted while log 4 is."""
+    house.now = at(2022, 1) + 100 * DAY
+    assert house.delete(365) == [1]
+    house.now = at(2023, 1)
+    house.chain.rotate()
+    house.now = at(2040, 1)
+    assert house.delete(184) == [2, 3]
+    assert problems(house.folder) == []
 
 
 def test_a_deleted_log_cannot_be_exchanged_for_another(house: House, tmp_path: Path) -> None:

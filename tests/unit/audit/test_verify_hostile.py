@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -148,6 +149,17 @@ def test_a_word_of_deletion_that_is_no_record_is_named(tmp_path: Path) -> None:
     shutil.move(folder / "log.db", folder / "logs" / "0002" / "log.db")
     put(folder / "logs" / "0002", 1, b'"type":"log.delete"')
     assert problems(folder)
+
+
+def test_what_a_record_says_writes_nothing_of_its_own_on_a_terminal(folder: Path) -> None:
+    """Neither a line that says ok, nor one over those that do not."""
+    source = "a\n\x1b[2J\x1b[Hok: the log is what was signed\u202e"
+    said = {"seq": 7, "source": source, "type": "x"}
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    put(folder, 5, text.encode())
+    (problem,) = problems(folder)
+    assert "ok: the log" in problem
+    assert problem.isprintable()
 
 
 def test_names_that_only_look_like_a_logs_are_none(folder: Path) -> None:

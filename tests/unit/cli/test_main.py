@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -19,6 +20,26 @@ def test_the_help_line_in_the_table_is_the_commands_own(name: str) -> None:
         command = cli.get_command(context, name)
     assert command is not None
     assert (command.help or "").strip().split("\n")[0] == COMMANDS[name][1]
+
+
+def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        with click.Context(command) as context:
+            for name in command.list_commands(context):
+                below = command.get_command(context, name)
+                assert below is not None
+                yield from _commands(below, f"{path} {name}")
+
+
+def test_every_command_and_every_option_says_what_it_is_for() -> None:
+    """Nobody should have to read the source to learn what an option takes."""
+    silent = []
+    for path, command in _commands(cli, "sovereign"):
+        silent += [] if command.help else [path]
+        options = [p for p in command.params if isinstance(p, click.Option)]
+        silent += [f"{path} {o.opts[0]}" for o in options if not o.help]
+    assert silent == []
 
 
 def test_an_error_is_one_lower_case_line_and_a_hint(

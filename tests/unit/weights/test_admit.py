@@ -14,6 +14,7 @@ from sovereign.errors import NotAdmitted
 from sovereign.weights.admit import admissible, admit, check_path, check_safetensors
 
 TENSOR = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+EMPTY = TENSOR | {"data_offsets": [0, 0]}
 
 
 def framed(header: object, body: bytes) -> bytes:
@@ -188,6 +189,10 @@ def test_a_folder_without_weights_is_refused(tiny: Path) -> None:
         ("offsets backwards", framed({"a": TENSOR | {"data_offsets": [4, 0]}}, bytes(4))),
         ("negative shape", framed({"a": TENSOR | {"shape": [-1]}}, bytes(4))),
         ("shape says more", framed({"a": TENSOR | {"shape": [2]}}, bytes(4))),
+        (
+            "no room",
+            framed({"a": {**EMPTY, "shape": [2**62, 2**62, 0]}}, b""),
+        ),
         ("shape is a bool", framed({"a": TENSOR | {"shape": [True]}}, bytes(4))),
         ("unknown dtype", framed({"a": TENSOR | {"dtype": "OBJ"}}, bytes(4))),
         ("dtype is a list", framed({"a": TENSOR | {"dtype": ["F32"]}}, bytes(4))),

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ATTEMPTS = """
-import ctypes, json, os, platform, signal, socket, subprocess, sys, threading
+import ctypes, fcntl, json, os, platform, resource, signal, socket, subprocess, sys, threading
 from pathlib import Path
 from sovereign.weights import cage
 source, out, secret = map(Path, sys.argv[1:])
@@ -34,6 +34,8 @@ attempts = {
     "a signal to its parent": lambda: os.kill(os.getppid(), 0),
     "a signal to a thread": lambda: call(tkill, os.getppid(), 0),
     "a signal to a thread of its parent": lambda: call(tgkill, os.getppid(), os.getppid(), 0),
+    "a limit of its parent": lambda: resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE),
+    "a file's signal to its parent": lambda: fcntl.fcntl(0, fcntl.F_SETOWN, os.getppid()),
     "a file of somebody else": secret.read_bytes,
     "the list of users": Path("/etc/passwd").read_bytes,
     "a file beside its own": lambda: (out.parent / "x").write_text("x"),
@@ -58,12 +60,14 @@ for name, attempt in attempts.items():
 thread = threading.Thread(target=lambda: (out / "c").write_text("c"))
 thread.start(); thread.join()
 signal.pthread_kill(threading.get_ident(), 0)
+resource.getrlimit(resource.RLIMIT_NOFILE)
+fcntl.fcntl(0, fcntl.F_GETFL)
 print(json.dumps(done))
 """
 
 
 def test_a_closed_process_can_do_nothing_else(tmp_path: Path) -> None:
-    """Twenty things that a pickle would try. What the work needs still goes, on threads too."""
+    """Twenty-two things that a pickle would try. What the work needs still goes, on threads too."""
     source, out, secret = tmp_path / "source", tmp_path / "out", tmp_path / "secret"
     source.mkdir()
     out.mkdir()

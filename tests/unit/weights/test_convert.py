@@ -64,6 +64,19 @@ def test_shards_are_converted_indexed_and_locked_with_their_origin(
     assert entry.converter["torch"].startswith("2.")
 
 
+@pytest.mark.parametrize("other", ["model.pt", "model.safetensors"])
+def test_two_files_that_would_become_one_are_refused(
+    store: Store, tmp_path: Path, other: str
+) -> None:
+    """The second would be written over the first, and its tensors would be gone without a word."""
+    there = tmp_path / "two"
+    there.mkdir()
+    for name in ("pytorch_model.bin", other):
+        (there / name).write_bytes(b"x")
+    with pytest.raises(NotAdmitted, match="would become one file"):
+        store.add_pickle(there, name="p", licence="MIT")
+
+
 def test_what_calls_something_is_refused_by_name(store: Store, tmp_path: Path, sink: Any) -> None:
     """And the log has the refusal."""
     (tmp_path / "evil.bin").write_bytes(pickle.dumps(Evil()))

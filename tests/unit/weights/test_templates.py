@@ -73,6 +73,7 @@ ATTACKS = {
     "a statement that nobody knows": "{% do messages.append(1) %}",
     "no end": "{% for a in m %}",
     "a depth that no parser survives": "{{ " + "(" * 5000 + ")" * 5000 + " }}",
+    "a sum that no walk survives": "{{ 1" + " + 1" * 3000 + " }}",
     "a size that nobody needs": "x" * 1_000_001,
 }
 

@@ -36,7 +36,15 @@ _VARIABLE = re.compile(r"[a-z_]{3,}\d{0,2}(?:\.\w+)*|[A-Za-z_]+\d?(?:\.[A-Za-z_]
 _CHAIN = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|[A-Za-z]+(?:_[A-Za-z]+)+")
 """A variable or its attribute: without quotes, no value."""
 
+_GOES_ON = re.compile(r"_\w")
+_VERSION = re.compile(r"v?\d{1,2}(?:\.\d{1,2}){1,2}")
 _MACHINE = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+
+_GOODS = re.compile(
+    r"(?i)(?<![^\W_])(?:sku|ean|gtin|asin|price|preis|prix|precio|prezzo|stock|qty|quantity|menge|"
+    r"unit price|product|artikel|article)(?![^\W_])"
+)
+"""Heads of a table of things that are sold."""
 
 _INNER = {"PERSON": "name", "USERNAME": "handle"}
 """Words that name no person where they end a longer name."""
@@ -74,7 +82,7 @@ class LabelsRecognizer:
     def recognize(self, text: str) -> Sequence[Finding]:
         """Values behind their labels or under them, and names behind their titles."""
         found = self._behind(text)
-        for head, start, end in cells(text, self._names):
+        for head, start, end in cells(text, self._heads):
             said = f"{head}: "
             for f in self._behind(said + text[start:end]):
                 if f.start <= len(said) + 1 and f.end > len(said):
@@ -83,9 +91,14 @@ class LabelsRecognizer:
                     found.append(Finding((), *place, f.entity, f.score, f"{f.recognizer}_column"))
         return found
 
-    def _names(self, head: str) -> bool:
-        """Whether the head of a column may be a label."""
-        return any(word[:FIRST] in self._by_word for word in _WORD.findall(head.lower()))
+    def _heads(self, names: Sequence[str]) -> list[bool]:
+        """Which heads of a table's columns may be labels. What has a price is nobody."""
+        goods = any(_GOODS.search(name) for name in names)
+        return [
+            any(word[:FIRST] in self._by_word for word in _WORD.findall(name.lower()))
+            and not (goods and name.strip().lower() == "name")
+            for name in names
+        ]
 
     def _behind(self, text: str) -> list[Finding]:
         found: list[Finding] = []
@@ -165,13 +178,15 @@ def _is_value(entity: str, match: re.Match[str], value: str) -> bool:
     if inner and longer and said.lower().startswith(inner):  # resource_name, STDIN_HANDLE
         return False
     if entity == "PERSON":
+        if _GOES_ON.match(text, match.end("v")):  # {name: LOG_LEVEL}
+            return False
         keyword = value.isupper() and " " not in value and "=" in said  # name='STOP' in a program
         return NOT_NAMES.match(value) is None and not keyword
     if entity == "SECRET" and not _random(value):
         return False
     if entity == "CASE_NUMBER":
         return _NOBODYS.match(value) is None
-    if "licen" in said.lower() and spdx.LICENCE.fullmatch(value):
+    if "licen" in said.lower() and (spdx.LICENCE.fullmatch(value) or _VERSION.fullmatch(value)):
         return False
     if entity in _PROGRAMMED and text[match.start("v") - 1] not in "\"'":
         if entity in _SIGNS:

@@ -4,7 +4,7 @@ and the rows of SQL's INSERT. Finds nothing by itself."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["cells"]
 
@@ -26,9 +26,11 @@ _ROW = re.compile(r"\s*,?\s*\((?P<row>(?:'(?:[^']|'')*'|[^()'])*)\)")
 _VALUE = re.compile(r"\s*(?:N?'(?P<q>(?:[^']|'')*)'|(?P<p>[^,']*))(?:,|$)")
 
 Span = tuple[int, int]
+Wanted = Callable[[Sequence[str]], list[bool]]
+"""Which of a table's heads are wanted."""
 
 
-def cells(text: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int, int]]:
+def cells(text: str, wanted: Wanted) -> Iterator[tuple[str, int, int]]:
     """The head and place of each cell whose column's head is ``wanted``."""
     if "\n" in text:
         yield from _delimited(text, wanted)
@@ -36,7 +38,7 @@ def cells(text: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int, 
         yield from _inserted(text, wanted)
 
 
-def _delimited(text: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int, int]]:
+def _delimited(text: str, wanted: Wanted) -> Iterator[tuple[str, int, int]]:
     heads: list[str] = []
     mark, at = "", 0
     for line in text.splitlines(keepends=True):
@@ -58,8 +60,8 @@ def _delimited(text: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, 
         names = [text[a:b].strip() for a, b in _split(text, mark, start, end)]
         inner = names[1:-1] if mark == "|" else names
         full = len(inner) > 1 and all(inner)  # not "a," and "b," below each other
-        if full and all(map(_HEAD.fullmatch, inner)) and any(map(wanted, inner)):
-            heads = [name if wanted(name) else "" for name in names]
+        if full and all(map(_HEAD.fullmatch, inner)) and any(chosen := wanted(names)):
+            heads = [name if wish else "" for name, wish in zip(names, chosen, strict=True)]
 
 
 def _split(text: str, mark: str, start: int, end: int) -> list[Span]:
@@ -80,19 +82,20 @@ def _split(text: str, mark: str, start: int, end: int) -> list[Span]:
     return found
 
 
-def _inserted(text: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int, int]]:
+def _inserted(text: str, wanted: Wanted) -> Iterator[tuple[str, int, int]]:
     for insert in _INSERT.finditer(text):
         heads = [name.strip(" \t\n\r\"'`[]") for name in insert["names"].split(",")]
-        if not any(map(wanted, heads)):
+        chosen = wanted(heads)
+        if not any(chosen):
             continue
         at = insert.end()
         while (row := _ROW.match(text, at)) is not None:
             at, (place, end) = row.end(), row.span("row")
-            for head in heads:
+            for head, wish in zip(heads, chosen, strict=True):
                 value = _VALUE.match(text, place, end)
                 if value is None:
                     break
                 a, b = value.span("q") if value["q"] is not None else value.span("p")
-                if a < b and wanted(head):
+                if a < b and wish:
                     yield head, a, b
                 place = value.end()

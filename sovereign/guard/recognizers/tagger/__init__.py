@@ -46,7 +46,7 @@ ENTITIES: Final[Mapping[str, str]] = {
 }
 """The network's labels, and the entities that findings carry."""
 
-_CODE = "5"
+_CODE = "6"
 """Changes when the code gives other findings with the same model."""
 
 _STEP = 768
@@ -204,19 +204,22 @@ def _slight(text: str, s: Span) -> bool:
     """Whether it identifies nobody whatever stands around: a plain word and a digit or two ("one
     2"), letters in a list, a word that ends in capitals (LoRA), a function that is called, a chain
     of four words or more, a version for an address, a secret of two characters, a decimal fraction,
-    a LOINC code beside that name, a software licence."""
+    a LOINC code beside that name, a software licence, a file's path without a number in it, an
+    e-mail address without anything that means "at"."""
     value = text[s.start : s.end]
+    if text.startswith("(", s.end) and _CALLED.fullmatch(value):
+        return s.label != "PERSON" or _INNER.search(value) is not None
+    if s.label == "EMAIL":
+        return _AT.search(text, max(0, s.start - 2), s.end) is None
     if s.label in ("PERSON", "USERNAME") and _CHAIN.fullmatch(value):
         return True
     if s.label == "PERSON":
         return _LETTERS.fullmatch(value) is not None or _ACRONYM.fullmatch(value) is not None
-    if s.label == "USERNAME" and "." in value and text[s.end : s.end + 1] == "(":
-        return True
     if s.label == "ADDRESS":
         return _VERSION.fullmatch(value) is not None
     if s.label == "SECRET":
         return sum(c.isalnum() for c in value) < 3
-    if s.label == "ID" and (_DECIMAL.fullmatch(value) or LICENCE.fullmatch(value)):
+    if s.label == "ID" and any(p.fullmatch(value) for p in (_DECIMAL, LICENCE, _PATH)):
         return True
     if s.label != "ID" or s.end - s.start > 8:
         return False
@@ -232,6 +235,12 @@ _LETTERS = re.compile(r"\w(?:, ?\w)+")
 _ACRONYM = re.compile(r"[A-Za-z]*[a-z][A-Z]{2,}s?")
 _VERSION = re.compile(r"v?\d+(?:\.\d+){2,}")
 _DECIMAL = re.compile(r"\d{1,3}\.\d{5,}")
+_PATH = re.compile(r"(?!.*\d{4})(?:[\w.-]+/)+[\w.-]+\.[a-z]{1,5}")
+_CALLED = re.compile(r"[A-Za-z_][\w.]*")
+_INNER = re.compile(r"[._]|[a-z][A-Z]")
+_AT = re.compile(
+    r"(?i)[@＠]|(?<![^\W_])(?:at|arroba|chez|chiocciola|small|apestaart\w*|40|64)(?![^\W_])"
+)
 _LOINC = re.compile(r"\d{3,5}-\d")
 _WORD = re.compile(r"[^\W\d_]{3}")
 _CHAIN = re.compile(r"[a-z]+(?:-[a-z]+){3,}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import sqlite3
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import logs
 import pytest
+import reports
 import traffic
 
 from sovereign.audit.report.gather import Gathered, Period, Tree, gather
+from sovereign.audit.report.page import page
 from sovereign.audit.stored import open_stored
 from sovereign.audit.tree import Frontier, inclusion_path, leaf_hash
 
@@ -153,6 +156,26 @@ def test_of_a_chain_only_the_logs_of_the_period_are_counted(tmp_path: Path) -> N
     assert [part.past.number for part in days[1].parts] == [1]
     assert [part.past.number for part in days[2].parts] == [1, 2]  # its first request ends log 1
     assert all(d.ok and d.tally.strays == 0 for d in days)
+
+
+@pytest.mark.parametrize("value", ["5", "null", '["x"]', '{"x":{"y":"z"}}', '"<x>"'])
+def test_what_is_no_word_of_ours_is_in_no_report(busy: Path, tmp_path: Path, value: str) -> None:
+    """Whoever changed a record may have put anything into any of its fields."""
+    shutil.copytree(busy, tmp_path / "log")
+    with sqlite3.connect(tmp_path / "log" / "log.db") as db:
+        rows = db.execute("SELECT idx, bytes FROM record").fetchall()
+        index, data = next((i, d) for i, d in rows if b'"type":"request.intent"' in d)
+        for name in json.loads(data).keys() - {"time"}:
+            fields = json.loads(data) | {name: json.loads(value)}
+            other = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+            row = (other, leaf_hash(other), index)
+            db.execute("UPDATE record SET bytes = ?, leaf = ? WHERE idx = ?", row)
+            db.commit()
+            made = reports.document(tmp_path / "log")
+            assert not made["verification"]["ok"], name
+            # What verification says of a source names it, escaped as all else is.
+            assert name == "source" or "&lt;x&gt;" not in page(made), name
+            assert "<x>" not in page(made), name
 
 
 @pytest.mark.parametrize("what", ["no note", "nested without end"])

@@ -326,6 +326,27 @@ def test_tool_choice_says_what_may_and_what_must_be_called(
     assert (len(asked.offered), asked.choice) == (2, kind)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": [{**TOOL, "defer": True}]},
+        {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "f"}, "x": 1}},
+        {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "f", "x": 1}}},
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "x", "schema": {}},
+                "x": 1,
+            }
+        },
+    ],
+)
+def test_a_field_inside_another_is_not_passed_over_either(fields: dict[str, Any]) -> None:
+    """It would say something of the answer that does not come true."""
+    bad = _refused({**BASE, **fields})
+    assert (bad.param or "").partition("[")[0] in fields
+
+
 def test_tool_choice_none_offers_nothing() -> None:
     """Nothing is rendered and nothing is parsed: text that looks like a call is text."""
     assert parse_chat({**BASE, "tools": [TOOL], "tool_choice": "none"}, {"m"}).tools is None
