@@ -302,10 +302,14 @@ class Clearance:
             self._names.popitem(last=False)
 
 
+_TURNS = (("messages",), ("input",))
+
+
 def _first_local(inspection: Inspection) -> int:
     """The first turn with something that keeps the conversation inside."""
     steps = [
-        finding.path[1] if finding.path[:1] in (("messages",), ("input",)) else 0
+        # An input that is one text has no turns.
+        finding.path[1] if finding.path[:1] in _TURNS and len(finding.path) > 1 else 0
         for finding, action in zip(inspection.findings, inspection.verdict.actions, strict=True)
         if action is Action.LOCAL
     ]

@@ -20,6 +20,14 @@ unless ``allow`` of that upstream says so. ``refused``: nobody reads it, so nobo
 Wire = Literal["openai", "anthropic"]
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}", re.ASCII)
 
+_INCLUDED = re.compile(
+    r"file_search_call\.results|web_search_call\.(?:results|action\.sources)"
+    r"|message\.(?:input_image\.image_url|output_text\.logprobs)"
+    r"|computer_call_output\.output\.image_url|code_interpreter_call\.outputs"
+    r"|reasoning\.encrypted_content"
+    r"|step_details\.tool_calls\[\*\]\.file_search\.results\[\*\]\.content"
+)
+
 _PARAMETERS: Final = {
     "limit": re.compile(r"\d{1,4}"),
     "order": re.compile(r"asc|desc"),
@@ -33,8 +41,8 @@ _PARAMETERS: Final = {
     "beta": re.compile(r"true"),
     "purpose": re.compile(r"assistants|batch|fine-tune|vision|user_data|evals|batch_output"),
     "filter": re.compile(r"in_progress|completed|failed|cancelled"),
-    "include": re.compile(r"[a-z_]{1,40}(?:\.[a-z_*\[\]]{1,40}){0,6}"),
-    "include[]": re.compile(r"[a-z_]{1,40}(?:\.[a-z_*\[\]]{1,40}){0,6}"),
+    "include": _INCLUDED,
+    "include[]": _INCLUDED,
 }
 """Parameters of a query string, and what they may say."""
 

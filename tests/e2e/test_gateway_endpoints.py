@@ -207,6 +207,12 @@ REFUSED = {
     "a cursor of nobody": ("GET", "/v1/files?after=file-nobodys", 404, "not_found"),
     "a parameter that is not known": ("GET", "/v1/files?note=Maria", 400, "unreadable"),
     "a parameter that says something else": ("GET", "/v1/files?limit=Maria", 400, "unreadable"),
+    "a name where a field is asked for": (
+        "GET",
+        "/v1/files?include=maria.keller",
+        400,
+        "unreadable",
+    ),
     "a body where none belongs": ("DELETE", "/v1/files/file-1", 404, "not_found"),
 }
 

@@ -38,6 +38,14 @@ def test_local_keeps_the_request_inside_and_says_so(tiny: Any) -> None:
     assert tiny.local.received()[-1]["path"] == CHAT
 
 
+def test_an_input_that_is_one_text_stays_inside(tiny: Any) -> None:
+    """Responses take a text in the place of turns."""
+    before = len(tiny.hosted.received())
+    answer = tiny.ask({"model": "gpt-test", "input": "KEEPINSIDE"}, "/v1/responses")
+    assert (answer.status, answer.headers["x-sovereign-destination"]) == (200, "inside")
+    assert len(tiny.hosted.received()) == before
+
+
 IMAGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"
 
 

@@ -117,6 +117,7 @@ class Batcher:
         self._changed = threading.Condition()
         self._queue: collections.deque[Job] = collections.deque()
         self._closing = False
+        self._joining: list[Job] = []  # neither in the queue any more, nor in a part yet
         self._reading: _Part | None = None
         self._running: _Part | None = None
         self._thread = threading.Thread(target=self._run, name="generate", daemon=True)
@@ -197,7 +198,7 @@ class Batcher:
     def _jobs(self) -> list[Job]:
         # A row that joins the batch is in both parts for a moment; it is never in neither.
         parts = [p for p in (self._running, self._reading) if p is not None]
-        return list(dict.fromkeys(r.job for p in parts for r in p.rows))
+        return list(dict.fromkeys([*self._joining, *(r.job for p in parts for r in p.rows)]))
 
     def _fail_all(self, error: Exception) -> None:
         """End the requests of the failed step. The log gets where it failed, never a message:
@@ -211,6 +212,7 @@ class Batcher:
         memory = lacked(error)
         jobs = self._jobs()
         self._reading = self._running = None
+        self._joining = []
         for job in jobs:
             job.emit(Failed("out_of_memory" if memory else "engine_error"))
         del error
@@ -233,6 +235,7 @@ class Batcher:
         self._embed()
         self._running = _without_cancelled(self._running)
         self._reading = _without_cancelled(self._reading) or self._admit()
+        self._joining = []
         if self._reading is not None:
             self._read(self._reading)
         if self._running is not None:
@@ -241,7 +244,7 @@ class Batcher:
     def _admit(self) -> _Part | None:
         """The next waiting requests that fit, as one left-padded block of prompts."""
         free = self._slots - (len(self._running.rows) if self._running else 0)
-        jobs: list[Job] = []
+        jobs = self._joining = []
         longest = 0
         with self._changed:
             while self._queue and len(jobs) < free:

@@ -264,6 +264,14 @@ def test_a_step_that_fails_ends_its_requests_and_not_the_engine(
     assert "9999" not in said
 
 
+def test_a_request_that_cannot_be_taken_in_is_told_so(batcher: Batcher) -> None:
+    """It is no longer in the queue and not yet in the batch: nobody else would tell its caller."""
+    wrong = Caller(batcher, [3], 1, Sampling(seed=2**70))  # more than a generator takes
+    assert wrong.finish()[1] == Failed("engine_error")
+    assert Caller(batcher, [3], 1).finish()[1] == Done("length", 1)
+    assert batcher.load == (0, 0)
+
+
 def test_a_model_that_works_no_more_is_said_once_and_nobody_hangs(
     model: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
