@@ -178,7 +178,9 @@ def record_of(data: bytes) -> dict[str, Any]:
 
 
 def _text(data: object) -> str:
+    if isinstance(data, str):
+        return data
     try:
-        return data if type(data) is str else bytes(data).decode("utf-8")  # type: ignore[call-overload]
-    except (TypeError, UnicodeDecodeError):
+        return data.decode("utf-8") if isinstance(data, bytes) else ""
+    except UnicodeDecodeError:
         raise LogTampered("the checkpoint is not text", hint=HINT) from None

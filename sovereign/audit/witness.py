@@ -79,6 +79,8 @@ class Witness:
 
     def _known(self, note: str) -> Verifier | None:
         """The key for what ``note`` names: a log that we watch, or a later one of its chain."""
+        if (watched := self._logs.get(note.partition("\n")[0])) is not None:
+            return watched
         for log in self._logs.values():
             if (key := signed_by(note, log)).name == note.partition("\n")[0]:
                 return key

@@ -122,6 +122,9 @@ def test_words_where_bytes_belong_are_another_record(folder: Path) -> None:
     change(folder, "UPDATE record SET bytes = CAST(bytes AS TEXT) WHERE idx = 2")
     assert problems(folder) == ["record 2: its bytes were changed; they are not what was signed"]
     change(folder, "UPDATE checkpoint SET note = CAST(note AS BLOB), frontier = 'words'")
+    change(folder, "UPDATE checkpoint SET note = x'00000000'")
+    with open_stored(folder, logs.verifier()) as stored, pytest.raises(LogTampered):
+        stored.checkpoint()
     with pytest.raises(LogTampered, match="something else than a checkpoint"):
         logs.grow(folder, 1)
     assert any("it is not a signed note" in problem for problem in problems(folder))

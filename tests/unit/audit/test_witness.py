@@ -63,6 +63,16 @@ def test_a_roll_back_is_refused_and_the_size_is_said(tmp_path: Path) -> None:
     assert witness.latest(logs.ORIGIN).size == 10
 
 
+def test_a_log_that_is_watched_itself_is_no_later_log_of_another(tmp_path: Path) -> None:
+    """Its name may be another's with a number; only its own key signs it."""
+    name = f"{logs.ORIGIN}/2"
+    own, other = Signer.from_seed(name, bytes(32)), Signer.from_seed(name, logs.SEED)
+    witness, _ = open_witness(tmp_path / "w", name=NAME, logs=[KEY, own.verifier])
+    for signer, status in ((other, 403), (own, 200)):
+        note = signer.sign(str(Checkpoint(name, 1, bytes(32))))
+        assert witness.add_checkpoint(str(Extension(0, (), note)).encode()).status == status
+
+
 def test_a_fork_is_refused(tmp_path: Path) -> None:
     """Another history of the log's own key is not cosigned, longer or of the same size."""
     witness, _ = open_witness(tmp_path / "w", name=NAME, logs=[KEY])
