@@ -186,7 +186,7 @@ def test_an_adapter_without_effect_is_not_served(tmp_path: Path) -> None:
     with pytest.raises(EngineDown, match="m:a: the adapter has no effect"):
         engine.start(timeout=30)
     assert engine.pid is None
-    assert gone(said(tmp_path)["pid"])
+    assert until(lambda: gone(said(tmp_path)["pid"]))
     assert records.kept[-1]["reason"] == "not_started"
 
 
