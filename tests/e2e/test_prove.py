@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def test_a_gateway_that_sends_elsewhere_proves_nothing(tiny: Any) -> None:
     assert proof["verdict"] == "proves nothing"
     assert "did not arrive at the recorder: the answer at --base was" in done.stdout
     assert "base_url =" in done.stderr
-    tiny.url = f"http://127.0.0.1:{free_port()}"
-    done, proof = prove(tiny, free_port(), "--no-suites")
+    nowhere = replace(tiny, url=f"http://127.0.0.1:{free_port()}")
+    done, proof = prove(nowhere, free_port(), "--no-suites")
     assert done.returncode == 2, done.stdout + done.stderr
     assert "did not arrive at the recorder: nothing answered at --base" in done.stdout
