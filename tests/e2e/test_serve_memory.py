@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.model
 
 USERS, CONTEXT, TOKENS = 5, 640, 16  # none of those that the plan's constants were chosen on
+ROUNDS = 3
+"""What one pass leaves with the allocator depends on the moment; the highest of three hardly."""
 
 
 NEVER_ENDING = {"0": -100, "2": -100}  # <|endoftext|> and <|im_end|>, both of which end an answer
@@ -47,9 +49,10 @@ def test_the_plan_is_within_a_tenth_of_what_the_engine_takes(
         with httpx2.Client(transport=transport, base_url="http://e", timeout=300) as http:
             prompts = [" word" * (CONTEXT - TOKENS)] * USERS
             body = {"model": "m", "prompt": prompts, "max_tokens": TOKENS}
-            answer = http.post("/v1/completions", json={**body, "logit_bias": NEVER_ENDING})
-        assert answer.status_code == 200
-        assert answer.json()["usage"]["total_tokens"] == USERS * CONTEXT
+            for _ in range(ROUNDS):
+                answer = http.post("/v1/completions", json={**body, "logit_bias": NEVER_ENDING})
+                assert answer.status_code == 200
+                assert answer.json()["usage"]["total_tokens"] == USERS * CONTEXT
         status = Path(f"/proc/{engine.pid}/status").read_text()
     peak = next(int(x.split()[1]) for x in status.splitlines() if x.startswith("VmHWM")) * 1024
     planned = embedded(model_card(base).dims, Load(USERS, CONTEXT), bf16=hardware.bfloat16()).total
