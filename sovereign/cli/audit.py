@@ -11,6 +11,7 @@ import click
 from sovereign.cli.evidence import EVIDENCE
 from sovereign.cli.export import export_command
 from sovereign.cli.keeping import KEEPING
+from sovereign.cli.options import config_option
 from sovereign.cli.publish import PUBLISHING
 from sovereign.cli.receipt import receipt_command
 from sovereign.cli.report import report_command
@@ -32,13 +33,6 @@ FOLDED = 4  # from this column on, cells may be broken
 STAYED = ("local", "block")
 COLUMNS = ("#", "time (UTC)", "type", "request", "team", "model → to", "verdict", "entities")
 
-_config = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=Path("sovereign.toml"),
-    show_default=True,
-    help="The configuration.",
-)
 _path = click.option(
     "--path",
     type=click.Path(path_type=Path),
@@ -57,7 +51,7 @@ for _command in (*EVIDENCE, *PUBLISHING, *KEEPING, *_OTHERS):
 
 
 @audit_command.command("verify")
-@_config
+@config_option
 @_path
 @click.option("--key", help="The verifier key, from `sovereign audit key`, kept elsewhere.")
 @click.option(
@@ -126,7 +120,7 @@ def verify_command(
 
 
 @audit_command.command("show")
-@_config
+@config_option
 @_path
 @click.option("-n", "last", type=click.IntRange(1), default=20, show_default=True, help="How many.")
 @click.option("--type", "kind", help="Only this type, such as request.intent.")
@@ -175,7 +169,7 @@ def show_command(
 
 
 @audit_command.command("key")
-@_config
+@config_option
 @_path
 def key_command(config: Path, path: Path | None) -> None:
     """Print the verifier key. Keep it, and a checkpoint, where the log's owner cannot write."""
@@ -195,7 +189,7 @@ def key_command(config: Path, path: Path | None) -> None:
 
 
 @audit_command.command("serve")
-@_config
+@config_option
 @click.option(
     "--linger", type=float, help="End when nobody was connected for so many seconds.", hidden=True
 )

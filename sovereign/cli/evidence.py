@@ -7,19 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sovereign.cli.options import config_option
+
 if TYPE_CHECKING:
     from sovereign.audit.cosign import Cosignature, WitnessKey
     from sovereign.audit.note import Checkpoint, Verifier
 
 __all__ = ["EVIDENCE"]
 
-_config = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=Path("sovereign.toml"),
-    show_default=True,
-    help="The configuration.",
-)
 _path = click.option(
     "--path",
     type=click.Path(path_type=Path),
@@ -45,7 +40,7 @@ _out = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), he
 
 @click.command("prove")
 @click.argument("number")
-@_config
+@config_option
 @_path
 @_key
 @_out
@@ -119,7 +114,7 @@ def check_proof_command(file: Path, key: str, witnesses: tuple[str, ...], as_jso
 
 @click.command("consistency")
 @click.argument("old", type=_file)
-@_config
+@config_option
 @_path
 @_key
 @_out
@@ -225,7 +220,7 @@ def witness_command(
 @click.command("witness-ask")
 @click.argument("url")
 @click.option("--witness", required=True, help="The witness's key, as it printed it.")
-@_config
+@config_option
 @_path
 @_key
 def witness_ask_command(

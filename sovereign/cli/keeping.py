@@ -7,22 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sovereign.cli.options import config_option
+
 if TYPE_CHECKING:
     from sovereign.config import Config
 
 __all__ = ["KEEPING"]
 
-_config = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=Path("sovereign.toml"),
-    show_default=True,
-    help="The configuration.",
-)
-
 
 @click.command("rotate")
-@_config
+@config_option
 def rotate_command(config: Path) -> None:
     """End the log now, and begin the next one with its final checkpoint.
 
@@ -49,7 +43,7 @@ def rotate_command(config: Path) -> None:
 
 
 @click.command("retention")
-@_config
+@config_option
 @click.option("--apply", is_flag=True, help="Delete what is due. Without it, only say so.")
 def retention_command(config: Path, apply: bool) -> None:
     """Say which ended logs are past their time; with --apply, delete them.
@@ -122,7 +116,7 @@ def hold_command() -> None:
 @click.argument("name")
 @click.option("--from", "since", help="From this day or moment (UTC).")
 @click.option("--to", "until", help="To the end of this day, or to this moment (UTC).")
-@_config
+@config_option
 def hold_set_command(name: str, since: str | None, until: str | None, config: Path) -> None:
     """Keep every log that has records of that time; without a time, all."""
     from sovereign.cli.search import _moment
@@ -134,7 +128,7 @@ def hold_set_command(name: str, since: str | None, until: str | None, config: Pa
 
 @hold_command.command("release")
 @click.argument("name")
-@_config
+@config_option
 def hold_release_command(name: str, config: Path) -> None:
     """Take a hold away. What it kept may be deleted by the next `retention --apply`."""
     from sovereign.audit.retention import standing
@@ -150,7 +144,7 @@ def hold_release_command(name: str, config: Path) -> None:
 
 
 @hold_command.command("list")
-@_config
+@config_option
 def hold_list_command(config: Path) -> None:
     """The holds that stand."""
     from sovereign.audit.retention import standing
@@ -168,7 +162,7 @@ def hold_list_command(config: Path) -> None:
 @click.option("--value", help="The value; - reads it from stdin. Without it, you are asked.")
 @click.option("--reason", default="data_subject_request", show_default=True, help="A word.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The receipt's file.")
-@_config
+@config_option
 def erase_command(value: str | None, reason: str, out: Path | None, config: Path) -> None:
     """Destroy the keys of a value, so that nobody can find its records by it any more.
 

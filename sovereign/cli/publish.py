@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sovereign.cli import evidence
+from sovereign.cli.options import config_option
 
 if TYPE_CHECKING:
     from sovereign.audit.shelf import Shelf
@@ -41,7 +42,7 @@ def _bucket(command: Any) -> Any:
 
 @click.command("publish")
 @click.argument("into")
-@evidence._config
+@config_option
 @evidence._path
 @evidence._key
 @_bucket

@@ -8,18 +8,14 @@ from typing import Any
 
 import click
 
+from sovereign.cli.options import config_option
+
 __all__ = ["receipt_command"]
 
 
 @click.command("receipt")
 @click.argument("receipt", metavar="FILE|HEADER")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=Path("sovereign.toml"),
-    show_default=True,
-    help="The configuration.",
-)
+@config_option
 @click.option(
     "--path",
     type=click.Path(path_type=Path),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sovereign.cli.options import config_option
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,13 +29,7 @@ WAIT_SECONDS = 3.0
 def which_log(command: Command) -> Command:
     """``--config``, ``--path`` and ``--key``: the log that is read, and who must have signed it."""
     options = (
-        click.option(
-            "--config",
-            type=click.Path(path_type=Path),
-            default=Path("sovereign.toml"),
-            show_default=True,
-            help="The configuration.",
-        ),
+        config_option,
         click.option(
             "--path",
             type=click.Path(path_type=Path),

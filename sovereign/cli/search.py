@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sovereign.cli.options import config_option
+
 if TYPE_CHECKING:
     from sovereign.audit.search import Whole
 
@@ -25,13 +27,7 @@ SHOWN = 50
 @click.option("--team", help="Only in this team's requests.")
 @click.option("--from", "since", help="From this day or moment (UTC): 2026-01-31 or …T08:00Z.")
 @click.option("--to", "until", help="To the end of this day, or to this moment (UTC).")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=Path("sovereign.toml"),
-    show_default=True,
-    help="The configuration.",
-)
+@config_option
 @click.option(
     "--path",
     type=click.Path(path_type=Path),

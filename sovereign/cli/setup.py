@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sovereign.cli.options import config_option
+
 if TYPE_CHECKING:
     from sovereign.config import Config
     from sovereign.policy import Policy, Tables, Verb
@@ -137,13 +139,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 
 @click.command("check")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=Path("sovereign.toml"),
-    show_default=True,
-    help="The configuration.",
-)
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="The same for machines.")
 def check_command(config: Path, as_json: bool) -> None:
     """Say what happens to each kind of data at each destination."""

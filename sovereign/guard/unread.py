@@ -37,7 +37,7 @@ def blobs(leaves: Sequence[Leaf], hits: Sequence[Hit]) -> list[str]:
         for match in _BLOB.finditer(leaf.text):
             start, end = match.span()
             inside = any(s < end and start < e for s, e in covered.get(index, ()))
-            if not inside and sealed(match.group()):
+            if not inside and _sealed(match.group()):
                 seen.append("an encoded blob")
                 break
     return seen
@@ -48,7 +48,7 @@ def _long(text: str) -> bool:
     return _LONG in text.encode("latin-1", "replace").translate(_WORDS)
 
 
-def sealed(run: str) -> bool:
+def _sealed(run: str) -> bool:
     """Whether a long run of base64 or hex letters is not text when decoded."""
     if len(set(run)) < 10:  # a ruler of dashes, a row of zeros
         return False

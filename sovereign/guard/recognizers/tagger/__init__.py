@@ -141,7 +141,7 @@ class Tagger:
             return False
         if terms.spoken_of(text, s.start, s.end):
             return False
-        large = [fold(word) for word in _WORDS.findall(value) if not word.islower()]
+        large = [fold(word) for word in terms.large_words(value)]
         if len(large) > 1 or not (self._net.member(large) & NAME).any():
             return True  # a list of organs, or a word that is nobody's surname
         return s.score < terms.SURE and not any(

@@ -14,14 +14,15 @@ from typing import Final
 
 from sovereign.guard.recognizers.tagger import cues
 
-__all__ = ["SURE", "are_terms", "spoken_of"]
+__all__ = ["SURE", "are_terms", "large_words", "spoken_of"]
 
 SURE: Final = 0.95
 """The score from which a term that is somebody's surname, too, is taken for one."""
 
 _WORDS = re.compile(r"[^\W\d_]+")
 _TITLE = re.compile(
-    r"(?i)(?<!\w)(?:frau|fr|herrn?|hr|dr|med|prof|professor|schwester|pfleger|patient|patientin|kollege|kollegin|klient|klientin|familie|fam|eheleute|"
+    r"(?i)(?<!\w)(?:frau|fr|herrn?|hr|dr|med|prof|professor|schwester|pfleger|patient|patientin|"
+    r"kollege|kollegin|klient|klientin|familie|fam|eheleute|"
     r"mr|mrs|ms|miss|mister|sir|mme|mlle|monsieur|madame|sr|sra|señora?|senhora?|don|doña|dona|"
     r"sig|signora?|dott|avv|mevrouw|mevr|meneer|dhr|de heer|pana?|pani|"
     r"(?:nach|vor|familien|geburts|zu)?name|surname|geb|geborene)[.:]{0,2} {0,2}\Z"
@@ -29,9 +30,14 @@ _TITLE = re.compile(
 _FAR = 24
 
 
+def large_words(value: str) -> list[str]:
+    """The words of ``value`` that are not in small letters."""
+    return [word for word in _WORDS.findall(value) if not word.islower()]
+
+
 def are_terms(value: str) -> bool:
     """Whether all words of ``value`` that it writes large are terms, and there is one."""
-    large = [word for word in _WORDS.findall(value) if not word.islower()]
+    large = large_words(value)
     return bool(large) and all(
         word in _terms() or (_loud(word) and word.capitalize() in _terms()) for word in large
     )
